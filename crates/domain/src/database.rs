@@ -1,0 +1,117 @@
+//! Connections to Postgres: one pool per service, each as its own least-privileged role.
+
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use diesel::r2d2::{ConnectionManager, CustomizeConnection};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::error::{Error, Result};
+
+/// How a service reaches Postgres.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// A `postgres://` URL of the service's role.
+    pub url: SecretString,
+    /// The most connections that the pool opens.
+    pub pool_size: u32,
+    /// How long a query waits for a free connection before it gives up.
+    pub acquire_timeout: Duration,
+    /// How long Postgres works on one statement before it cancels it.
+    pub statement_timeout: Duration,
+}
+
+impl DatabaseSettings {
+    /// The defaults for a URL.
+    pub fn new(url: impl Into<SecretString>) -> Self {
+        Self {
+            url: url.into(),
+            pool_size: 8,
+            acquire_timeout: Duration::from_secs(3),
+            statement_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A pool of connections. Cloning shares it.
+#[derive(Clone)]
+pub struct Database {
+    pool: diesel::r2d2::Pool<ConnectionManager<PgConnection>>,
+}
+
+impl Database {
+    /// Makes the pool. Connections are opened when they are needed, so this works while Postgres is away.
+    ///
+    /// # Errors
+    /// None today; the signature leaves room for settings that cannot work.
+    pub fn new(settings: &DatabaseSettings) -> Result<Self> {
+        let pool = diesel::r2d2::Pool::builder()
+            .max_size(settings.pool_size)
+            .min_idle(Some(0))
+            .connection_timeout(settings.acquire_timeout)
+            .test_on_check_out(false)
+            .error_handler(Box::new(r2d2::NopErrorHandler))
+            .connection_customizer(Box::new(Session { statement_timeout: settings.statement_timeout }))
+            .build_unchecked(ConnectionManager::new(settings.url.expose_secret()));
+        Ok(Self { pool })
+    }
+
+    /// Runs a query on a blocking thread.
+    ///
+    /// # Errors
+    /// What the query ends in; [`Error::Unavailable`] when no connection can be had in time.
+    pub async fn run<T, E, F>(&self, query: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let pool = self.pool.clone();
+        let outcome = tokio::task::spawn_blocking(move || {
+            let mut conn = pool.get().map_err(|error| E::from(Error::from(error)))?;
+            query(&mut conn)
+        });
+        match outcome.await {
+            Ok(result) => result,
+            Err(stopped) => Err(E::from(Error::Query(format!("a query stopped: {stopped}")))),
+        }
+    }
+
+    /// Whether Postgres answers.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it does not.
+    pub async fn ping(&self) -> Result<()> {
+        self.run(|conn| Ok(conn.batch_execute("SELECT 1")?)).await
+    }
+}
+
+/// Opens one connection outside the pool, for a thread that owns it.
+///
+/// # Errors
+/// [`Error::Unavailable`] when Postgres cannot be reached.
+pub fn connect(settings: &DatabaseSettings) -> Result<PgConnection> {
+    use diesel::Connection;
+    let mut conn = PgConnection::establish(settings.url.expose_secret())?;
+    prepare(&mut conn, settings.statement_timeout)?;
+    Ok(conn)
+}
+
+fn prepare(conn: &mut PgConnection, statement_timeout: Duration) -> Result<(), diesel::result::Error> {
+    conn.batch_execute(&format!(
+        "SET TIME ZONE 'UTC'; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 60000",
+        statement_timeout.as_millis()
+    ))
+}
+
+#[derive(Debug)]
+struct Session {
+    statement_timeout: Duration,
+}
+
+impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Session {
+    fn on_acquire(&self, conn: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
+        prepare(conn, self.statement_timeout).map_err(diesel::r2d2::Error::QueryError)
+    }
+}

@@ -1,0 +1,36 @@
+//! Everything that Hookgate keeps, in Postgres (the facts) and Redis (what may be lost at any moment).
+//!
+//! One module per noun with its query functions. A function that touches a tenant's rows takes a
+//! [`scope::TenantScope`], which only an authorised caller, a resolved URL or a claimed job can give.
+
+pub mod allowlists;
+pub mod answers;
+pub mod api_keys;
+pub mod appender;
+pub mod attempts;
+pub mod clock;
+pub mod crypto;
+pub mod database;
+pub mod destinations;
+pub mod error;
+pub mod events;
+pub mod idempotency;
+pub mod jobs;
+pub mod login_sessions;
+pub mod management_keys;
+pub mod migrations;
+pub mod partitions;
+pub mod redis;
+pub mod refusals;
+pub mod revisions;
+pub mod routing;
+pub mod runs;
+pub mod schema;
+pub mod scope;
+pub mod signing_keys;
+pub mod tenants;
+pub mod urls;
+pub mod users;
+pub mod webhooks;
+
+pub use error::{Error, Result};

@@ -1,0 +1,67 @@
+//! The schema's history, embedded in the program.
+
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use url::Url;
+
+use crate::error::{Error, Result};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
+
+/// Brings the database to this program's schema, as the owner of the database. Returns the names of what was applied.
+///
+/// # Errors
+/// [`Error::Query`] with the migration's name when one fails; the database is left at the last that succeeded.
+pub fn run(owner: &mut PgConnection) -> Result<Vec<String>> {
+    owner.batch_execute("SET lock_timeout = '5s'; SET statement_timeout = 0")?;
+    let applied = owner.run_pending_migrations(MIGRATIONS).map_err(|error| Error::Query(error.to_string()))?;
+    Ok(applied.iter().map(ToString::to_string).collect())
+}
+
+/// Takes the newest migration back.
+///
+/// # Errors
+/// [`Error::Query`] when there is none, or it cannot be taken back.
+pub fn revert_last(owner: &mut PgConnection) -> Result<String> {
+    let reverted =
+        owner.revert_last_migration(MIGRATIONS).map_err(|error| Error::Query(error.to_string()))?;
+    Ok(reverted.to_string())
+}
+
+/// Whether the database lacks a migration of this program.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn is_pending(owner: &mut PgConnection) -> Result<bool> {
+    owner.has_pending_migration(MIGRATIONS).map_err(|error| Error::Query(error.to_string()))
+}
+
+/// Gives the role that a service's database URL names the password in it, so that the service can log in. Only
+/// Hookgate's own roles are touched; a URL without a password changes nothing.
+///
+/// # Errors
+/// [`Error::Query`] when the URL cannot be read or the owner may not alter the role.
+pub fn set_role_password(owner: &mut PgConnection, service_url: &str) -> Result<()> {
+    let url = Url::parse(service_url).map_err(|_| Error::Query("the database URL is not a URL".into()))?;
+    let decode = |text: &str| percent_decode(text);
+    let (role, Some(password)) = (decode(url.username()), url.password().map(decode)) else {
+        return Ok(());
+    };
+    if !["hookgate_ingress", "hookgate_management", "hookgate_worker"].contains(&role.as_str()) {
+        return Ok(());
+    }
+    let quoted = password.replace('\'', "''");
+    if password.contains('\\') || password.contains('\0') {
+        return Err(Error::Query("the password in a database URL may not contain a backslash".into()));
+    }
+    owner.batch_execute(&format!("ALTER ROLE {role} PASSWORD '{quoted}'"))?;
+    Ok(())
+}
+
+fn percent_decode(text: &str) -> String {
+    url::form_urlencoded::parse(format!("v={}", text.replace('+', "%2B")).as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}

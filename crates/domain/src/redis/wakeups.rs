@@ -1,0 +1,48 @@
+//! "There is work": sent after a commit that made jobs, so that workers need not wait for their next poll.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::{Notice, Redis, Subscription};
+
+const CHANNEL: &str = "hookgate:jobs";
+
+/// Sends wake-ups. One that is asked for while another is being sent is merged into the next.
+#[derive(Clone)]
+pub struct WakeUps {
+    wanted: Arc<Notify>,
+    _task: Arc<Subscription>,
+}
+
+impl WakeUps {
+    /// Starts the task that sends, on the running tokio runtime.
+    pub fn start(redis: Redis) -> Self {
+        let wanted = Arc::new(Notify::new());
+        let waiting = Arc::clone(&wanted);
+        let task = tokio::spawn(async move {
+            loop {
+                waiting.notified().await;
+                if let Err(error) = redis.publish(CHANNEL, b"").await {
+                    tracing::debug!(%error, "a wake-up was not sent; workers find the job by polling");
+                }
+            }
+        });
+        Self { wanted, _task: Arc::new(Subscription(task)) }
+    }
+
+    /// Asks for a wake-up; never blocks.
+    pub fn send(&self) {
+        self.wanted.notify_one();
+    }
+}
+
+impl Redis {
+    /// Notifies `wanted` whenever there may be work: on a wake-up, and when the subscription (re)connects.
+    pub fn on_wake_up(&self, wanted: Arc<Notify>) -> Subscription {
+        self.subscribe(CHANNEL.to_owned(), move |notice| match notice {
+            Notice::Connected | Notice::Message(_) => wanted.notify_one(),
+            Notice::Lost => {}
+        })
+    }
+}

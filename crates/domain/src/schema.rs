@@ -1,0 +1,317 @@
+//! The tables as diesel sees them; the migrations are the truth.
+
+diesel::table! {
+    users (id) {
+        id -> Uuid,
+        email -> Text,
+        name -> Text,
+        password_hash -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    tenants (id) {
+        id -> Uuid,
+        name -> Text,
+        status -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    memberships (tenant_id, user_id) {
+        tenant_id -> Uuid,
+        user_id -> Uuid,
+        role -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    login_sessions (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        tenant_id -> Uuid,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        revoked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    refresh_tokens (digest) {
+        digest -> Bytea,
+        session_id -> Uuid,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    signing_keys (kid) {
+        kid -> Text,
+        private_key -> Bytea,
+        public_key -> Bytea,
+        created_at -> Timestamptz,
+        retired_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    management_keys (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        digest -> Bytea,
+        hint -> Text,
+        scopes -> Array<Text>,
+        created_at -> Timestamptz,
+        expires_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+        last_used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (tenant_id, actor, key) {
+        tenant_id -> Uuid,
+        actor -> Text,
+        key -> Text,
+        request_digest -> Bytea,
+        created_at -> Timestamptz,
+        answer_status -> Nullable<Int2>,
+        answer -> Nullable<Bytea>,
+    }
+}
+
+diesel::table! {
+    webhooks (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        system -> Text,
+        status -> Text,
+        suffix -> Text,
+        methods -> Array<Text>,
+        authentication -> Jsonb,
+        body_limit_bytes -> Int4,
+        draft_revision_id -> Uuid,
+        published_revision_id -> Nullable<Uuid>,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    revisions (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        webhook_id -> Uuid,
+        number -> Int4,
+        document -> Jsonb,
+        created_at -> Timestamptz,
+        created_by -> Text,
+        published_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    urls (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        webhook_id -> Uuid,
+        name -> Text,
+        environment -> Text,
+        suffix -> Text,
+        created_at -> Timestamptz,
+        expires_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    url_tokens (token) {
+        token -> Uuid,
+        tenant_id -> Uuid,
+        url_id -> Uuid,
+        created_at -> Timestamptz,
+        expires_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    api_keys (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        webhook_id -> Uuid,
+        name -> Text,
+        digest -> Bytea,
+        hint -> Text,
+        created_at -> Timestamptz,
+        expires_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+        last_used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    allowlists (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    allowlist_entries (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        allowlist_id -> Uuid,
+        network -> Cidr,
+        note -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    webhook_allowlists (tenant_id, webhook_id, allowlist_id) {
+        tenant_id -> Uuid,
+        webhook_id -> Uuid,
+        allowlist_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    destinations (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        base_url -> Text,
+        signing_secret -> Nullable<Bytea>,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    jobs (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        webhook_id -> Uuid,
+        revision_id -> Uuid,
+        event_ids -> Array<Uuid>,
+        due_at -> Timestamptz,
+        leased_until -> Nullable<Timestamptz>,
+        lease_token -> Int8,
+        attempt -> Int4,
+        answer_to -> Nullable<Text>,
+        state -> Nullable<Bytea>,
+    }
+}
+
+diesel::table! {
+    events (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        webhook_id -> Uuid,
+        url_id -> Uuid,
+        revision_id -> Nullable<Uuid>,
+        environment -> Text,
+        method -> Text,
+        suffix -> Text,
+        path -> Text,
+        query -> Text,
+        address -> Nullable<Inet>,
+        headers -> Bytea,
+        body_codec -> Int2,
+        body_bytes -> Int4,
+        body -> Bytea,
+    }
+}
+
+diesel::table! {
+    refusals (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        webhook_id -> Uuid,
+        url_id -> Uuid,
+        reason -> Text,
+        detail -> Text,
+        status -> Int2,
+        method -> Text,
+        path -> Text,
+        query -> Text,
+        address -> Nullable<Inet>,
+        headers -> Bytea,
+        body_bytes -> Nullable<Int4>,
+        body_preview -> Bytea,
+    }
+}
+
+diesel::table! {
+    runs (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        webhook_id -> Uuid,
+        revision_id -> Uuid,
+        outcome -> Text,
+        error -> Nullable<Text>,
+        started_at -> Timestamptz,
+        finished_at -> Timestamptz,
+        steps -> Bytea,
+        answer -> Nullable<Bytea>,
+    }
+}
+
+diesel::table! {
+    attempts (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        run_id -> Uuid,
+        webhook_id -> Uuid,
+        destination_id -> Uuid,
+        step -> Text,
+        number -> Int4,
+        method -> Text,
+        url -> Text,
+        outcome -> Text,
+        status -> Nullable<Int2>,
+        error -> Nullable<Text>,
+        started_at -> Timestamptz,
+        duration_us -> Int8,
+        timing -> Jsonb,
+        response_preview -> Nullable<Bytea>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    allowlist_entries,
+    allowlists,
+    api_keys,
+    attempts,
+    destinations,
+    events,
+    idempotency_keys,
+    jobs,
+    login_sessions,
+    management_keys,
+    memberships,
+    refresh_tokens,
+    refusals,
+    revisions,
+    runs,
+    signing_keys,
+    tenants,
+    url_tokens,
+    urls,
+    users,
+    webhook_allowlists,
+    webhooks,
+);

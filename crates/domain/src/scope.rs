@@ -1,0 +1,95 @@
+//! The proof that code may touch a tenant's rows.
+//!
+//! A [`TenantScope`] comes into being in three places only, all in this crate: an authorised caller of the
+//! management API ([`crate::tenants`], [`crate::management_keys`]), a resolved URL ([`crate::routing`]), a claimed job
+//! ([`crate::jobs`]). Query functions take it, filter by its tenant, and run inside [`TenantScope::transaction`], which
+//! tells row-level security the same tenant.
+
+use diesel::pg::PgConnection;
+use diesel::{Connection, RunQueryDsl, sql_query};
+use hookgate_model::ids::TenantId;
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+
+/// One tenant whose rows may be touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TenantScope(TenantId);
+
+impl TenantScope {
+    /// Only for the three places that prove it.
+    pub(crate) const fn proven(tenant: TenantId) -> Self {
+        Self(tenant)
+    }
+
+    /// The tenant.
+    pub const fn tenant(&self) -> TenantId {
+        self.0
+    }
+
+    /// The tenant as it is stored.
+    pub const fn uuid(&self) -> Uuid {
+        self.0.uuid()
+    }
+
+    /// Runs queries in one transaction, in which row-level security shows this tenant alone.
+    ///
+    /// # Errors
+    /// What the queries end in; the transaction is rolled back then.
+    pub fn transaction<T, E>(
+        &self,
+        conn: &mut PgConnection,
+        queries: impl FnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<Error>,
+    {
+        transaction(conn, |conn| {
+            self.enter(conn).map_err(E::from)?;
+            queries(conn)
+        })
+    }
+
+    /// Sets the tenant of the running transaction, for a transaction that serves several tenants in turn.
+    ///
+    /// # Errors
+    /// When Postgres cannot be reached.
+    pub fn enter(&self, conn: &mut PgConnection) -> Result<()> {
+        set_local(conn, "hookgate.tenant_id", &self.uuid().to_string())
+    }
+}
+
+/// Runs queries in one transaction, whatever their error type.
+///
+/// # Errors
+/// What the queries end in; the transaction is rolled back then.
+pub fn transaction<T, E>(
+    conn: &mut PgConnection,
+    queries: impl FnOnce(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E>
+where
+    E: From<Error>,
+{
+    enum Stop<E> {
+        Storage(diesel::result::Error),
+        Caller(E),
+    }
+    impl<E> From<diesel::result::Error> for Stop<E> {
+        fn from(error: diesel::result::Error) -> Self {
+            Self::Storage(error)
+        }
+    }
+    conn.transaction(|conn| queries(conn).map_err(Stop::Caller)).map_err(|stop| match stop {
+        Stop::Storage(error) => E::from(Error::from(error)),
+        Stop::Caller(error) => error,
+    })
+}
+
+/// Sets a setting for the running transaction only.
+pub(crate) fn set_local(conn: &mut PgConnection, name: &str, value: &str) -> Result<()> {
+    sql_query("SELECT set_config($1, $2, true)")
+        .bind::<diesel::sql_types::Text, _>(name)
+        .bind::<diesel::sql_types::Text, _>(value)
+        .execute(conn)?;
+    Ok(())
+}

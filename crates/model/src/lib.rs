@@ -1,0 +1,15 @@
+//! Values and decisions of Hookgate, pure: no I/O, no clock, no randomness. The time and random bytes are parameters.
+
+pub mod access;
+pub mod answer;
+pub mod authentication;
+pub mod base32;
+pub mod flow;
+pub mod headers;
+pub mod ids;
+pub mod methods;
+pub mod outbound_signature;
+pub mod retry;
+pub mod suffix;
+pub mod token;
+pub mod webhook;
