@@ -21,7 +21,13 @@ impl Answer {
             headers::write(&mut lines, name.as_bytes(), value.as_bytes());
         }
         let length = u32::try_from(lines.len()).unwrap_or(u32::MAX);
-        [&self.status.to_be_bytes()[..], &length.to_be_bytes(), &lines, &self.body].concat()
+        [
+            &self.status.to_be_bytes()[..],
+            &length.to_be_bytes(),
+            &lines,
+            &self.body,
+        ]
+        .concat()
     }
 
     /// Reads the stored form; `None` when it is not one.
@@ -32,7 +38,11 @@ impl Answer {
         let headers = headers::read(lines)
             .map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value).into_owned()))
             .collect();
-        Some(Self { status: u16::from_be_bytes(*status), headers, body: body.to_vec() })
+        Some(Self {
+            status: u16::from_be_bytes(*status),
+            headers,
+            body: body.to_vec(),
+        })
     }
 }
 
@@ -44,7 +54,10 @@ mod tests {
     fn an_answer_reads_back() {
         let answer = Answer {
             status: 201,
-            headers: vec![("x-order".into(), "42".into()), ("content-type".into(), "application/json".into())],
+            headers: vec![
+                ("x-order".into(), "42".into()),
+                ("content-type".into(), "application/json".into()),
+            ],
             body: b"{\"ok\":true}".to_vec(),
         };
         assert_eq!(Answer::decode(&answer.encode()), Some(answer.clone()));

@@ -21,7 +21,9 @@ pub fn read(stored: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
 
 /// The first header of a name, compared without case.
 pub fn find<'a>(stored: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    read(stored).find(|(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    read(stored)
+        .find(|(candidate, _)| candidate.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
 }
 
 #[cfg(test)]

@@ -1,1 +1,61 @@
-//! (to be written)
+//! The small closed sets of a webhook's settings, in the form in which they are stored and shown.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Declares an enum with its stored text, which is also its JSON form.
+macro_rules! text_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)*
+        }
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stored text.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// Reads the stored text.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)* _ => None }
+            }
+        }
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+text_enum! {
+    /// Whether a webhook takes requests.
+    Status {
+        /// Requests are accepted and run.
+        Active = "active",
+        /// Requests are accepted and stored; their flows start when the webhook is activated.
+        Paused = "paused",
+        /// Requests are refused.
+        Disabled = "disabled",
+    }
+}
+
+text_enum! {
+    /// What a URL runs: the draft, or what is published.
+    Environment {
+        /// Runs the draft revision.
+        Test = "test",
+        /// Runs the published revision.
+        Production = "production",
+    }
+}
+
+/// The body limit of a webhook that sets none, in bytes: 1 MiB.
+pub const DEFAULT_BODY_BYTES: u32 = 1024 * 1024;
+/// The highest body limit that a webhook can set, in bytes: 26 MiB.
+pub const MAX_BODY_BYTES: u32 = 26 * 1024 * 1024;
