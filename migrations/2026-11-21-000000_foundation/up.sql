@@ -137,13 +137,14 @@ CREATE TABLE webhooks (
 );
 
 -- Immutable: saving a draft adds a row and moves the webhook's pointer, so an event can name exactly
--- what ran it, and a compiled revision can be cached for ever.
+-- what ran it, and a compiled revision can be cached for ever. `json`, not `jsonb`: what a tenant wrote comes
+-- back, and is sent, with its keys in the order they were written.
 CREATE TABLE revisions (
   tenant_id uuid NOT NULL,
   id uuid NOT NULL,
   webhook_id uuid NOT NULL,
   number integer NOT NULL,
-  document jsonb NOT NULL,
+  document json NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now(),
   created_by text NOT NULL,
   published_at timestamptz,
@@ -160,6 +161,7 @@ CREATE TABLE urls (
   name text NOT NULL,
   environment text NOT NULL CONSTRAINT urls_environment_known CHECK (environment IN ('test', 'production')),
   suffix text NOT NULL,
+  version bigint NOT NULL DEFAULT 1,
   created_at timestamptz NOT NULL DEFAULT now(),
   expires_at timestamptz,
   revoked_at timestamptz,
@@ -187,6 +189,7 @@ CREATE TABLE api_keys (
   name text NOT NULL,
   digest bytea NOT NULL,
   hint text NOT NULL,
+  version bigint NOT NULL DEFAULT 1,
   created_at timestamptz NOT NULL DEFAULT now(),
   expires_at timestamptz,
   revoked_at timestamptz,

@@ -17,6 +17,14 @@ pub enum Error {
     /// The row was changed since the caller read it.
     #[error("the object was changed in the meantime")]
     VersionMismatch,
+    /// The tenant has as many of something as it may have.
+    #[error("there may be at most {most} {what}")]
+    LimitReached {
+        /// What there would be too many of, in the plural.
+        what: &'static str,
+        /// How many there may be.
+        most: i64,
+    },
     /// Postgres or Redis cannot be reached, is shutting down, or is overloaded: try again later.
     #[error("storage is unavailable: {0}")]
     Unavailable(String),
