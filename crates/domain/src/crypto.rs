@@ -49,7 +49,10 @@ impl MasterKey {
         let digest = Sha256::digest([b"hookgate master key id", &key[..]].concat());
         let mut id = [0; KEY_ID_BYTES];
         id.copy_from_slice(&digest[..KEY_ID_BYTES]);
-        Self { id, cipher: Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key)) }
+        Self {
+            id,
+            cipher: Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key)),
+        }
     }
 
     /// Seals a secret that belongs to `context` (such as `destinations/<tenant>/<id>`).
@@ -60,7 +63,13 @@ impl MasterKey {
         let nonce = clock::secret_bytes::<NONCE_BYTES>();
         let sealed = self
             .cipher
-            .encrypt(&Nonce::from(nonce), Payload { msg: secret, aad: context.as_bytes() })
+            .encrypt(
+                &Nonce::from(nonce),
+                Payload {
+                    msg: secret,
+                    aad: context.as_bytes(),
+                },
+            )
             .map_err(|_| Error::Query("a secret is too long to seal".into()))?;
         Ok([&[VERSION], &self.id[..], &nonce[..], &sealed[..]].concat())
     }
@@ -71,14 +80,26 @@ impl MasterKey {
     /// [`Error::Unreadable`] for another key, another context, or a damaged value.
     pub fn open(&self, context: &str, stored: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         let unreadable = Error::Unreadable { what: "secret" };
-        let Some((&VERSION, rest)) = stored.split_first() else { return Err(unreadable) };
-        let Some((id, rest)) = rest.split_first_chunk::<KEY_ID_BYTES>() else { return Err(unreadable) };
-        let Some((nonce, sealed)) = rest.split_first_chunk::<NONCE_BYTES>() else { return Err(unreadable) };
+        let Some((&VERSION, rest)) = stored.split_first() else {
+            return Err(unreadable);
+        };
+        let Some((id, rest)) = rest.split_first_chunk::<KEY_ID_BYTES>() else {
+            return Err(unreadable);
+        };
+        let Some((nonce, sealed)) = rest.split_first_chunk::<NONCE_BYTES>() else {
+            return Err(unreadable);
+        };
         if *id != self.id {
             return Err(unreadable);
         }
         self.cipher
-            .decrypt(&Nonce::from(*nonce), Payload { msg: sealed, aad: context.as_bytes() })
+            .decrypt(
+                &Nonce::from(*nonce),
+                Payload {
+                    msg: sealed,
+                    aad: context.as_bytes(),
+                },
+            )
             .map(Zeroizing::new)
             .map_err(|_| unreadable)
     }
@@ -103,9 +124,16 @@ mod tests {
     fn a_secret_opens_only_where_it_belongs() {
         let key = MasterKey::from_bytes(&[7; 32]);
         let sealed = key.seal("destinations/a", b"whsec_x").expect("sealed");
-        assert_eq!(key.open("destinations/a", &sealed).expect("opened").as_slice(), b"whsec_x");
+        assert_eq!(
+            key.open("destinations/a", &sealed).expect("opened").as_slice(),
+            b"whsec_x"
+        );
         assert!(key.open("destinations/b", &sealed).is_err());
-        assert!(MasterKey::from_bytes(&[8; 32]).open("destinations/a", &sealed).is_err());
+        assert!(
+            MasterKey::from_bytes(&[8; 32])
+                .open("destinations/a", &sealed)
+                .is_err()
+        );
         for cut in 0..sealed.len() {
             assert!(key.open("destinations/a", &sealed[..cut]).is_err());
         }

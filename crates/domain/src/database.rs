@@ -52,7 +52,9 @@ impl Database {
             .connection_timeout(settings.acquire_timeout)
             .test_on_check_out(false)
             .error_handler(Box::new(r2d2::NopErrorHandler))
-            .connection_customizer(Box::new(Session { statement_timeout: settings.statement_timeout }))
+            .connection_customizer(Box::new(Session {
+                statement_timeout: settings.statement_timeout,
+            }))
             .build_unchecked(ConnectionManager::new(settings.url.expose_secret()));
         Ok(Self { pool })
     }

@@ -1,1 +1,263 @@
-//! (to be written)
+//! Destinations: named outbound targets. A signing secret is sealed with the master key, bound to its row, and shown
+//! only when it is made.
+//!
+//! Functions run inside a [`TenantScope::transaction`] that the caller opened.
+
+use chrono::{DateTime, Utc};
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use hookgate_model::base_url::BaseUrl;
+use hookgate_model::ids::{DestinationId, WebhookId};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::clock;
+use crate::crypto::MasterKey;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::page::Page;
+use crate::schema::{destinations, revisions, webhooks};
+use crate::scope::TenantScope;
+
+/// A destination as it is stored.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = destinations, check_for_backend(diesel::pg::Pg))]
+pub struct Destination {
+    /// Its id.
+    #[diesel(deserialize_as = Uuid)]
+    pub id: DestinationId,
+    /// A name, unique in the tenant.
+    pub name: String,
+    /// What the URL of every call begins with.
+    pub base_url: String,
+    /// The sealed signing secret, if calls are signed.
+    signing_secret: Option<Vec<u8>>,
+    /// Counts the changes.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// What a tenant chooses.
+#[derive(Debug, Clone)]
+pub struct DestinationSettings {
+    /// A name, unique in the tenant.
+    pub name: String,
+    /// What the URL of every call begins with.
+    pub base_url: BaseUrl,
+}
+
+impl Destination {
+    /// Whether calls are signed.
+    pub fn is_signed(&self) -> bool {
+        self.signing_secret.is_some()
+    }
+
+    /// The signing secret in its `whsec_…` form.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] when it was sealed with another master key, or is damaged.
+    pub fn signing_secret(&self, scope: &TenantScope, key: &MasterKey) -> Result<Option<Zeroizing<String>>> {
+        let Some(sealed) = &self.signing_secret else {
+            return Ok(None);
+        };
+        let opened = key.open(&secret_context(scope, self.id), sealed)?;
+        let text = std::str::from_utf8(&opened).map_err(|_| Error::Unreadable {
+            what: "signing secret",
+        })?;
+        Ok(Some(Zeroizing::new(text.to_owned())))
+    }
+}
+
+/// What a sealed secret is bound to.
+fn secret_context(scope: &TenantScope, id: DestinationId) -> String {
+    format!("destinations/{}/{id}", scope.tenant())
+}
+
+/// Makes a destination; its calls are signed when a secret (in its `whsec_…` form) is given.
+///
+/// # Errors
+/// `destinations_name_key` when the name is taken; [`Error::LimitReached`].
+pub fn create(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    key: &MasterKey,
+    settings: &DestinationSettings,
+    signing_secret: Option<&str>,
+) -> Result<Destination> {
+    let existing = destinations::table
+        .filter(destinations::tenant_id.eq(scope.uuid()))
+        .count()
+        .get_result::<i64>(conn)?;
+    if existing >= limits::DESTINATIONS {
+        return Err(Error::LimitReached {
+            what: "destinations",
+            most: limits::DESTINATIONS,
+        });
+    }
+    let id: DestinationId = clock::new_id();
+    let sealed = signing_secret
+        .map(|secret| key.seal(&secret_context(scope, id), secret.as_bytes()))
+        .transpose()?;
+    Ok(diesel::insert_into(destinations::table)
+        .values((
+            destinations::tenant_id.eq(scope.uuid()),
+            destinations::id.eq(id.uuid()),
+            destinations::name.eq(&settings.name),
+            destinations::base_url.eq(settings.base_url.as_str()),
+            destinations::signing_secret.eq(sealed),
+        ))
+        .returning(Destination::as_returning())
+        .get_result(conn)?)
+}
+
+/// One destination.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub fn read(conn: &mut PgConnection, scope: &TenantScope, id: DestinationId) -> Result<Destination> {
+    Ok(destinations::table
+        .find((scope.uuid(), id.uuid()))
+        .select(Destination::as_select())
+        .first(conn)?)
+}
+
+/// A page of the tenant's destinations.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn list(conn: &mut PgConnection, scope: &TenantScope, page: Page) -> Result<Vec<Destination>> {
+    Ok(destinations::table
+        .filter(destinations::tenant_id.eq(scope.uuid()))
+        .filter(destinations::id.lt(page.below()))
+        .order(destinations::id.desc())
+        .limit(page.limit)
+        .select(Destination::as_select())
+        .load(conn)?)
+}
+
+/// Changes what a tenant chooses, if it is still at the version that the caller read.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::VersionMismatch`], `destinations_name_key` when the name is taken.
+pub fn update(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    id: DestinationId,
+    version: i64,
+    settings: &DestinationSettings,
+) -> Result<Destination> {
+    lock(conn, scope, id, Some(version))?;
+    Ok(
+        diesel::update(destinations::table.find((scope.uuid(), id.uuid())))
+            .set((
+                destinations::name.eq(&settings.name),
+                destinations::base_url.eq(settings.base_url.as_str()),
+                destinations::version.eq(version + 1),
+                destinations::updated_at.eq(clock::now()),
+            ))
+            .returning(Destination::as_returning())
+            .get_result(conn)?,
+    )
+}
+
+/// Replaces the signing secret, from the next call on; `None` leaves calls unsigned.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub fn replace_signing_secret(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    key: &MasterKey,
+    id: DestinationId,
+    secret: Option<&str>,
+) -> Result<Destination> {
+    let sealed = secret
+        .map(|secret| key.seal(&secret_context(scope, id), secret.as_bytes()))
+        .transpose()?;
+    Ok(
+        diesel::update(destinations::table.find((scope.uuid(), id.uuid())))
+            .set((
+                destinations::signing_secret.eq(sealed),
+                destinations::version.eq(destinations::version + 1),
+                destinations::updated_at.eq(clock::now()),
+            ))
+            .returning(Destination::as_returning())
+            .get_result(conn)?,
+    )
+}
+
+/// The webhooks whose draft or published revision calls the destination.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn used_by(conn: &mut PgConnection, scope: &TenantScope, id: DestinationId) -> Result<Vec<WebhookId>> {
+    let mentions = diesel::dsl::sql::<diesel::sql_types::Bool>("revisions.document::text LIKE ")
+        .bind::<diesel::sql_types::Text, _>(format!("%{id}%"));
+    let ids: Vec<Uuid> = webhooks::table
+        .inner_join(
+            revisions::table.on(revisions::tenant_id.eq(webhooks::tenant_id).and(
+                revisions::id
+                    .eq(webhooks::draft_revision_id)
+                    .or(webhooks::published_revision_id.eq(revisions::id.nullable())),
+            )),
+        )
+        .filter(webhooks::tenant_id.eq(scope.uuid()))
+        .filter(mentions)
+        .select(webhooks::id)
+        .distinct()
+        .load(conn)?;
+    Ok(ids.into_iter().map(WebhookId::from).collect())
+}
+
+/// Deletes a destination, if it is still at the version that the caller named.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::VersionMismatch`].
+pub fn delete(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    id: DestinationId,
+    version: Option<i64>,
+) -> Result<()> {
+    lock(conn, scope, id, version)?;
+    diesel::delete(destinations::table.find((scope.uuid(), id.uuid()))).execute(conn)?;
+    Ok(())
+}
+
+/// Of some ids, those that are no destinations of the tenant.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn missing(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    ids: &[DestinationId],
+) -> Result<Vec<DestinationId>> {
+    let wanted: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let present: Vec<Uuid> = destinations::table
+        .filter(destinations::tenant_id.eq(scope.uuid()))
+        .filter(destinations::id.eq_any(wanted))
+        .select(destinations::id)
+        .load(conn)?;
+    Ok(ids
+        .iter()
+        .copied()
+        .filter(|id| !present.contains(&id.uuid()))
+        .collect())
+}
+
+fn lock(conn: &mut PgConnection, scope: &TenantScope, id: DestinationId, version: Option<i64>) -> Result<()> {
+    let current: i64 = destinations::table
+        .find((scope.uuid(), id.uuid()))
+        .select(destinations::version)
+        .for_no_key_update()
+        .first(conn)?;
+    if version.is_some_and(|version| version != current) {
+        Err(Error::VersionMismatch)
+    } else {
+        Ok(())
+    }
+}

@@ -78,13 +78,18 @@ impl From<DieselError> for Error {
                 let message = information.message();
                 if let Some(constraint) = information.constraint_name() {
                     Self::Constraint(constraint.to_owned())
-                } else if TRANSIENT_MESSAGES.iter().any(|beginning| message.contains(beginning)) {
+                } else if TRANSIENT_MESSAGES
+                    .iter()
+                    .any(|beginning| message.contains(beginning))
+                {
                     Self::Unavailable(message.to_owned())
                 } else {
                     Self::Query(message.to_owned())
                 }
             }
-            DieselError::BrokenTransactionManager => Self::Unavailable("the connection broke in a transaction".into()),
+            DieselError::BrokenTransactionManager => {
+                Self::Unavailable("the connection broke in a transaction".into())
+            }
             DieselError::RollbackErrorOnCommit { commit_error, .. } => Self::from(*commit_error),
             other => Self::Query(other.to_string()),
         }

@@ -15,7 +15,9 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 /// [`Error::Query`] with the migration's name when one fails; the database is left at the last that succeeded.
 pub fn run(owner: &mut PgConnection) -> Result<Vec<String>> {
     owner.batch_execute("SET lock_timeout = '5s'; SET statement_timeout = 0")?;
-    let applied = owner.run_pending_migrations(MIGRATIONS).map_err(|error| Error::Query(error.to_string()))?;
+    let applied = owner
+        .run_pending_migrations(MIGRATIONS)
+        .map_err(|error| Error::Query(error.to_string()))?;
     Ok(applied.iter().map(ToString::to_string).collect())
 }
 
@@ -24,8 +26,9 @@ pub fn run(owner: &mut PgConnection) -> Result<Vec<String>> {
 /// # Errors
 /// [`Error::Query`] when there is none, or it cannot be taken back.
 pub fn revert_last(owner: &mut PgConnection) -> Result<String> {
-    let reverted =
-        owner.revert_last_migration(MIGRATIONS).map_err(|error| Error::Query(error.to_string()))?;
+    let reverted = owner
+        .revert_last_migration(MIGRATIONS)
+        .map_err(|error| Error::Query(error.to_string()))?;
     Ok(reverted.to_string())
 }
 
@@ -34,7 +37,9 @@ pub fn revert_last(owner: &mut PgConnection) -> Result<String> {
 /// # Errors
 /// When Postgres cannot be reached.
 pub fn is_pending(owner: &mut PgConnection) -> Result<bool> {
-    owner.has_pending_migration(MIGRATIONS).map_err(|error| Error::Query(error.to_string()))
+    owner
+        .has_pending_migration(MIGRATIONS)
+        .map_err(|error| Error::Query(error.to_string()))
 }
 
 /// Gives the role that a service's database URL names the password in it, so that the service can log in. Only
@@ -53,7 +58,9 @@ pub fn set_role_password(owner: &mut PgConnection, service_url: &str) -> Result<
     }
     let quoted = password.replace('\'', "''");
     if password.contains('\\') || password.contains('\0') {
-        return Err(Error::Query("the password in a database URL may not contain a backslash".into()));
+        return Err(Error::Query(
+            "the password in a database URL may not contain a backslash".into(),
+        ));
     }
     owner.batch_execute(&format!("ALTER ROLE {role} PASSWORD '{quoted}'"))?;
     Ok(())

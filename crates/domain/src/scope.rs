@@ -79,10 +79,11 @@ where
             Self::Storage(error)
         }
     }
-    conn.transaction(|conn| queries(conn).map_err(Stop::Caller)).map_err(|stop| match stop {
-        Stop::Storage(error) => E::from(Error::from(error)),
-        Stop::Caller(error) => error,
-    })
+    conn.transaction(|conn| queries(conn).map_err(Stop::Caller))
+        .map_err(|stop| match stop {
+            Stop::Storage(error) => E::from(Error::from(error)),
+            Stop::Caller(error) => error,
+        })
 }
 
 /// Sets a setting for the running transaction only.

@@ -4,6 +4,8 @@ pub mod access;
 pub mod answer;
 pub mod authentication;
 pub mod base32;
+pub mod base_url;
+pub mod cidr;
 pub mod flow;
 pub mod headers;
 pub mod ids;

@@ -32,7 +32,10 @@ impl Redis {
     /// # Errors
     /// When the text is not such a URL.
     pub fn new(url: &str) -> Result<Self> {
-        Ok(Self { client: redis::Client::open(url)?, connection: Arc::default() })
+        Ok(Self {
+            client: redis::Client::open(url)?,
+            connection: Arc::default(),
+        })
     }
 
     async fn connection(&self) -> Result<ConnectionManager> {
@@ -59,7 +62,11 @@ impl Redis {
     /// Publishes to a channel; whoever does not listen at that moment misses it.
     async fn publish(&self, channel: &str, payload: &[u8]) -> Result<()> {
         let mut connection = self.connection().await?;
-        Ok(redis::cmd("PUBLISH").arg(channel).arg(payload).query_async(&mut connection).await?)
+        Ok(redis::cmd("PUBLISH")
+            .arg(channel)
+            .arg(payload)
+            .query_async(&mut connection)
+            .await?)
     }
 
     /// Listens to a channel for as long as the returned guard lives, reconnecting by itself.
@@ -68,7 +75,8 @@ impl Redis {
         Subscription(tokio::spawn(async move {
             let mut delay = RECONNECT_DELAY;
             loop {
-                if let Ok(Ok(mut pubsub)) = tokio::time::timeout(CONNECT_TIMEOUT, client.get_async_pubsub()).await
+                if let Ok(Ok(mut pubsub)) =
+                    tokio::time::timeout(CONNECT_TIMEOUT, client.get_async_pubsub()).await
                     && pubsub.subscribe(&channel).await.is_ok()
                 {
                     delay = RECONNECT_DELAY;

@@ -28,7 +28,10 @@ impl WakeUps {
                 }
             }
         });
-        Self { wanted, _task: Arc::new(Subscription(task)) }
+        Self {
+            wanted,
+            _task: Arc::new(Subscription(task)),
+        }
     }
 
     /// Asks for a wake-up; never blocks.

@@ -1,0 +1,25 @@
+//! How much of everything one tenant may have. Each bound is far above what a tenant needs, and low enough that none
+//! can fill the tables or make an ingress compile a webhook for seconds.
+
+/// Webhooks of one tenant.
+pub const WEBHOOKS: i64 = 1_000;
+/// URLs of one webhook, revoked and expired ones included.
+pub const URLS: i64 = 100;
+/// API keys of one webhook that are neither revoked nor expired: an ingress compares a request with each of them.
+pub const LIVE_API_KEYS: i64 = 20;
+/// API keys of one webhook in all.
+pub const API_KEYS: i64 = 200;
+/// Allowlists of one tenant.
+pub const ALLOWLISTS: i64 = 200;
+/// Entries of one allowlist.
+pub const ALLOWLIST_ENTRIES: i64 = 10_000;
+/// Allowlists that are attached to one webhook.
+pub const ATTACHED_ALLOWLISTS: usize = 10;
+/// Destinations of one tenant.
+pub const DESTINATIONS: i64 = 1_000;
+/// Revisions of one webhook: every saved draft is one.
+pub const REVISIONS: i64 = 10_000;
+/// Characters of a name.
+pub const NAME_CHARACTERS: usize = 200;
+/// Characters of a note.
+pub const NOTE_CHARACTERS: usize = 500;
