@@ -8,6 +8,7 @@ pub mod answers;
 pub mod api_keys;
 pub mod appender;
 pub mod attempts;
+pub mod body;
 pub mod clock;
 pub mod crypto;
 pub mod database;

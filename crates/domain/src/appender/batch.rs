@@ -1,0 +1,108 @@
+//! What waits for a writer: batches of encoded rows, each of one partition and within the bounds of one commit.
+
+use std::collections::VecDeque;
+
+use tokio::sync::oneshot;
+
+use super::event::{JobPart, NewEvent};
+use super::{AppendError, AppenderSettings};
+
+/// The outcome that a handler waits for.
+pub type Outcome = Result<(), AppendError>;
+
+/// Rows of one day that are committed together.
+#[derive(Default)]
+pub struct Batch {
+    /// Days since 1970 in UTC, of the ids.
+    pub day: i64,
+    /// The rows, encoded.
+    pub rows: Vec<u8>,
+    /// One for each row: where it ends, and who waits for it.
+    pub entries: Vec<Entry>,
+    /// Whether it was sent once already, on a connection that broke: it may have been committed.
+    pub uncertain: bool,
+}
+
+/// One row of a batch.
+pub struct Entry {
+    /// Where the row ends in the rows of its batch.
+    pub end: usize,
+    /// The work that it starts.
+    pub job: Option<JobPart>,
+    /// Who waits for it.
+    pub waiter: oneshot::Sender<Outcome>,
+}
+
+impl Batch {
+    /// Tells every waiter.
+    pub fn settle(self, outcome: &Outcome) {
+        for entry in self.entries {
+            // A handler that went away does not need to know.
+            let _ = entry.waiter.send(outcome.clone());
+        }
+    }
+
+    /// Cuts the batch in two, for finding the row that Postgres refuses.
+    pub fn halve(mut self) -> (Self, Self) {
+        let middle = self.entries.len() / 2;
+        let mut entries = self.entries.split_off(middle);
+        let cut = self.entries.last().map_or(0, |entry| entry.end);
+        for entry in &mut entries {
+            entry.end -= cut;
+        }
+        let rows = self.rows.split_off(cut);
+        let second = Self { day: self.day, rows, entries, uncertain: self.uncertain };
+        (self, second)
+    }
+}
+
+/// The queue of batches. Handlers write rows into its last batch; a writer takes its first.
+#[derive(Default)]
+pub struct Waiting {
+    batches: VecDeque<Batch>,
+    rows: usize,
+    bytes: usize,
+    /// Set when no row is taken any more.
+    pub closed: bool,
+}
+
+impl Waiting {
+    /// Encodes an event at the end of the queue.
+    pub fn push(
+        &mut self,
+        settings: &AppenderSettings,
+        event: &NewEvent<'_>,
+        waiter: oneshot::Sender<Outcome>,
+    ) -> Outcome {
+        if self.closed {
+            return Err(AppendError::Unavailable);
+        }
+        if self.rows >= settings.waiting_rows || self.bytes >= settings.waiting_bytes {
+            return Err(AppendError::Full);
+        }
+        let day = event.id.created_at().timestamp().div_euclid(86_400);
+        let fits = |batch: &Batch| {
+            batch.day == day
+                && batch.entries.len() < settings.rows_per_commit
+                && batch.rows.len() < settings.bytes_per_commit
+        };
+        if !self.batches.back().is_some_and(fits) {
+            self.batches.push_back(Batch { day, ..Batch::default() });
+        }
+        let Some(batch) = self.batches.back_mut() else { return Err(AppendError::Full) };
+        let before = batch.rows.len();
+        event.write(&mut batch.rows);
+        batch.entries.push(Entry { end: batch.rows.len(), job: JobPart::of(event), waiter });
+        self.bytes += batch.rows.len() - before;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Takes the oldest batch.
+    pub fn take(&mut self) -> Option<Batch> {
+        let batch = self.batches.pop_front()?;
+        self.rows -= batch.entries.len();
+        self.bytes -= batch.rows.len();
+        Some(batch)
+    }
+}

@@ -1,0 +1,189 @@
+//! An event on its way into Postgres.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hookgate_model::ids::{EventId, RevisionId, UrlId, WebhookId};
+use hookgate_model::webhook::Environment;
+use uuid::Uuid;
+
+use super::row::RowWriter;
+use crate::body::StoredBody;
+use crate::scope::TenantScope;
+
+/// An accepted request, as it is stored.
+#[derive(Debug)]
+pub struct NewEvent<'a> {
+    /// Whose it is: the scope of the resolved URL.
+    pub scope: TenantScope,
+    /// Its id, which carries the time of receipt.
+    pub id: EventId,
+    /// The webhook that accepted it.
+    pub webhook_id: WebhookId,
+    /// The URL that it came to.
+    pub url_id: UrlId,
+    /// The revision that runs it, if one was published.
+    pub revision_id: Option<RevisionId>,
+    /// The environment of the URL.
+    pub environment: Environment,
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The URL's suffix, with its parameters' names.
+    pub suffix: &'a str,
+    /// The path after the token, as it was sent.
+    pub path: &'a str,
+    /// The query string after the `?`, as it was sent.
+    pub query: &'a str,
+    /// Who sent it.
+    pub address: Option<IpAddr>,
+    /// The headers in the form of [`hookgate_model::headers`].
+    pub headers: &'a [u8],
+    /// The body.
+    pub body: &'a StoredBody,
+    /// The work that the event starts.
+    pub work: Work,
+}
+
+/// What is to be done with an event once it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Nothing: its revision has no flow.
+    None,
+    /// Run the flow. Events of one webhook that are committed together share a job.
+    Run,
+    /// Run the flow and tell this node the answer. The event gets a job of its own.
+    RunAndAnswer(Arc<str>),
+    /// Run the flow when the webhook is activated again.
+    Hold,
+}
+
+/// The columns of the COPY, in the order of [`NewEvent::write`].
+const COLUMNS: &str = "tenant_id, id, webhook_id, url_id, revision_id, environment, method, suffix, path, query, address, headers, body_codec, body_bytes, body";
+
+impl NewEvent<'_> {
+    /// Appends the row to a COPY.
+    pub(super) fn write(&self, buffer: &mut Vec<u8>) {
+        let mut row = RowWriter::begin(buffer, 15);
+        row.uuid(self.scope.uuid()).uuid(self.id.uuid()).uuid(self.webhook_id.uuid()).uuid(self.url_id.uuid());
+        match self.revision_id {
+            Some(id) => row.uuid(id.uuid()),
+            None => row.null(),
+        };
+        row.text(self.environment.as_str())
+            .text(self.method)
+            .text(self.suffix)
+            .text(self.path)
+            .text(self.query)
+            .address(self.address)
+            .bytes(self.headers)
+            .int2(self.body.codec())
+            .int4(self.body.original_length())
+            .bytes(self.body.stored());
+    }
+}
+
+/// The work of one event of a batch.
+#[derive(Debug, Clone)]
+pub(super) struct JobPart {
+    pub(super) tenant: Uuid,
+    pub(super) webhook: Uuid,
+    pub(super) revision: Uuid,
+    pub(super) event: Uuid,
+    pub(super) work: Work,
+}
+
+impl JobPart {
+    /// The work of an event; none without a revision or a flow.
+    pub(super) fn of(event: &NewEvent<'_>) -> Option<Self> {
+        let revision = event.revision_id.filter(|_| event.work != Work::None)?;
+        Some(Self {
+            tenant: event.scope.uuid(),
+            webhook: event.webhook_id.uuid(),
+            revision: revision.uuid(),
+            event: event.id.uuid(),
+            work: event.work.clone(),
+        })
+    }
+
+    /// Whether two events can share a job.
+    fn shares_with(&self, other: &Self) -> bool {
+        !matches!(self.work, Work::RunAndAnswer(_))
+            && (self.tenant, self.webhook, self.revision, &self.work)
+                == (other.tenant, other.webhook, other.revision, &other.work)
+    }
+}
+
+/// The COPY into the partition of a day (`YYYYMMDD`).
+pub(super) fn copy_statement(day: &str) -> String {
+    format!("COPY events_{day} ({COLUMNS}) FROM STDIN (FORMAT binary)")
+}
+
+/// The most events that one job carries: what a worker takes on at once.
+const EVENTS_PER_JOB: usize = 100;
+
+/// The statement that inserts the jobs of a batch; `None` when there are none. The values are UUIDs and node names that
+/// this program made: nothing that came from outside.
+pub(super) fn job_statement(parts: &[JobPart]) -> Option<String> {
+    if parts.is_empty() {
+        return None;
+    }
+    let mut parts: Vec<&JobPart> = parts.iter().collect();
+    parts.sort_by_key(|part| (part.tenant, part.webhook, part.revision, part.work == Work::Hold, part.event));
+    let mut statement =
+        String::from("INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at, answer_to) VALUES ");
+    for (place, group) in parts
+        .chunk_by(|a, b| a.shares_with(b))
+        .flat_map(|group| group.chunks(EVENTS_PER_JOB))
+        .enumerate()
+    {
+        write_job(&mut statement, place > 0, group);
+    }
+    Some(statement)
+}
+
+fn write_job(statement: &mut String, follows: bool, group: &[&JobPart]) {
+    let Some(first) = group.first() else { return };
+    // The job's id is its first event's: unique, and in the order of time.
+    let separator = if follows { "," } else { "" };
+    let (tenant, id, webhook, revision) = (first.tenant, first.event, first.webhook, first.revision);
+    let _ = write!(statement, "{separator}('{tenant}','{id}','{webhook}','{revision}','{{");
+    for (place, part) in group.iter().enumerate() {
+        let _ = write!(statement, "{}{}", if place > 0 { "," } else { "" }, part.event);
+    }
+    let due = if first.work == Work::Hold { super::HELD_UNTIL } else { "now()" };
+    let _ = match &first.work {
+        Work::RunAndAnswer(node) => write!(statement, "}}',{due},'{}')", node.replace('\'', "''")),
+        _ => write!(statement, "}}',{due},NULL)"),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(tenant: u128, event: u128, work: Work) -> JobPart {
+        let id = Uuid::from_u128;
+        JobPart { tenant: id(tenant), webhook: id(10), revision: id(20), event: id(event), work }
+    }
+
+    fn jobs(statement: &str) -> usize {
+        statement.matches("','{").count()
+    }
+
+    #[test]
+    fn events_of_one_webhook_share_a_job() {
+        let parts: Vec<_> = (0..250).map(|event| part(1 + event % 2, event, Work::Run)).collect();
+        assert_eq!(jobs(&job_statement(&parts).expect("jobs")), 4);
+        assert_eq!(job_statement(&[]), None);
+    }
+
+    #[test]
+    fn an_event_with_a_waiting_caller_has_its_own() {
+        let node = Work::RunAndAnswer(Arc::from("it's"));
+        let parts = [part(1, 1, node.clone()), part(1, 2, node), part(1, 3, Work::Run), part(1, 4, Work::Hold)];
+        let statement = job_statement(&parts).expect("jobs");
+        assert_eq!(jobs(&statement), 4);
+        assert!(statement.contains("'it''s'") && statement.contains("9999"));
+    }
+}

@@ -1,0 +1,73 @@
+//! Rows in the binary format of COPY (PostgreSQL documentation, "COPY", "Binary Format"), written straight into the
+//! buffer that is sent.
+
+use std::net::IpAddr;
+
+use uuid::Uuid;
+
+/// What stands before the first row.
+pub const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// What stands after the last row.
+pub const TRAILER: &[u8] = &(-1_i16).to_be_bytes();
+
+/// Writes one row, field by field, in the order of the COPY's columns.
+pub struct RowWriter<'a>(&'a mut Vec<u8>);
+
+impl<'a> RowWriter<'a> {
+    /// Begins a row of so many fields.
+    pub fn begin(buffer: &'a mut Vec<u8>, fields: i16) -> Self {
+        buffer.extend_from_slice(&fields.to_be_bytes());
+        Self(buffer)
+    }
+
+    /// `bytea` and `text` look alike. A field can hold 1 GiB, far more than any request.
+    pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
+        let length = i32::try_from(value.len()).unwrap_or(i32::MAX);
+        self.0.extend_from_slice(&length.to_be_bytes());
+        self.0.extend_from_slice(value);
+        self
+    }
+
+    /// `text`.
+    pub fn text(&mut self, value: &str) -> &mut Self {
+        self.bytes(value.as_bytes())
+    }
+
+    /// `uuid`.
+    pub fn uuid(&mut self, value: Uuid) -> &mut Self {
+        self.bytes(value.as_bytes())
+    }
+
+    /// `smallint`.
+    pub fn int2(&mut self, value: i16) -> &mut Self {
+        self.bytes(&value.to_be_bytes())
+    }
+
+    /// `integer`.
+    pub fn int4(&mut self, value: i32) -> &mut Self {
+        self.bytes(&value.to_be_bytes())
+    }
+
+    /// NULL.
+    pub fn null(&mut self) -> &mut Self {
+        self.0.extend_from_slice(&(-1_i32).to_be_bytes());
+        self
+    }
+
+    /// `inet` of one host: family (2 for IPv4, 3 for IPv6), prefix bits, "is a cidr", length, address.
+    pub fn address(&mut self, value: Option<IpAddr>) -> &mut Self {
+        match value {
+            None => self.null(),
+            Some(IpAddr::V4(v4)) => {
+                let [a, b, c, d] = v4.octets();
+                self.bytes(&[2, 32, 0, 4, a, b, c, d])
+            }
+            Some(IpAddr::V6(v6)) => {
+                let mut field = [0; 20];
+                field[..4].copy_from_slice(&[3, 128, 0, 16]);
+                field[4..].copy_from_slice(&v6.octets());
+                self.bytes(&field)
+            }
+        }
+    }
+}
