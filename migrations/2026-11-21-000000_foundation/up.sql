@@ -47,7 +47,9 @@ CREATE TABLE tenants (
   id uuid PRIMARY KEY,
   name text NOT NULL,
   status text NOT NULL DEFAULT 'active' CONSTRAINT tenants_status_known CHECK (status IN ('active', 'suspended')),
-  created_at timestamptz NOT NULL DEFAULT now()
+  version bigint NOT NULL DEFAULT 1,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE TABLE memberships (

@@ -15,7 +15,9 @@ diesel::table! {
         id -> Uuid,
         name -> Text,
         status -> Text,
+        version -> Int8,
         created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 

@@ -1,1 +1,217 @@
-//! (to be written)
+//! Who may do what: roles of people, scopes of management keys, and the one table that gives either a permission.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A text that names nothing of the wanted list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected one of: {0}")]
+pub struct Unknown(String);
+
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        pub enum $name { $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)* }
+        impl $name {
+            /// Every one, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+            /// As it is stored and written in JSON.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+        impl FromStr for $name {
+            type Err = Unknown;
+            fn from_str(text: &str) -> Result<Self, Unknown> {
+                match text {
+                    $($text => Ok(Self::$variant),)*
+                    _ => Err(Unknown([$($text),*].join(", "))),
+                }
+            }
+        }
+    };
+}
+
+named! {
+    /// A person's role in a tenant. Each can do what those before it can.
+    Role {
+        /// Sees.
+        Viewer = "viewer",
+        /// Changes webhooks and what belongs to them.
+        Editor = "editor",
+        /// Changes the tenant, its people and its management keys.
+        Admin = "admin",
+        /// Everything; a tenant has at least one.
+        Owner = "owner",
+    }
+}
+
+named! {
+    /// What a management key may be made for. A `…:write` scope includes the reading.
+    Scope {
+        /// Read the tenant.
+        TenantRead = "tenant:read",
+        /// Change the tenant.
+        TenantWrite = "tenant:write",
+        /// List management keys.
+        ManagementKeysRead = "management_keys:read",
+        /// Make and revoke management keys, with no more scopes than one's own.
+        ManagementKeysWrite = "management_keys:write",
+        /// Read webhooks, their URLs, drafts and revisions.
+        WebhooksRead = "webhooks:read",
+        /// Change webhooks, their URLs, drafts and revisions.
+        WebhooksWrite = "webhooks:write",
+        /// List the API keys that senders present.
+        KeysRead = "keys:read",
+        /// Make and revoke the API keys that senders present.
+        KeysWrite = "keys:write",
+        /// Read allowlists.
+        AllowlistsRead = "allowlists:read",
+        /// Change allowlists.
+        AllowlistsWrite = "allowlists:write",
+        /// Read destinations.
+        DestinationsRead = "destinations:read",
+        /// Change destinations.
+        DestinationsWrite = "destinations:write",
+        /// Read events, their bodies, and refusals.
+        EventsRead = "events:read",
+        /// Replay events.
+        EventsWrite = "events:write",
+        /// Read runs and delivery attempts.
+        RunsRead = "runs:read",
+    }
+}
+
+named! {
+    /// What an operation of the management API demands.
+    Permission {
+        /// Read the tenant.
+        TenantRead = "tenant:read",
+        /// Change the tenant.
+        TenantWrite = "tenant:write",
+        /// List management keys.
+        ManagementKeysRead = "management_keys:read",
+        /// Make and revoke management keys.
+        ManagementKeysWrite = "management_keys:write",
+        /// Read webhooks, their URLs, drafts and revisions.
+        WebhooksRead = "webhooks:read",
+        /// Change webhooks, their URLs, drafts and revisions.
+        WebhooksWrite = "webhooks:write",
+        /// List API keys of webhooks.
+        KeysRead = "keys:read",
+        /// Make and revoke API keys of webhooks.
+        KeysWrite = "keys:write",
+        /// Read allowlists.
+        AllowlistsRead = "allowlists:read",
+        /// Change allowlists.
+        AllowlistsWrite = "allowlists:write",
+        /// Read destinations.
+        DestinationsRead = "destinations:read",
+        /// Change destinations.
+        DestinationsWrite = "destinations:write",
+        /// Read events, their bodies, and refusals.
+        EventsRead = "events:read",
+        /// Replay events.
+        EventsWrite = "events:write",
+        /// Read runs and delivery attempts.
+        RunsRead = "runs:read",
+    }
+}
+
+impl Permission {
+    /// The table: the least role that gives a permission, and the scopes of which any one gives it.
+    const fn granted_by(self) -> (Role, &'static [Scope]) {
+        use Role::{Admin, Editor, Viewer};
+        match self {
+            Self::TenantRead => (Viewer, &[Scope::TenantRead, Scope::TenantWrite]),
+            Self::TenantWrite => (Admin, &[Scope::TenantWrite]),
+            Self::ManagementKeysRead => (Admin, &[Scope::ManagementKeysRead, Scope::ManagementKeysWrite]),
+            Self::ManagementKeysWrite => (Admin, &[Scope::ManagementKeysWrite]),
+            Self::WebhooksRead => (Viewer, &[Scope::WebhooksRead, Scope::WebhooksWrite]),
+            Self::WebhooksWrite => (Editor, &[Scope::WebhooksWrite]),
+            Self::KeysRead => (Viewer, &[Scope::KeysRead, Scope::KeysWrite]),
+            Self::KeysWrite => (Editor, &[Scope::KeysWrite]),
+            Self::AllowlistsRead => (Viewer, &[Scope::AllowlistsRead, Scope::AllowlistsWrite]),
+            Self::AllowlistsWrite => (Editor, &[Scope::AllowlistsWrite]),
+            Self::DestinationsRead => (Viewer, &[Scope::DestinationsRead, Scope::DestinationsWrite]),
+            Self::DestinationsWrite => (Editor, &[Scope::DestinationsWrite]),
+            Self::EventsRead => (Viewer, &[Scope::EventsRead, Scope::EventsWrite]),
+            Self::EventsWrite => (Editor, &[Scope::EventsWrite]),
+            Self::RunsRead => (Viewer, &[Scope::RunsRead]),
+        }
+    }
+
+    /// Whether a person of this role has the permission.
+    pub fn allowed_to_role(self, role: Role) -> bool {
+        role >= self.granted_by().0
+    }
+
+    /// Whether a key of these scopes has the permission.
+    pub fn allowed_to_scopes(self, scopes: &[Scope]) -> bool {
+        self.granted_by().1.iter().any(|scope| scopes.contains(scope))
+    }
+}
+
+impl Scope {
+    /// The permissions that a key of this scope has.
+    pub fn permissions(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.iter().copied().filter(move |permission| permission.allowed_to_scopes(&[self]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for scope in Scope::ALL {
+            assert_eq!(scope.as_str().parse(), Ok(*scope));
+        }
+        for role in Role::ALL {
+            assert_eq!(role.as_str().parse(), Ok(*role));
+        }
+        assert!("root".parse::<Role>().expect_err("no such role").to_string().contains("viewer, editor"));
+    }
+
+    #[test]
+    fn each_role_can_what_the_one_below_can() {
+        for permission in Permission::ALL {
+            for pair in Role::ALL.windows(2) {
+                assert!(!permission.allowed_to_role(pair[0]) || permission.allowed_to_role(pair[1]));
+            }
+            assert!(permission.allowed_to_role(Role::Owner));
+        }
+    }
+
+    #[test]
+    fn a_viewer_changes_nothing_and_an_editor_no_access() {
+        for permission in Permission::ALL.iter().filter(|permission| permission.as_str().ends_with(":write")) {
+            assert!(!permission.allowed_to_role(Role::Viewer), "{permission}");
+        }
+        assert!(Permission::WebhooksWrite.allowed_to_role(Role::Editor));
+        assert!(!Permission::ManagementKeysRead.allowed_to_role(Role::Editor));
+        assert!(!Permission::TenantWrite.allowed_to_role(Role::Editor));
+    }
+
+    #[test]
+    fn a_scope_gives_what_its_name_says_and_writing_includes_reading() {
+        for scope in Scope::ALL {
+            let given: Vec<_> = scope.permissions().map(Permission::as_str).collect();
+            assert!(given.contains(&scope.as_str()), "{scope}");
+            let (noun, verb) = scope.as_str().split_once(':').expect("noun:verb");
+            assert!(given.iter().all(|name| name.starts_with(noun)), "{scope} reaches past its noun");
+            assert_eq!(given.len(), if verb == "write" { 2 } else { 1 }, "{scope}");
+        }
+        assert!(!Permission::WebhooksRead.allowed_to_scopes(&[]));
+    }
+}
