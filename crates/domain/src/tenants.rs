@@ -1,1 +1,155 @@
-//! (to be written)
+//! Tenants and the people in them. A [`TenantScope`] is made here for a person, once their login and membership are
+//! known to be live.
+
+use chrono::{DateTime, Utc};
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use hookgate_model::access::Role;
+use hookgate_model::ids::{LoginSessionId, TenantId, UserId};
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::schema::{login_sessions, memberships, tenants};
+use crate::scope::{self, TenantScope};
+
+/// A customer.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = tenants)]
+pub struct Tenant {
+    /// The id.
+    #[diesel(deserialize_as = Uuid)]
+    pub id: TenantId,
+    /// What it is called.
+    pub name: String,
+    /// `active` or `suspended`.
+    pub status: String,
+    /// Counts the changes.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A person's place in a tenant, proven to be live.
+#[derive(Debug, Clone, Copy)]
+pub struct Membership {
+    /// The tenant, whose rows may be touched.
+    pub scope: TenantScope,
+    /// What the person may do there.
+    pub role: Role,
+}
+
+/// Makes a tenant with its first owner, in the running transaction.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn create(conn: &mut PgConnection, id: TenantId, name: &str, owner: UserId) -> Result<(TenantScope, Tenant)> {
+    let scope = TenantScope::proven(id);
+    scope.enter(conn)?;
+    let tenant = diesel::insert_into(tenants::table)
+        .values((tenants::id.eq(id.uuid()), tenants::name.eq(name)))
+        .returning(Tenant::as_returning())
+        .get_result(conn)?;
+    add_member(conn, &scope, owner, Role::Owner)?;
+    Ok((scope, tenant))
+}
+
+/// Makes a person a member of the tenant.
+///
+/// # Errors
+/// The constraint `memberships_pkey` when they are one already.
+pub fn add_member(conn: &mut PgConnection, scope: &TenantScope, user: UserId, role: Role) -> Result<()> {
+    diesel::insert_into(memberships::table)
+        .values((
+            memberships::tenant_id.eq(scope.uuid()),
+            memberships::user_id.eq(user.uuid()),
+            memberships::role.eq(role.as_str()),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Takes a person out of the tenant: their access tokens for it stop working at once.
+///
+/// # Errors
+/// [`Error::NotFound`] when they are not a member.
+pub fn remove_member(conn: &mut PgConnection, scope: &TenantScope, user: UserId) -> Result<()> {
+    let removed = diesel::delete(memberships::table.find((scope.uuid(), user.uuid()))).execute(conn)?;
+    if removed == 0 { Err(Error::NotFound) } else { Ok(()) }
+}
+
+/// The place of a person in a tenant through one login: both must be live.
+///
+/// # Errors
+/// [`Error::NotFound`] when the login has ended or was for another tenant, or the person is no member.
+pub fn authorise(
+    conn: &mut PgConnection,
+    user: UserId,
+    tenant: TenantId,
+    session: LoginSessionId,
+    now: DateTime<Utc>,
+) -> Result<Membership> {
+    scope::transaction(conn, |conn| {
+        scope::set_local(conn, "hookgate.user_id", &user.uuid().to_string())?;
+        let role: String = memberships::table
+            .inner_join(login_sessions::table.on(login_sessions::user_id.eq(memberships::user_id)))
+            .filter(memberships::tenant_id.eq(tenant.uuid()))
+            .filter(memberships::user_id.eq(user.uuid()))
+            .filter(login_sessions::id.eq(session.uuid()))
+            .filter(login_sessions::tenant_id.eq(tenant.uuid()))
+            .filter(login_sessions::revoked_at.is_null())
+            .filter(login_sessions::expires_at.gt(now))
+            .select(memberships::role)
+            .first(conn)?;
+        Ok(Membership { scope: TenantScope::proven(tenant), role: read_role(&role)? })
+    })
+}
+
+/// The tenants of a person with their role in each, those joined first in front.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn of_person(conn: &mut PgConnection, user: UserId) -> Result<Vec<(Tenant, Role)>> {
+    scope::transaction(conn, |conn| {
+        scope::set_local(conn, "hookgate.user_id", &user.uuid().to_string())?;
+        let rows: Vec<(Tenant, String)> = memberships::table
+            .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
+            .filter(memberships::user_id.eq(user.uuid()))
+            .order((memberships::created_at, memberships::tenant_id))
+            .select((Tenant::as_select(), memberships::role))
+            .load(conn)?;
+        rows.into_iter().map(|(tenant, role)| Ok((tenant, read_role(&role)?))).collect()
+    })
+}
+
+/// The tenant.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn find(conn: &mut PgConnection, scope: &TenantScope) -> Result<Tenant> {
+    Ok(tenants::table.find(scope.uuid()).select(Tenant::as_select()).first(conn)?)
+}
+
+/// The tenant, which nobody else changes until the transaction ends.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn lock(conn: &mut PgConnection, scope: &TenantScope) -> Result<Tenant> {
+    Ok(tenants::table.find(scope.uuid()).select(Tenant::as_select()).for_update().first(conn)?)
+}
+
+/// Changes the tenant.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn update(conn: &mut PgConnection, scope: &TenantScope, name: &str, now: DateTime<Utc>) -> Result<Tenant> {
+    Ok(diesel::update(tenants::table.find(scope.uuid()))
+        .set((tenants::name.eq(name), tenants::updated_at.eq(now), tenants::version.eq(tenants::version + 1)))
+        .returning(Tenant::as_returning())
+        .get_result(conn)?)
+}
+
+fn read_role(stored: &str) -> Result<Role> {
+    stored.parse().map_err(|_| Error::Unreadable { what: "role" })
+}

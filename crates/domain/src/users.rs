@@ -1,1 +1,68 @@
-//! (to be written)
+//! People. They are not a tenant's: a person can be a member of several.
+
+use chrono::{DateTime, Utc};
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use hookgate_model::ids::UserId;
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::schema::users;
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = users)]
+pub struct User {
+    /// The id.
+    #[diesel(deserialize_as = Uuid)]
+    pub id: UserId,
+    /// The address, in lower case, by which they log in.
+    pub email: String,
+    /// What to call them.
+    pub name: String,
+    /// When they registered.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What a new person needs.
+#[derive(Insertable)]
+#[diesel(table_name = users)]
+pub struct NewUser<'a> {
+    /// The id.
+    #[diesel(serialize_as = Uuid)]
+    pub id: UserId,
+    /// The address, in lower case.
+    pub email: &'a str,
+    /// What to call them.
+    pub name: &'a str,
+    /// The argon2id hash as a PHC string.
+    pub password_hash: &'a str,
+}
+
+/// Adds a person.
+///
+/// # Errors
+/// The constraint `users_email_key` when the address is taken.
+pub fn create(conn: &mut PgConnection, new: NewUser<'_>) -> Result<User> {
+    Ok(new.insert_into(users::table).returning(User::as_returning()).get_result(conn)?)
+}
+
+/// The person of an address, with the hash of their password.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn find_by_email(conn: &mut PgConnection, email: &str) -> Result<Option<(User, String)>> {
+    Ok(users::table
+        .filter(users::email.eq(email))
+        .select((User::as_select(), users::password_hash))
+        .first(conn)
+        .optional()?)
+}
+
+/// A person.
+///
+/// # Errors
+/// [`crate::Error::NotFound`] when there is none of this id.
+pub fn find(conn: &mut PgConnection, id: UserId) -> Result<User> {
+    Ok(users::table.find(id.uuid()).select(User::as_select()).first(conn)?)
+}
