@@ -30,10 +30,18 @@ impl StoredBody {
         if body.len() >= WORTH_COMPRESSING {
             let compressed = lz4_flex::block::compress(&body);
             if compressed.len() < body.len() / 10 * 9 {
-                return Self { codec: LZ4, original_length, stored: compressed.into() };
+                return Self {
+                    codec: LZ4,
+                    original_length,
+                    stored: compressed.into(),
+                };
             }
         }
-        Self { codec: RAW, original_length, stored: body }
+        Self {
+            codec: RAW,
+            original_length,
+            stored: body,
+        }
     }
 
     /// How the bytes are stored.
@@ -62,7 +70,9 @@ pub fn read(codec: i16, original_length: i32, stored: &[u8]) -> Result<Cow<'_, [
         RAW => Ok(Cow::Borrowed(stored)),
         LZ4 => {
             let length = usize::try_from(original_length).map_err(|_| unreadable())?;
-            lz4_flex::block::decompress(stored, length).map(Cow::Owned).map_err(|_| unreadable())
+            lz4_flex::block::decompress(stored, length)
+                .map(Cow::Owned)
+                .map_err(|_| unreadable())
         }
         _ => Err(unreadable()),
     }
@@ -75,7 +85,9 @@ mod tests {
     #[test]
     fn a_body_comes_back_byte_for_byte() {
         let repetitive = br#"{"login":"octocat","id":1}"#.repeat(400);
-        let random: Vec<u8> = (0..5000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let random: Vec<u8> = (0..5000_u32)
+            .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect();
         for body in [Vec::new(), b"{}".to_vec(), repetitive.clone(), random] {
             let stored = StoredBody::new(body.clone().into());
             let back = read(stored.codec(), stored.original_length(), stored.stored()).expect("readable");

@@ -44,7 +44,12 @@ pub enum Claim {
 ///
 /// # Errors
 /// When Postgres cannot be reached.
-pub fn claim(conn: &mut PgConnection, scope: &TenantScope, request: &Request, now: DateTime<Utc>) -> Result<Claim> {
+pub fn claim(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    request: &Request,
+    now: DateTime<Utc>,
+) -> Result<Claim> {
     // Postgres keeps microseconds; the moment must compare equal when it comes back.
     let now = truncated(now);
     let claimed = diesel::insert_into(idempotency_keys::table)
@@ -62,12 +67,18 @@ pub fn claim(conn: &mut PgConnection, scope: &TenantScope, request: &Request, no
     }
     let (digest, created_at, answer): (Vec<u8>, DateTime<Utc>, Option<Vec<u8>>) = idempotency_keys::table
         .find((scope.uuid(), &request.actor, &request.key))
-        .select((idempotency_keys::request_digest, idempotency_keys::created_at, idempotency_keys::answer))
+        .select((
+            idempotency_keys::request_digest,
+            idempotency_keys::created_at,
+            idempotency_keys::answer,
+        ))
         .for_update()
         .first(conn)
         .map_err(|error| match error {
             // Released between the two statements: the caller may try again at once.
-            diesel::result::Error::NotFound => Error::Unavailable("an idempotency key was just released".into()),
+            diesel::result::Error::NotFound => {
+                Error::Unavailable("an idempotency key was just released".into())
+            }
             other => other.into(),
         })?;
     let abandoned = answer.is_none() && now - created_at > IN_FLIGHT_MOST;

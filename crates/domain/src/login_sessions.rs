@@ -97,11 +97,17 @@ pub fn rotate(
         let found: Option<(DateTime<Utc>, Option<DateTime<Utc>>, LoginSession)> = refresh_tokens::table
             .inner_join(login_sessions::table.on(login_sessions::id.eq(refresh_tokens::session_id)))
             .filter(refresh_tokens::digest.eq(&presented[..]))
-            .select((refresh_tokens::expires_at, refresh_tokens::used_at, LoginSession::as_select()))
+            .select((
+                refresh_tokens::expires_at,
+                refresh_tokens::used_at,
+                LoginSession::as_select(),
+            ))
             .for_update()
             .first(conn)
             .optional()?;
-        let Some((expires_at, used_at, session)) = found else { return Ok(Rotation::Refused) };
+        let Some((expires_at, used_at, session)) = found else {
+            return Ok(Rotation::Refused);
+        };
         if session.revoked_at.is_some() || session.expires_at <= now {
             return Ok(Rotation::Refused);
         }
@@ -126,9 +132,13 @@ pub fn rotate(
 /// # Errors
 /// When Postgres cannot be reached.
 pub fn revoke(conn: &mut PgConnection, id: LoginSessionId, now: DateTime<Utc>) -> Result<()> {
-    diesel::update(login_sessions::table.find(id.uuid()).filter(login_sessions::revoked_at.is_null()))
-        .set(login_sessions::revoked_at.eq(now))
-        .execute(conn)?;
+    diesel::update(
+        login_sessions::table
+            .find(id.uuid())
+            .filter(login_sessions::revoked_at.is_null()),
+    )
+    .set(login_sessions::revoked_at.eq(now))
+    .execute(conn)?;
     Ok(())
 }
 

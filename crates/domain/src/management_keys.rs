@@ -155,7 +155,9 @@ pub fn revoke(
     now: DateTime<Utc>,
 ) -> Result<ManagementKey> {
     diesel::update(
-        management_keys::table.find((scope.uuid(), id.uuid())).filter(management_keys::revoked_at.is_null()),
+        management_keys::table
+            .find((scope.uuid(), id.uuid()))
+            .filter(management_keys::revoked_at.is_null()),
     )
     .set(management_keys::revoked_at.eq(now))
     .execute(conn)?;

@@ -1,1 +1,241 @@
-//! (to be written)
+//! From a URL's token to everything that admission needs: read by the ingress, over all tenants, as its own role.
+//!
+//! This is one of the three places that make a [`TenantScope`]: whoever holds a URL acts for its tenant.
+
+use chrono::{DateTime, Utc};
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use hookgate_model::authentication::Authentication;
+use hookgate_model::authentication::api_key::StoredKey;
+use hookgate_model::flow::definition::RevisionDocument;
+use hookgate_model::ids::{ApiKeyId, RevisionId, TenantId, UrlId, WebhookId};
+use hookgate_model::methods::MethodSet;
+use hookgate_model::suffix::UrlSuffix;
+use hookgate_model::token::UrlToken;
+use hookgate_model::webhook::{Environment, Status};
+use ipnet::IpNet;
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::schema::{
+    allowlist_entries, api_keys, revisions, tenants, url_tokens, urls, webhook_allowlists, webhooks,
+};
+use crate::scope::TenantScope;
+
+/// What a URL leads to.
+#[derive(Debug)]
+pub struct Route {
+    /// The tenant, proven by the URL.
+    pub scope: TenantScope,
+    /// Whether the operator has suspended the tenant.
+    pub is_suspended: bool,
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// The URL.
+    pub url_id: UrlId,
+    /// When the URL ends to be valid: its expiry, its revocation, or the end of its token's grace period.
+    pub ends_at: Option<DateTime<Utc>>,
+    /// Whether it runs the draft or the published revision.
+    pub environment: Environment,
+    /// What follows the token.
+    pub suffix: UrlSuffix,
+    /// Whether the webhook takes requests.
+    pub status: Status,
+    /// The methods it accepts.
+    pub methods: MethodSet,
+    /// How it knows its senders.
+    pub authentication: Authentication,
+    /// Its keys that are not revoked; the expired ones are among them, so that a sender can be told.
+    pub keys: Vec<StoredKey>,
+    /// The networks that may call; `None` when no allowlist is attached.
+    pub networks: Option<Vec<IpNet>>,
+    /// The most bytes of a body.
+    pub body_limit: usize,
+    /// What runs; `None` for a production URL whose webhook never was published.
+    pub revision: Option<(RevisionId, RevisionDocument)>,
+}
+
+/// The row of a token, its URL, webhook and tenant.
+#[derive(Queryable)]
+struct Row {
+    tenant_id: Uuid,
+    tenant_status: String,
+    token_expires_at: Option<DateTime<Utc>>,
+    url_id: Uuid,
+    environment: String,
+    suffix: String,
+    url_expires_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+    webhook_id: Uuid,
+    status: String,
+    methods: Vec<String>,
+    authentication: serde_json::Value,
+    body_limit_bytes: i32,
+    draft_revision_id: Uuid,
+    published_revision_id: Option<Uuid>,
+}
+
+/// Looks a token up. `None` for one that does not exist.
+///
+/// # Errors
+/// When Postgres cannot be reached, or a stored setting cannot be read.
+pub fn resolve(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Route>> {
+    conn.build_transaction()
+        .read_only()
+        .repeatable_read()
+        .run(|conn| {
+            let Some(row) = find(conn, token)? else {
+                return Ok(None);
+            };
+            let (tenant, webhook) = (row.tenant_id, row.webhook_id);
+            let keys = keys(conn, tenant, webhook)?;
+            let networks = networks(conn, tenant, webhook)?;
+            let environment =
+                Environment::parse(&row.environment).ok_or(Error::Unreadable { what: "environment" })?;
+            let revision_id = match environment {
+                Environment::Test => Some(row.draft_revision_id),
+                Environment::Production => row.published_revision_id,
+            };
+            let revision = revision_id.map(|id| revision(conn, tenant, id)).transpose()?;
+            row.into_route(environment, keys, networks, revision).map(Some)
+        })
+}
+
+fn find(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Row>> {
+    let row = url_tokens::table
+        .inner_join(
+            urls::table.on(urls::tenant_id
+                .eq(url_tokens::tenant_id)
+                .and(urls::id.eq(url_tokens::url_id))),
+        )
+        .inner_join(
+            webhooks::table.on(webhooks::tenant_id
+                .eq(urls::tenant_id)
+                .and(webhooks::id.eq(urls::webhook_id))),
+        )
+        .inner_join(tenants::table.on(tenants::id.eq(url_tokens::tenant_id)))
+        .filter(url_tokens::token.eq(token.to_uuid()))
+        .select((
+            tenants::id,
+            tenants::status,
+            url_tokens::expires_at,
+            urls::id,
+            urls::environment,
+            urls::suffix,
+            urls::expires_at,
+            urls::revoked_at,
+            webhooks::id,
+            webhooks::status,
+            webhooks::methods,
+            webhooks::authentication,
+            webhooks::body_limit_bytes,
+            webhooks::draft_revision_id,
+            webhooks::published_revision_id,
+        ))
+        .first(conn)
+        .optional()?;
+    Ok(row)
+}
+
+fn keys(conn: &mut PgConnection, tenant: Uuid, webhook: Uuid) -> Result<Vec<StoredKey>> {
+    let rows: Vec<(Uuid, Vec<u8>, Option<DateTime<Utc>>)> = api_keys::table
+        .filter(api_keys::tenant_id.eq(tenant))
+        .filter(api_keys::webhook_id.eq(webhook))
+        .filter(api_keys::revoked_at.is_null())
+        .select((api_keys::id, api_keys::digest, api_keys::expires_at))
+        .load(conn)?;
+    rows.into_iter()
+        .map(|(id, digest, expires_at)| {
+            let digest = digest
+                .try_into()
+                .map_err(|_| Error::Unreadable { what: "key digest" })?;
+            Ok(StoredKey {
+                id: ApiKeyId::from(id),
+                digest,
+                expires_at,
+            })
+        })
+        .collect()
+}
+
+/// The networks of all attached allowlists; an attached list without entries lets nobody in.
+fn networks(conn: &mut PgConnection, tenant: Uuid, webhook: Uuid) -> Result<Option<Vec<IpNet>>> {
+    let rows: Vec<Option<IpNet>> = webhook_allowlists::table
+        .left_join(
+            allowlist_entries::table.on(allowlist_entries::tenant_id
+                .eq(webhook_allowlists::tenant_id)
+                .and(allowlist_entries::allowlist_id.eq(webhook_allowlists::allowlist_id))),
+        )
+        .filter(webhook_allowlists::tenant_id.eq(tenant))
+        .filter(webhook_allowlists::webhook_id.eq(webhook))
+        .select(allowlist_entries::network.nullable())
+        .load(conn)?;
+    Ok((!rows.is_empty()).then(|| rows.into_iter().flatten().collect()))
+}
+
+fn revision(conn: &mut PgConnection, tenant: Uuid, id: Uuid) -> Result<(RevisionId, RevisionDocument)> {
+    let document: serde_json::Value = revisions::table
+        .filter(revisions::tenant_id.eq(tenant))
+        .filter(revisions::id.eq(id))
+        .select(revisions::document)
+        .first(conn)?;
+    let document = serde_json::from_value(document).map_err(|_| Error::Unreadable { what: "revision" })?;
+    Ok((RevisionId::from(id), document))
+}
+
+impl Row {
+    fn into_route(
+        self,
+        environment: Environment,
+        keys: Vec<StoredKey>,
+        networks: Option<Vec<IpNet>>,
+        revision: Option<(RevisionId, RevisionDocument)>,
+    ) -> Result<Route> {
+        let unreadable = |what| move || Error::Unreadable { what };
+        Ok(Route {
+            scope: TenantScope::proven(TenantId::from(self.tenant_id)),
+            is_suspended: self.tenant_status != "active",
+            webhook_id: WebhookId::from(self.webhook_id),
+            url_id: UrlId::from(self.url_id),
+            ends_at: [self.token_expires_at, self.url_expires_at, self.revoked_at]
+                .into_iter()
+                .flatten()
+                .min(),
+            environment,
+            suffix: UrlSuffix::parse(&self.suffix).map_err(|_| Error::Unreadable { what: "suffix" })?,
+            status: Status::parse(&self.status).ok_or_else(unreadable("webhook status"))?,
+            methods: MethodSet::parse(&self.methods).map_err(|_| Error::Unreadable { what: "methods" })?,
+            authentication: serde_json::from_value(self.authentication).map_err(|_| Error::Unreadable {
+                what: "authentication",
+            })?,
+            keys,
+            networks,
+            body_limit: usize::try_from(self.body_limit_bytes)
+                .map_err(|_| Error::Unreadable { what: "body limit" })?,
+            revision,
+        })
+    }
+}
+
+/// Notes when keys were last used. A time that another node has set later stays.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn note_used_keys(
+    conn: &mut PgConnection,
+    used: &[(TenantScope, ApiKeyId, DateTime<Utc>)],
+) -> Result<()> {
+    for (scope, key, moment) in used {
+        diesel::update(api_keys::table)
+            .filter(api_keys::tenant_id.eq(scope.uuid()))
+            .filter(api_keys::id.eq(key.uuid()))
+            .filter(
+                api_keys::last_used_at
+                    .is_null()
+                    .or(api_keys::last_used_at.lt(moment)),
+            )
+            .set(api_keys::last_used_at.eq(moment))
+            .execute(conn)?;
+    }
+    Ok(())
+}

@@ -48,12 +48,16 @@ pub fn live_or_first(
         if !keys.is_empty() {
             return Ok(keys);
         }
-        sql_query("SELECT pg_advisory_xact_lock($1)").bind::<diesel::sql_types::BigInt, _>(LOCK).execute(conn)?;
+        sql_query("SELECT pg_advisory_xact_lock($1)")
+            .bind::<diesel::sql_types::BigInt, _>(LOCK)
+            .execute(conn)?;
         let keys = live(conn)?;
         if !keys.is_empty() {
             return Ok(keys);
         }
-        diesel::insert_into(signing_keys::table).values(make()?).execute(conn)?;
+        diesel::insert_into(signing_keys::table)
+            .values(make()?)
+            .execute(conn)?;
         live(conn)
     })
 }

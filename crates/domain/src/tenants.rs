@@ -44,7 +44,12 @@ pub struct Membership {
 ///
 /// # Errors
 /// When Postgres cannot be reached.
-pub fn create(conn: &mut PgConnection, id: TenantId, name: &str, owner: UserId) -> Result<(TenantScope, Tenant)> {
+pub fn create(
+    conn: &mut PgConnection,
+    id: TenantId,
+    name: &str,
+    owner: UserId,
+) -> Result<(TenantScope, Tenant)> {
     let scope = TenantScope::proven(id);
     scope.enter(conn)?;
     let tenant = diesel::insert_into(tenants::table)
@@ -76,7 +81,11 @@ pub fn add_member(conn: &mut PgConnection, scope: &TenantScope, user: UserId, ro
 /// [`Error::NotFound`] when they are not a member.
 pub fn remove_member(conn: &mut PgConnection, scope: &TenantScope, user: UserId) -> Result<()> {
     let removed = diesel::delete(memberships::table.find((scope.uuid(), user.uuid()))).execute(conn)?;
-    if removed == 0 { Err(Error::NotFound) } else { Ok(()) }
+    if removed == 0 {
+        Err(Error::NotFound)
+    } else {
+        Ok(())
+    }
 }
 
 /// The place of a person in a tenant through one login: both must be live.
@@ -102,7 +111,10 @@ pub fn authorise(
             .filter(login_sessions::expires_at.gt(now))
             .select(memberships::role)
             .first(conn)?;
-        Ok(Membership { scope: TenantScope::proven(tenant), role: read_role(&role)? })
+        Ok(Membership {
+            scope: TenantScope::proven(tenant),
+            role: read_role(&role)?,
+        })
     })
 }
 
@@ -119,7 +131,9 @@ pub fn of_person(conn: &mut PgConnection, user: UserId) -> Result<Vec<(Tenant, R
             .order((memberships::created_at, memberships::tenant_id))
             .select((Tenant::as_select(), memberships::role))
             .load(conn)?;
-        rows.into_iter().map(|(tenant, role)| Ok((tenant, read_role(&role)?))).collect()
+        rows.into_iter()
+            .map(|(tenant, role)| Ok((tenant, read_role(&role)?)))
+            .collect()
     })
 }
 
@@ -128,7 +142,10 @@ pub fn of_person(conn: &mut PgConnection, user: UserId) -> Result<Vec<(Tenant, R
 /// # Errors
 /// When Postgres cannot be reached.
 pub fn find(conn: &mut PgConnection, scope: &TenantScope) -> Result<Tenant> {
-    Ok(tenants::table.find(scope.uuid()).select(Tenant::as_select()).first(conn)?)
+    Ok(tenants::table
+        .find(scope.uuid())
+        .select(Tenant::as_select())
+        .first(conn)?)
 }
 
 /// The tenant, which nobody else changes until the transaction ends.
@@ -136,16 +153,29 @@ pub fn find(conn: &mut PgConnection, scope: &TenantScope) -> Result<Tenant> {
 /// # Errors
 /// When Postgres cannot be reached.
 pub fn lock(conn: &mut PgConnection, scope: &TenantScope) -> Result<Tenant> {
-    Ok(tenants::table.find(scope.uuid()).select(Tenant::as_select()).for_update().first(conn)?)
+    Ok(tenants::table
+        .find(scope.uuid())
+        .select(Tenant::as_select())
+        .for_update()
+        .first(conn)?)
 }
 
 /// Changes the tenant.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
-pub fn update(conn: &mut PgConnection, scope: &TenantScope, name: &str, now: DateTime<Utc>) -> Result<Tenant> {
+pub fn update(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    name: &str,
+    now: DateTime<Utc>,
+) -> Result<Tenant> {
     Ok(diesel::update(tenants::table.find(scope.uuid()))
-        .set((tenants::name.eq(name), tenants::updated_at.eq(now), tenants::version.eq(tenants::version + 1)))
+        .set((
+            tenants::name.eq(name),
+            tenants::updated_at.eq(now),
+            tenants::version.eq(tenants::version + 1),
+        ))
         .returning(Tenant::as_returning())
         .get_result(conn)?)
 }

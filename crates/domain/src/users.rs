@@ -44,7 +44,10 @@ pub struct NewUser<'a> {
 /// # Errors
 /// The constraint `users_email_key` when the address is taken.
 pub fn create(conn: &mut PgConnection, new: NewUser<'_>) -> Result<User> {
-    Ok(new.insert_into(users::table).returning(User::as_returning()).get_result(conn)?)
+    Ok(new
+        .insert_into(users::table)
+        .returning(User::as_returning())
+        .get_result(conn)?)
 }
 
 /// The person of an address, with the hash of their password.
@@ -64,5 +67,8 @@ pub fn find_by_email(conn: &mut PgConnection, email: &str) -> Result<Option<(Use
 /// # Errors
 /// [`crate::Error::NotFound`] when there is none of this id.
 pub fn find(conn: &mut PgConnection, id: UserId) -> Result<User> {
-    Ok(users::table.find(id.uuid()).select(User::as_select()).first(conn)?)
+    Ok(users::table
+        .find(id.uuid())
+        .select(User::as_select())
+        .first(conn)?)
 }

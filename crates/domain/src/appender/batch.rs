@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use tokio::sync::oneshot;
 
 use super::event::{JobPart, NewEvent};
+use super::session::day_of;
 use super::{AppendError, AppenderSettings};
 
 /// The outcome that a handler waits for.
@@ -19,8 +20,6 @@ pub struct Batch {
     pub rows: Vec<u8>,
     /// One for each row: where it ends, and who waits for it.
     pub entries: Vec<Entry>,
-    /// Whether it was sent once already, on a connection that broke: it may have been committed.
-    pub uncertain: bool,
 }
 
 /// One row of a batch.
@@ -51,7 +50,11 @@ impl Batch {
             entry.end -= cut;
         }
         let rows = self.rows.split_off(cut);
-        let second = Self { day: self.day, rows, entries, uncertain: self.uncertain };
+        let second = Self {
+            day: self.day,
+            rows,
+            entries,
+        };
         (self, second)
     }
 }
@@ -80,19 +83,28 @@ impl Waiting {
         if self.rows >= settings.waiting_rows || self.bytes >= settings.waiting_bytes {
             return Err(AppendError::Full);
         }
-        let day = event.id.created_at().timestamp().div_euclid(86_400);
+        let day = day_of(event.id.created_at());
         let fits = |batch: &Batch| {
             batch.day == day
                 && batch.entries.len() < settings.rows_per_commit
                 && batch.rows.len() < settings.bytes_per_commit
         };
         if !self.batches.back().is_some_and(fits) {
-            self.batches.push_back(Batch { day, ..Batch::default() });
+            self.batches.push_back(Batch {
+                day,
+                ..Batch::default()
+            });
         }
-        let Some(batch) = self.batches.back_mut() else { return Err(AppendError::Full) };
+        let Some(batch) = self.batches.back_mut() else {
+            return Err(AppendError::Full);
+        };
         let before = batch.rows.len();
         event.write(&mut batch.rows);
-        batch.entries.push(Entry { end: batch.rows.len(), job: JobPart::of(event), waiter });
+        batch.entries.push(Entry {
+            end: batch.rows.len(),
+            job: JobPart::of(event),
+            waiter,
+        });
         self.bytes += batch.rows.len() - before;
         self.rows += 1;
         Ok(())

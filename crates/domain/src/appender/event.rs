@@ -65,7 +65,10 @@ impl NewEvent<'_> {
     /// Appends the row to a COPY.
     pub(super) fn write(&self, buffer: &mut Vec<u8>) {
         let mut row = RowWriter::begin(buffer, 15);
-        row.uuid(self.scope.uuid()).uuid(self.id.uuid()).uuid(self.webhook_id.uuid()).uuid(self.url_id.uuid());
+        row.uuid(self.scope.uuid())
+            .uuid(self.id.uuid())
+            .uuid(self.webhook_id.uuid())
+            .uuid(self.url_id.uuid());
         match self.revision_id {
             Some(id) => row.uuid(id.uuid()),
             None => row.null(),
@@ -124,14 +127,23 @@ const EVENTS_PER_JOB: usize = 100;
 
 /// The statement that inserts the jobs of a batch; `None` when there are none. The values are UUIDs and node names that
 /// this program made: nothing that came from outside.
-pub(super) fn job_statement(parts: &[JobPart]) -> Option<String> {
+pub(super) fn job_statement<'a>(parts: impl Iterator<Item = &'a JobPart>) -> Option<String> {
+    let mut parts: Vec<&JobPart> = parts.collect();
     if parts.is_empty() {
         return None;
     }
-    let mut parts: Vec<&JobPart> = parts.iter().collect();
-    parts.sort_by_key(|part| (part.tenant, part.webhook, part.revision, part.work == Work::Hold, part.event));
-    let mut statement =
-        String::from("INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at, answer_to) VALUES ");
+    parts.sort_by_key(|part| {
+        (
+            part.tenant,
+            part.webhook,
+            part.revision,
+            part.work == Work::Hold,
+            part.event,
+        )
+    });
+    let mut statement = String::from(
+        "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at, answer_to) VALUES ",
+    );
     for (place, group) in parts
         .chunk_by(|a, b| a.shares_with(b))
         .flat_map(|group| group.chunks(EVENTS_PER_JOB))
@@ -147,11 +159,18 @@ fn write_job(statement: &mut String, follows: bool, group: &[&JobPart]) {
     // The job's id is its first event's: unique, and in the order of time.
     let separator = if follows { "," } else { "" };
     let (tenant, id, webhook, revision) = (first.tenant, first.event, first.webhook, first.revision);
-    let _ = write!(statement, "{separator}('{tenant}','{id}','{webhook}','{revision}','{{");
+    let _ = write!(
+        statement,
+        "{separator}('{tenant}','{id}','{webhook}','{revision}','{{"
+    );
     for (place, part) in group.iter().enumerate() {
         let _ = write!(statement, "{}{}", if place > 0 { "," } else { "" }, part.event);
     }
-    let due = if first.work == Work::Hold { super::HELD_UNTIL } else { "now()" };
+    let due = if first.work == Work::Hold {
+        super::HELD_UNTIL
+    } else {
+        "now()"
+    };
     let _ = match &first.work {
         Work::RunAndAnswer(node) => write!(statement, "}}',{due},'{}')", node.replace('\'', "''")),
         _ => write!(statement, "}}',{due},NULL)"),
@@ -164,7 +183,13 @@ mod tests {
 
     fn part(tenant: u128, event: u128, work: Work) -> JobPart {
         let id = Uuid::from_u128;
-        JobPart { tenant: id(tenant), webhook: id(10), revision: id(20), event: id(event), work }
+        JobPart {
+            tenant: id(tenant),
+            webhook: id(10),
+            revision: id(20),
+            event: id(event),
+            work,
+        }
     }
 
     fn jobs(statement: &str) -> usize {
@@ -173,16 +198,23 @@ mod tests {
 
     #[test]
     fn events_of_one_webhook_share_a_job() {
-        let parts: Vec<_> = (0..250).map(|event| part(1 + event % 2, event, Work::Run)).collect();
-        assert_eq!(jobs(&job_statement(&parts).expect("jobs")), 4);
-        assert_eq!(job_statement(&[]), None);
+        let parts: Vec<_> = (0..250)
+            .map(|event| part(1 + event % 2, event, Work::Run))
+            .collect();
+        assert_eq!(jobs(&job_statement(parts.iter()).expect("jobs")), 4);
+        assert_eq!(job_statement([].iter()), None);
     }
 
     #[test]
     fn an_event_with_a_waiting_caller_has_its_own() {
         let node = Work::RunAndAnswer(Arc::from("it's"));
-        let parts = [part(1, 1, node.clone()), part(1, 2, node), part(1, 3, Work::Run), part(1, 4, Work::Hold)];
-        let statement = job_statement(&parts).expect("jobs");
+        let parts = [
+            part(1, 1, node.clone()),
+            part(1, 2, node),
+            part(1, 3, Work::Run),
+            part(1, 4, Work::Hold),
+        ];
+        let statement = job_statement(parts.iter()).expect("jobs");
         assert_eq!(jobs(&statement), 4);
         assert!(statement.contains("'it''s'") && statement.contains("9999"));
     }

@@ -9,9 +9,9 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::NonNull;
 
 use pq_sys::{
-    ConnStatusType, ExecStatusType, PG_DIAG_MESSAGE_PRIMARY, PG_DIAG_SQLSTATE, PGconn, PGresult, PQclear, PQconnectdb,
-    PQerrorMessage, PQexec, PQfinish, PQgetResult, PQputCopyData, PQputCopyEnd, PQresultErrorField, PQresultStatus,
-    PQstatus,
+    ConnStatusType, ExecStatusType, PG_DIAG_MESSAGE_PRIMARY, PG_DIAG_SQLSTATE, PGconn, PGresult, PQclear,
+    PQconnectdb, PQerrorMessage, PQexec, PQfinish, PQgetResult, PQputCopyData, PQputCopyEnd,
+    PQresultErrorField, PQresultStatus, PQstatus,
 };
 
 /// What Postgres or the connection to it said.
@@ -24,9 +24,27 @@ pub struct PgError {
 }
 
 impl PgError {
+    /// Whether the rows themselves are at fault: data exceptions (class 22) and broken constraints (class 23).
+    pub fn is_row_fault(&self) -> bool {
+        self.sqlstate.starts_with("22") || self.sqlstate.starts_with("23")
+    }
+
+    /// Whether a row's id is there already: `unique_violation`.
+    pub fn is_taken_id(&self) -> bool {
+        self.sqlstate == "23505"
+    }
+
+    /// Whether the server went away: no SQLSTATE at all, connection exceptions (class 08), a shutdown (57P01 to 57P05).
+    pub fn is_lost_connection(&self) -> bool {
+        self.sqlstate.is_empty() || self.sqlstate.starts_with("08") || self.sqlstate.starts_with("57P")
+    }
+
     /// The connection is of no use any more.
     fn connection(message: String) -> Self {
-        Self { sqlstate: String::new(), message }
+        Self {
+            sqlstate: String::new(),
+            message,
+        }
     }
 }
 
@@ -39,11 +57,17 @@ unsafe impl Send for RawConnection {}
 impl RawConnection {
     /// Connects; blocks for as long as the connection string's `connect_timeout`.
     pub fn connect(conninfo: &str) -> Result<Self, PgError> {
-        let conninfo = CString::new(conninfo).map_err(|_| PgError::connection("the URL contains a NUL".into()))?;
+        let conninfo =
+            CString::new(conninfo).map_err(|_| PgError::connection("the URL contains a NUL".into()))?;
         // SAFETY: the string is NUL-terminated and outlives the call.
         let pointer = unsafe { PQconnectdb(conninfo.as_ptr()) };
-        let connection = Self(NonNull::new(pointer).ok_or_else(|| PgError::connection("out of memory".into()))?);
-        if connection.is_usable() { Ok(connection) } else { Err(connection.connection_error()) }
+        let connection =
+            Self(NonNull::new(pointer).ok_or_else(|| PgError::connection("out of memory".into()))?);
+        if connection.is_usable() {
+            Ok(connection)
+        } else {
+            Err(connection.connection_error())
+        }
     }
 
     fn is_usable(&self) -> bool {
@@ -66,7 +90,9 @@ impl RawConnection {
     /// Runs statements of which the first is a `COPY … FROM STDIN`, giving it the data.
     pub fn copy(&mut self, statements: &str, data: &[&[u8]]) -> Result<(), PgError> {
         if self.send(statements)? != ExecStatusType::PGRES_COPY_IN {
-            return self.finish().and(Err(PgError::connection("COPY did not begin".into())));
+            return self
+                .finish()
+                .and(Err(PgError::connection("COPY did not begin".into())));
         }
         for piece in data.iter().filter(|piece| !piece.is_empty()) {
             for part in piece.chunks(1 << 28) {
@@ -86,7 +112,8 @@ impl RawConnection {
 
     /// Sends statements and looks at the first result; errors are final only after [`Self::finish`].
     fn send(&mut self, statements: &str) -> Result<ExecStatusType, PgError> {
-        let statements = CString::new(statements).map_err(|_| PgError::connection("a statement contains a NUL".into()))?;
+        let statements =
+            CString::new(statements).map_err(|_| PgError::connection("a statement contains a NUL".into()))?;
         // SAFETY: the string is NUL-terminated and outlives the call.
         let result = NonNull::new(unsafe { PQexec(self.0.as_ptr(), statements.as_ptr()) });
         let result = QueryResult(result.ok_or_else(|| self.connection_error())?);
@@ -110,7 +137,11 @@ impl RawConnection {
                 return outcome.and(Err(self.connection_error()));
             }
         }
-        if self.is_usable() { outcome } else { outcome.and(Err(self.connection_error())) }
+        if self.is_usable() {
+            outcome
+        } else {
+            outcome.and(Err(self.connection_error()))
+        }
     }
 }
 

@@ -9,7 +9,9 @@
 mod batch;
 mod event;
 mod libpq;
+pub mod refusals;
 mod row;
+mod session;
 mod writer;
 
 use std::future::Future;
@@ -25,6 +27,8 @@ use crate::database::DatabaseSettings;
 use crate::redis::wakeups::WakeUps;
 use batch::{Outcome, Waiting};
 pub use event::{NewEvent, Work};
+use session::Session;
+use writer::Writer;
 
 /// When a held job is due, as SQL: never, until the activation of its webhook makes it due. A real date, because clients
 /// of Postgres disagree about what to do with `infinity`.
@@ -101,8 +105,11 @@ impl Appender {
             threads: Mutex::default(),
         }));
         for number in 0..writers {
-            let writer = writer::Writer::new(Arc::clone(&appender.0), database.clone(), wake_ups.clone());
-            let thread = std::thread::Builder::new().name(format!("writer-{number}")).spawn(move || writer.run())?;
+            let session = Session::new(database, "hookgate-writer");
+            let writer = Writer::new(Arc::clone(&appender.0), session, wake_ups.clone());
+            let thread = std::thread::Builder::new()
+                .name(format!("writer-{number}"))
+                .spawn(move || writer.run())?;
             appender.0.threads.lock().push(thread);
         }
         Ok(appender)
@@ -137,6 +144,8 @@ pub struct Ticket(oneshot::Receiver<Outcome>);
 impl Future for Ticket {
     type Output = Outcome;
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        Pin::new(&mut self.0).poll(context).map(|outcome| outcome.unwrap_or(Err(AppendError::Unavailable)))
+        Pin::new(&mut self.0)
+            .poll(context)
+            .map(|outcome| outcome.unwrap_or(Err(AppendError::Unavailable)))
     }
 }

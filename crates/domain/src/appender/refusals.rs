@@ -1,0 +1,215 @@
+//! Refused requests on their way into Postgres. Nobody waits for them, and an attacker must not fill the disk with them:
+//! each webhook has a budget, the queue is bounded, and what does not fit is counted and let go.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use hookgate_model::ids::{RefusalId, UrlId, WebhookId};
+use parking_lot::Mutex;
+
+use super::row::{HEADER, RowWriter, TRAILER};
+use super::session::{Session, day_name, day_of};
+use crate::database::DatabaseSettings;
+use crate::scope::TenantScope;
+
+/// Refusals that may wait to be written.
+const QUEUE: usize = 4096;
+/// The most refusals of one commit.
+const PER_COMMIT: usize = 500;
+/// Webhooks whose budget is remembered; beyond, all budgets begin anew.
+const BUDGETS: usize = 100_000;
+
+const COLUMNS: &str = "tenant_id, id, webhook_id, url_id, reason, detail, status, method, path, query, address, headers, body_bytes, body_preview";
+
+/// A refused request to a known URL, as it is stored.
+#[derive(Debug)]
+pub struct NewRefusal {
+    /// Whose it is.
+    pub scope: TenantScope,
+    /// Its id, which carries the time.
+    pub id: RefusalId,
+    /// The webhook that refused it.
+    pub webhook_id: WebhookId,
+    /// The URL that it came to.
+    pub url_id: UrlId,
+    /// The stable code of the reason.
+    pub reason: &'static str,
+    /// The reason in words.
+    pub detail: String,
+    /// The HTTP status of the answer.
+    pub status: u16,
+    /// The HTTP method.
+    pub method: String,
+    /// The path after the token.
+    pub path: String,
+    /// The query string.
+    pub query: String,
+    /// Who sent it.
+    pub address: Option<IpAddr>,
+    /// The headers, those with credentials redacted.
+    pub headers: Vec<u8>,
+    /// The length of the body, when it is known.
+    pub body_bytes: Option<i32>,
+    /// The beginning of the body.
+    pub body_preview: Vec<u8>,
+}
+
+/// Writes refusals behind the answers.
+#[derive(Clone)]
+pub struct RefusalLog(Arc<Shared>);
+
+struct Shared {
+    queue: Mutex<Option<SyncSender<NewRefusal>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    budgets: Mutex<HashMap<WebhookId, Budget>>,
+    per_minute: u32,
+}
+
+impl RefusalLog {
+    /// Starts the writer. A webhook's refusals beyond `per_minute` are counted, not kept.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn start(database: &DatabaseSettings, per_minute: u32) -> std::io::Result<Self> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let session = Session::new(database, "hookgate-refusals");
+        let thread = std::thread::Builder::new()
+            .name("refusals".into())
+            .spawn(move || write_all(session, &receiver))?;
+        Ok(Self(Arc::new(Shared {
+            queue: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+            budgets: Mutex::default(),
+            per_minute,
+        })))
+    }
+
+    /// Whether the webhook's budget allows another one now; takes it from the budget. Asked before the refusal is made,
+    /// so that a flood of refused requests costs little.
+    pub fn has_room(&self, webhook: WebhookId) -> bool {
+        let mut budgets = self.0.budgets.lock();
+        if budgets.len() >= BUDGETS {
+            budgets.clear();
+        }
+        let full = f64::from(self.0.per_minute);
+        let allowed = budgets
+            .entry(webhook)
+            .or_insert_with(|| Budget {
+                left: full,
+                at: Instant::now(),
+            })
+            .take(full);
+        if !allowed {
+            metrics::counter!("hookgate_refusals_not_kept_total").increment(1);
+        }
+        allowed
+    }
+
+    /// Hands a refusal to the writer; never blocks.
+    pub fn record(&self, refusal: NewRefusal) {
+        let sent = self
+            .0
+            .queue
+            .lock()
+            .as_ref()
+            .is_some_and(|queue| queue.try_send(refusal).is_ok());
+        if !sent {
+            metrics::counter!("hookgate_refusals_not_kept_total").increment(1);
+        }
+    }
+
+    /// Writes what is waiting and ends the writer. Blocks.
+    pub fn stop(&self) {
+        self.0.queue.lock().take();
+        let thread = self.0.thread.lock().take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that writes refusals panicked");
+        }
+    }
+}
+
+struct Budget {
+    left: f64,
+    at: Instant,
+}
+
+impl Budget {
+    fn take(&mut self, full: f64) -> bool {
+        self.left = (self.left + self.at.elapsed().as_secs_f64() * full / 60.0).min(full);
+        self.at = Instant::now();
+        let allowed = self.left >= 1.0;
+        if allowed {
+            self.left -= 1.0;
+        }
+        allowed
+    }
+}
+
+fn write_all(mut session: Session, receiver: &Receiver<NewRefusal>) {
+    while let Ok(first) = receiver.recv() {
+        let mut refusals = vec![first];
+        refusals.extend(receiver.try_iter().take(PER_COMMIT - 1));
+        for group in refusals.chunk_by(|a, b| day_of(a.id.created_at()) == day_of(b.id.created_at())) {
+            let Some(day) = group.first().map(|refusal| day_of(refusal.id.created_at())) else {
+                continue;
+            };
+            let mut rows = Vec::new();
+            for refusal in group {
+                refusal.write(&mut rows);
+            }
+            let statement = format!(
+                "COPY refusals_{} ({COLUMNS}) FROM STDIN (FORMAT binary)",
+                day_name(day)
+            );
+            if let Err(error) = session.copy(day, &statement, &[HEADER, &rows, TRAILER]) {
+                tracing::warn!(error = error.message, "refusals were not kept");
+                metrics::counter!("hookgate_refusals_not_kept_total").increment(group.len() as u64);
+            }
+        }
+    }
+}
+
+impl NewRefusal {
+    fn write(&self, buffer: &mut Vec<u8>) {
+        let mut row = RowWriter::begin(buffer, 14);
+        row.uuid(self.scope.uuid())
+            .uuid(self.id.uuid())
+            .uuid(self.webhook_id.uuid())
+            .uuid(self.url_id.uuid());
+        row.text(self.reason)
+            .text(&self.detail)
+            .int2(i16::try_from(self.status).unwrap_or(0))
+            .text(&self.method)
+            .text(&self.path)
+            .text(&self.query)
+            .address(self.address)
+            .bytes(&self.headers);
+        match self.body_bytes {
+            Some(length) => row.int4(length),
+            None => row.null(),
+        };
+        row.bytes(&self.body_preview);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_ends_and_grows_again() {
+        let mut budget = Budget {
+            left: 2.0,
+            at: Instant::now(),
+        };
+        assert!(budget.take(2.0) && budget.take(2.0));
+        assert!(!budget.take(2.0));
+        budget.at -= std::time::Duration::from_secs(30);
+        assert!(budget.take(2.0));
+        assert!(!budget.take(2.0));
+    }
+}

@@ -1,0 +1,126 @@
+//! A writer's connection: opened when it is needed, opened again when it was lost, and never waited for.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::libpq::{PgError, RawConnection};
+use crate::database::DatabaseSettings;
+
+/// How long after a failed connection the next one is tried. Meanwhile everything fails at once.
+const RECONNECT_AFTER: Duration = Duration::from_millis(100);
+
+/// Names are looked up in `public` alone, a commit is durable whatever the server's default is, and nothing hangs.
+const SESSION: &str = "SET search_path = public; SET synchronous_commit = on; SET statement_timeout = 5000; \
+    SET idle_in_transaction_session_timeout = 5000";
+
+const UNDEFINED_TABLE: &str = "42P01";
+
+/// A connection that comes back.
+pub struct Session {
+    conninfo: SecretString,
+    connection: Option<RawConnection>,
+    failed_at: Option<Instant>,
+}
+
+impl Session {
+    /// A session that is not connected yet.
+    pub fn new(database: &DatabaseSettings, application: &str) -> Self {
+        let conninfo = with_timeouts(database.url.expose_secret(), application).into();
+        Self {
+            conninfo,
+            connection: None,
+            failed_at: None,
+        }
+    }
+
+    /// Copies rows into the partitions of a day, and runs what follows the COPY in the same transaction. A day whose
+    /// partitions maintenance has not made ahead gets them.
+    pub fn copy(&mut self, day: i64, statements: &str, data: &[&[u8]]) -> Result<(), PgError> {
+        let mut outcome = self.connect()?.copy(statements, data);
+        if outcome
+            .as_ref()
+            .is_err_and(|error| error.sqlstate == UNDEFINED_TABLE)
+        {
+            self.connect()?
+                .execute(&format!("SELECT ensure_partitions('{}')", day_name(day)))?;
+            outcome = self.connect()?.copy(statements, data);
+        }
+        if outcome.as_ref().is_err_and(|error| !error.is_row_fault()) {
+            self.connection = None;
+        }
+        outcome
+    }
+
+    /// The connection, opened if there is none.
+    pub fn connect(&mut self) -> Result<&mut RawConnection, PgError> {
+        if self.connection.is_none() {
+            if self
+                .failed_at
+                .is_some_and(|moment| moment.elapsed() < RECONNECT_AFTER)
+            {
+                return Err(PgError {
+                    message: "Postgres was away a moment ago".into(),
+                    ..PgError::default()
+                });
+            }
+            self.failed_at = Some(Instant::now());
+            let mut connection = RawConnection::connect(self.conninfo.expose_secret())?;
+            connection.execute(SESSION)?;
+            self.failed_at = None;
+            self.connection = Some(connection);
+        }
+        self.connection.as_mut().ok_or_else(PgError::default)
+    }
+}
+
+/// Days since 1970 in UTC.
+pub fn day_of(moment: DateTime<Utc>) -> i64 {
+    moment.timestamp().div_euclid(86_400)
+}
+
+/// `YYYYMMDD` of a day, as partitions are named.
+pub fn day_name(day: i64) -> String {
+    DateTime::from_timestamp(day.saturating_mul(86_400), 0)
+        .unwrap_or_default()
+        .format("%Y%m%d")
+        .to_string()
+}
+
+/// The connection string with bounds on connecting and on an unreachable peer, unless it sets its own.
+fn with_timeouts(url: &str, application: &str) -> String {
+    let mut conninfo = url.to_owned();
+    for (name, value) in [
+        ("connect_timeout", "2"),
+        ("keepalives_idle", "5"),
+        ("keepalives_interval", "2"),
+        ("keepalives_count", "3"),
+        ("tcp_user_timeout", "5000"),
+        ("application_name", application),
+    ] {
+        if !url.contains(&format!("{name}=")) {
+            conninfo.push(if conninfo.contains('?') { '&' } else { '?' });
+            conninfo.push_str(&format!("{name}={value}"));
+        }
+    }
+    conninfo
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_has_the_name_of_its_partition() {
+        assert_eq!(day_name(0), "19700101");
+        assert_eq!(day_name(20_778), "20261121");
+    }
+
+    #[test]
+    fn timeouts_are_added_where_they_are_missing() {
+        let conninfo = with_timeouts("postgres://u@h/d?connect_timeout=9", "x");
+        assert!(conninfo.contains("connect_timeout=9&") && !conninfo.contains("connect_timeout=2"));
+        assert!(with_timeouts("postgres://u@h/d", "x").contains("/d?connect_timeout=2&"));
+    }
+}
