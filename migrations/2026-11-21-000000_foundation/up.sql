@@ -458,7 +458,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON users, tenants, memberships, login_sessi
   management_keys, idempotency_keys, webhooks, revisions, urls, url_tokens, api_keys, allowlists, allowlist_entries,
   webhook_allowlists, destinations TO hookgate_management;
 GRANT SELECT ON events, refusals, runs, attempts, jobs TO hookgate_management;
-GRANT DELETE ON jobs TO hookgate_management;
+-- Activating a webhook makes its held jobs due; deleting one deletes them.
+GRANT UPDATE (due_at), DELETE ON jobs TO hookgate_management;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON jobs TO hookgate_worker;
 GRANT SELECT ON tenants, webhooks, revisions, destinations, events TO hookgate_worker;

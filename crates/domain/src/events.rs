@@ -1,1 +1,239 @@
-//! (to be written)
+//! Events: accepted requests, as they were sent. They are written by the [`crate::appender`] and read here.
+//!
+//! Functions run inside a [`TenantScope::transaction`] that the caller opened.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use hookgate_model::flow::definition::RevisionDocument;
+use hookgate_model::ids::{EventId, RevisionId, UrlId, WebhookId};
+use hookgate_model::webhook::Environment;
+use ipnet::IpNet;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::page::{Page, floor};
+use crate::schema::{events, revisions, runs};
+use crate::scope::TenantScope;
+
+/// An event without its headers and body.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Its id, which carries the time of receipt.
+    pub id: EventId,
+    /// The webhook that accepted it.
+    pub webhook_id: WebhookId,
+    /// The URL that it came to.
+    pub url_id: UrlId,
+    /// The revision that runs it, if there was one.
+    pub revision_id: Option<RevisionId>,
+    /// The environment of the URL.
+    pub environment: Environment,
+    /// The HTTP method.
+    pub method: String,
+    /// The URL's suffix at the time, with its parameters' names.
+    pub suffix: String,
+    /// The path after the token, as it was sent.
+    pub path: String,
+    /// The query string after the `?`, as it was sent.
+    pub query: String,
+    /// Who sent it.
+    pub address: Option<IpNet>,
+    /// The length of the body as it was sent.
+    pub body_bytes: i32,
+    /// How far it has come.
+    pub status: EventStatus,
+}
+
+/// How far an event has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventStatus {
+    /// It is stored, and nothing more is to be done.
+    Received,
+    /// Its flow is to run, or runs.
+    Pending,
+    /// Its flow has ended with this outcome.
+    Finished(String),
+}
+
+/// The rest of an event.
+#[derive(Debug, Clone)]
+pub struct EventContent {
+    /// The headers in the form of [`hookgate_model::headers`].
+    pub headers: Vec<u8>,
+    /// The body, byte for byte as it was sent.
+    pub body: Vec<u8>,
+}
+
+/// Which events are wanted; `None` means any.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// Of this webhook.
+    pub webhook_id: Option<WebhookId>,
+    /// To this URL.
+    pub url_id: Option<UrlId>,
+    /// In this environment.
+    pub environment: Option<Environment>,
+    /// With this method.
+    pub method: Option<String>,
+    /// Received at this moment or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Received before this moment.
+    pub to: Option<DateTime<Utc>>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = events, check_for_backend(diesel::pg::Pg))]
+struct Row {
+    id: Uuid,
+    webhook_id: Uuid,
+    url_id: Uuid,
+    revision_id: Option<Uuid>,
+    environment: String,
+    method: String,
+    suffix: String,
+    path: String,
+    query: String,
+    address: Option<IpNet>,
+    body_bytes: i32,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = events, check_for_backend(diesel::pg::Pg))]
+struct ContentRow {
+    headers: Vec<u8>,
+    body_codec: i16,
+    body_bytes: i32,
+    body: Vec<u8>,
+}
+
+/// A page of the tenant's events.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn list(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    filter: &EventFilter,
+    page: Page,
+) -> Result<Vec<Event>> {
+    let mut query = events::table
+        .filter(events::tenant_id.eq(scope.uuid()))
+        .filter(events::id.lt(page.below()))
+        .order(events::id.desc())
+        .limit(page.limit)
+        .select(Row::as_select())
+        .into_boxed();
+    if let Some(webhook) = filter.webhook_id {
+        query = query.filter(events::webhook_id.eq(webhook.uuid()));
+    }
+    if let Some(url) = filter.url_id {
+        query = query.filter(events::url_id.eq(url.uuid()));
+    }
+    if let Some(environment) = filter.environment {
+        query = query.filter(events::environment.eq(environment.as_str()));
+    }
+    if let Some(method) = &filter.method {
+        query = query.filter(events::method.eq(method));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(events::id.ge(floor(from)));
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(events::id.lt(floor(to)));
+    }
+    let rows = query.load(conn)?;
+    with_status(conn, scope, rows)
+}
+
+/// One event.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub fn read(conn: &mut PgConnection, scope: &TenantScope, id: EventId) -> Result<Event> {
+    let row = events::table
+        .find((scope.uuid(), id.uuid()))
+        .select(Row::as_select())
+        .first(conn)?;
+    with_status(conn, scope, vec![row])?.pop().ok_or(Error::NotFound)
+}
+
+/// The headers and the body of an event.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Unreadable`] when the stored body is damaged.
+pub fn content(conn: &mut PgConnection, scope: &TenantScope, id: EventId) -> Result<EventContent> {
+    let row: ContentRow = events::table
+        .find((scope.uuid(), id.uuid()))
+        .select(ContentRow::as_select())
+        .first(conn)?;
+    let body = crate::body::read(row.body_codec, row.body_bytes, &row.body)?.into_owned();
+    Ok(EventContent {
+        headers: row.headers,
+        body,
+    })
+}
+
+fn with_status(conn: &mut PgConnection, scope: &TenantScope, rows: Vec<Row>) -> Result<Vec<Event>> {
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let outcomes: HashMap<Uuid, String> = runs::table
+        .filter(runs::tenant_id.eq(scope.uuid()))
+        .filter(runs::id.eq_any(ids))
+        .select((runs::id, runs::outcome))
+        .load::<(Uuid, String)>(conn)?
+        .into_iter()
+        .collect();
+    let working = working_revisions(conn, scope, &rows)?;
+    rows.into_iter()
+        .map(|row| {
+            let status = match outcomes.get(&row.id) {
+                Some(outcome) => EventStatus::Finished(outcome.clone()),
+                None if row.revision_id.is_some_and(|id| working.contains(&id)) => EventStatus::Pending,
+                None => EventStatus::Received,
+            };
+            row.into_event(status)
+        })
+        .collect()
+}
+
+/// Of the events' revisions, those that leave work behind: an event of one is pending until it has a run. (Whether it
+/// has a job would say the same, but nothing finds a job by its events without reading them all.)
+fn working_revisions(conn: &mut PgConnection, scope: &TenantScope, rows: &[Row]) -> Result<Vec<Uuid>> {
+    let mut ids: Vec<Uuid> = rows.iter().filter_map(|row| row.revision_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let documents: Vec<(Uuid, Value)> = revisions::table
+        .filter(revisions::tenant_id.eq(scope.uuid()))
+        .filter(revisions::id.eq_any(ids))
+        .select((revisions::id, revisions::document))
+        .load(conn)?;
+    let is_working = |document| {
+        serde_json::from_value::<RevisionDocument>(document).is_ok_and(|document| !document.is_idle())
+    };
+    Ok(documents
+        .into_iter()
+        .filter_map(|(id, document)| is_working(document).then_some(id))
+        .collect())
+}
+
+impl Row {
+    fn into_event(self, status: EventStatus) -> Result<Event> {
+        Ok(Event {
+            id: self.id.into(),
+            webhook_id: self.webhook_id.into(),
+            url_id: self.url_id.into(),
+            revision_id: self.revision_id.map(RevisionId::from),
+            environment: Environment::parse(&self.environment).ok_or(Error::Unreadable { what: "event" })?,
+            method: self.method,
+            suffix: self.suffix,
+            path: self.path,
+            query: self.query,
+            address: self.address,
+            body_bytes: self.body_bytes,
+            status,
+        })
+    }
+}

@@ -1,1 +1,112 @@
-//! (to be written)
+//! Refusals: requests to known URLs that were refused, with the reason. They are written by
+//! [`crate::appender::refusals`] and read here.
+//!
+//! Functions run inside a [`TenantScope::transaction`] that the caller opened.
+
+use chrono::{DateTime, Utc};
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use hookgate_model::ids::{RefusalId, UrlId, WebhookId};
+use ipnet::IpNet;
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::page::{Page, floor};
+use crate::schema::refusals;
+use crate::scope::TenantScope;
+
+/// A refused request.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = refusals, check_for_backend(diesel::pg::Pg))]
+pub struct Refusal {
+    /// Its id, which carries the time.
+    #[diesel(deserialize_as = Uuid)]
+    pub id: RefusalId,
+    /// The webhook that refused it.
+    #[diesel(deserialize_as = Uuid)]
+    pub webhook_id: WebhookId,
+    /// The URL that it came to.
+    #[diesel(deserialize_as = Uuid)]
+    pub url_id: UrlId,
+    /// The stable code of the reason.
+    pub reason: String,
+    /// The reason in words.
+    pub detail: String,
+    /// The HTTP status of the answer.
+    pub status: i16,
+    /// The HTTP method.
+    pub method: String,
+    /// The path after the token, as it was sent.
+    pub path: String,
+    /// The query string after the `?`, as it was sent.
+    pub query: String,
+    /// Who sent it.
+    pub address: Option<IpNet>,
+    /// The headers in the form of [`hookgate_model::headers`], those with credentials redacted.
+    pub headers: Vec<u8>,
+    /// The length of the body, when it is known.
+    pub body_bytes: Option<i32>,
+    /// The beginning of the body.
+    pub body_preview: Vec<u8>,
+}
+
+/// Which refusals are wanted; `None` means any.
+#[derive(Debug, Clone, Default)]
+pub struct RefusalFilter {
+    /// Of this webhook.
+    pub webhook_id: Option<WebhookId>,
+    /// To this URL.
+    pub url_id: Option<UrlId>,
+    /// For this reason.
+    pub reason: Option<String>,
+    /// At this moment or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Before this moment.
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// A page of the tenant's refusals.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn list(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    filter: &RefusalFilter,
+    page: Page,
+) -> Result<Vec<Refusal>> {
+    let mut query = refusals::table
+        .filter(refusals::tenant_id.eq(scope.uuid()))
+        .filter(refusals::id.lt(page.below()))
+        .order(refusals::id.desc())
+        .limit(page.limit)
+        .select(Refusal::as_select())
+        .into_boxed();
+    if let Some(webhook) = filter.webhook_id {
+        query = query.filter(refusals::webhook_id.eq(webhook.uuid()));
+    }
+    if let Some(url) = filter.url_id {
+        query = query.filter(refusals::url_id.eq(url.uuid()));
+    }
+    if let Some(reason) = &filter.reason {
+        query = query.filter(refusals::reason.eq(reason));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(refusals::id.ge(floor(from)));
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(refusals::id.lt(floor(to)));
+    }
+    Ok(query.load(conn)?)
+}
+
+/// One refusal.
+///
+/// # Errors
+/// [`crate::Error::NotFound`].
+pub fn read(conn: &mut PgConnection, scope: &TenantScope, id: RefusalId) -> Result<Refusal> {
+    Ok(refusals::table
+        .find((scope.uuid(), id.uuid()))
+        .select(Refusal::as_select())
+        .first(conn)?)
+}

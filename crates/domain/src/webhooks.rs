@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::page::Page;
 use crate::schema::{jobs, url_tokens, urls, webhook_allowlists, webhooks};
 use crate::scope::TenantScope;
-use crate::{clock, limits, revisions};
+use crate::{appender, clock, limits, revisions};
 
 /// A webhook.
 #[derive(Debug, Clone)]
@@ -270,7 +270,7 @@ pub fn update(
     read(conn, scope, id)
 }
 
-/// Activates, pauses or disables a webhook.
+/// Activates, pauses or disables a webhook. Activating makes the work due that was held while it was paused.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::VersionMismatch`] when it is not at the version that the caller named.
@@ -291,7 +291,24 @@ pub fn set_status(
             ))
             .execute(conn)?;
     }
+    if status == Status::Active {
+        release_held(conn, scope, id)?;
+    }
     read(conn, scope, id)
+}
+
+fn release_held(conn: &mut PgConnection, scope: &TenantScope, id: WebhookId) -> Result<()> {
+    diesel::update(jobs::table)
+        .filter(jobs::tenant_id.eq(scope.uuid()))
+        .filter(jobs::webhook_id.eq(id.uuid()))
+        .filter(
+            jobs::due_at.ge(diesel::dsl::sql::<diesel::sql_types::Timestamptz>(
+                appender::HELD_UNTIL,
+            )),
+        )
+        .set(jobs::due_at.eq(clock::now()))
+        .execute(conn)?;
+    Ok(())
 }
 
 /// Deletes a webhook with its URLs, keys, revisions and the work that is still due. What came in stays until its time
