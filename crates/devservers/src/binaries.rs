@@ -53,7 +53,9 @@ fn candidates() -> Vec<PathBuf> {
                 .map(|entry| entry.path().join("bin")),
         );
     }
-    directories.extend(on_path("postgres").and_then(|program| program.parent().map(Path::to_owned)));
+    // A link on the PATH leads to the directory that holds the other programs too.
+    let linked = on_path("postgres").and_then(|program| fs::canonicalize(program).ok());
+    directories.extend(linked.and_then(|program| program.parent().map(Path::to_owned)));
     directories
 }
 

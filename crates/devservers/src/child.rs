@@ -16,13 +16,14 @@ use nix::unistd::Pid;
 use crate::account::Account;
 
 /// Waits for the pipe's end, stops the server `$1` with signal `$2`, kills it after ten seconds, and removes the
-/// directories that follow.
+/// directories that follow. A dead process that nobody has reaped yet has no program any more.
 const WATCHER: &str = r#"
 trap '' INT TERM HUP
 while read -r _; do :; done
 pid=$1; kill -s "$2" "$pid" 2>/dev/null; shift 2
 waited=0
-while [ $waited -lt 100 ] && kill -0 "$pid" 2>/dev/null; do sleep 0.1; waited=$((waited + 1)); done
+lives() { kill -s 0 "$pid" 2>/dev/null && { [ ! -e /proc/self/exe ] || [ -e "/proc/$pid/exe" ]; }; }
+while [ $waited -lt 100 ] && lives; do sleep 0.1; waited=$((waited + 1)); done
 kill -s KILL "$pid" 2>/dev/null
 for directory in "$@"; do rm -rf -- "$directory"; done
 "#;

@@ -5,6 +5,7 @@
 //! sentences for the person at the terminal, hence `anyhow`.
 
 mod account;
+mod address;
 mod binaries;
 mod child;
 mod place;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use account::Account;
+pub use address::Address;
 use place::Place;
 pub use postgres::Postgres;
 pub use redis::Redis;
@@ -89,6 +91,11 @@ impl Servers {
                 ..options.clone()
             },
         )
+    }
+
+    /// How clients reach them.
+    pub fn address(&self) -> Address {
+        Address::new(self.place.sockets())
     }
 
     /// Where the data really is: not always the directory that was asked for, because an unprivileged user must reach it.

@@ -66,6 +66,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if !self.sockets.starts_with(&self.root) {
+            // It is made again; a server that outlived us may still have its socket there.
+            let _ = fs::remove_dir(&self.sockets);
+        }
         for directory in self.doomed() {
             // What is left is swept by the next process that makes a temporary directory.
             let _ = fs::remove_dir_all(directory);

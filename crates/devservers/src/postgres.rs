@@ -10,13 +10,11 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 
 use crate::account::Account;
+use crate::address::{POSTGRES_PORT as PORT, SUPERUSER};
 use crate::child::{self, Child, wait_until};
 use crate::place::Place;
 use crate::{OWNER, Options, binaries};
 
-/// PostgreSQL names its socket after a port even when it listens on none.
-const PORT: &str = "5432";
-const SUPERUSER: &str = "postgres";
 /// Long enough for a recovery after a crash under load, and for the last backends of a killed server to go.
 const START_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(30);
@@ -179,17 +177,6 @@ impl Postgres {
     /// Whether the server process lives.
     pub fn is_running(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| child.ended().is_none())
-    }
-
-    /// The address of a database for a role, which needs no password on the private socket.
-    pub fn url(&self, role: &str, database: &str) -> String {
-        let host = self.sockets.display().to_string().replace('/', "%2F");
-        format!("postgres://{role}@{host}:{PORT}/{database}")
-    }
-
-    /// The address of a database for the superuser, whom row-level security does not hold back.
-    pub fn superuser_url(&self, database: &str) -> String {
-        self.url(SUPERUSER, database)
     }
 
     /// Runs SQL as the superuser and returns what it prints.

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
 
 use crate::account::Account;
+use crate::address::REDIS_SOCKET;
 use crate::binaries;
 use crate::child::{Child, wait_until};
 use crate::place::Place;
@@ -35,7 +36,7 @@ impl Redis {
             program: binaries::redis()?,
             account: place.account(),
             directory,
-            socket: place.sockets().join("redis.sock"),
+            socket: place.sockets().join(REDIS_SOCKET),
             log: place.root().join("redis.log"),
             doomed: place.doomed(),
             child: None,
@@ -98,16 +99,6 @@ impl Redis {
         match self.ask("FLUSHALL\r\n")?.as_str() {
             "+OK\r\n" => Ok(()),
             other => bail!("Redis answered {other:?} to FLUSHALL"),
-        }
-    }
-
-    /// The address for clients. `prefix` keeps the channels of several users of one Redis apart.
-    pub fn url(&self, prefix: &str) -> String {
-        let path = self.socket.display();
-        if prefix.is_empty() {
-            format!("redis+unix://{path}")
-        } else {
-            format!("redis+unix://{path}?prefix={prefix}")
         }
     }
 

@@ -1,0 +1,119 @@
+//! A database per test, cloned from the migrated template, and a prefix of its own in the shared Redis.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
+use hookgate_devservers::OWNER;
+use hookgate_domain::database::{Database, DatabaseSettings};
+use hookgate_domain::redis::Redis;
+
+use crate::servers;
+
+/// The three services' roles.
+pub const ROLES: [&str; 3] = ["hookgate_ingress", "hookgate_management", "hookgate_worker"];
+
+/// A database that goes when this is dropped.
+pub struct TestDatabase {
+    name: String,
+}
+
+impl TestDatabase {
+    /// Clones the template.
+    pub fn create() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{number}", std::process::id());
+        let sql = format!(
+            "CREATE DATABASE {name} OWNER {OWNER} TEMPLATE {}",
+            servers::TEMPLATE
+        );
+        administer(&sql).expect("a database for the test");
+        Self { name }
+    }
+
+    /// The URL as the owner, who migrates; row-level security holds it back like everybody.
+    pub fn owner_url(&self) -> String {
+        self.url(OWNER)
+    }
+
+    /// The URL as `hookgate_ingress`.
+    pub fn ingress_url(&self) -> String {
+        self.url(ROLES[0])
+    }
+
+    /// The URL as `hookgate_management`.
+    pub fn management_url(&self) -> String {
+        self.url(ROLES[1])
+    }
+
+    /// The URL as `hookgate_worker`.
+    pub fn worker_url(&self) -> String {
+        self.url(ROLES[2])
+    }
+
+    /// The URL as the superuser, who sees every row: for looking at the outcome of a test.
+    pub fn superuser_url(&self) -> String {
+        servers::address().postgres_superuser(&self.name)
+    }
+
+    /// The URL of Redis, with this test's prefix.
+    pub fn redis_url(&self) -> String {
+        servers::address().redis(&format!("{}:", self.name))
+    }
+
+    /// What a service takes to connect as `hookgate_ingress`, and so on.
+    pub fn settings(&self, url: String) -> DatabaseSettings {
+        DatabaseSettings::new(url)
+    }
+
+    /// A pool as the ingress.
+    pub fn ingress(&self) -> Database {
+        pool(self.ingress_url())
+    }
+
+    /// A pool as the management service.
+    pub fn management(&self) -> Database {
+        pool(self.management_url())
+    }
+
+    /// A pool as the worker.
+    pub fn worker(&self) -> Database {
+        pool(self.worker_url())
+    }
+
+    /// A Redis with this test's prefix.
+    pub fn redis(&self) -> Redis {
+        Redis::new(&self.redis_url()).expect("a Redis URL")
+    }
+
+    /// A connection as the superuser.
+    pub fn superuser(&self) -> PgConnection {
+        PgConnection::establish(&self.superuser_url()).expect("a connection as the superuser")
+    }
+
+    /// A connection as the owner.
+    pub fn owner(&self) -> PgConnection {
+        PgConnection::establish(&self.owner_url()).expect("a connection as the owner")
+    }
+
+    fn url(&self, role: &str) -> String {
+        servers::address().postgres(role, &self.name)
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        // What cannot be dropped goes with the servers at the end of the run.
+        let _ = administer(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+    }
+}
+
+fn pool(url: String) -> Database {
+    Database::new(&DatabaseSettings::new(url)).expect("a pool")
+}
+
+fn administer(sql: &str) -> anyhow::Result<()> {
+    let mut superuser = PgConnection::establish(&servers::address().postgres_superuser("postgres"))?;
+    Ok(superuser.batch_execute(sql)?)
+}
