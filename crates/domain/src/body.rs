@@ -44,6 +44,16 @@ impl StoredBody {
         }
     }
 
+    /// Takes a body as it is.
+    pub fn raw(body: Bytes) -> Self {
+        let original_length = i32::try_from(body.len()).unwrap_or(i32::MAX);
+        Self {
+            codec: RAW,
+            original_length,
+            stored: body,
+        }
+    }
+
     /// How the bytes are stored.
     pub const fn codec(&self) -> i16 {
         self.codec

@@ -1,1 +1,112 @@
-//! placeholder
+//! The public side of Hookgate: takes requests at the tenants' URLs, stores them, and answers.
+//!
+//! The way of a request: [`service`] → [`routes`] (whose URL is it?) → [`admission`] (may it come in?) → the appender
+//! (is it durable?) → [`service`] again (what does the caller get?).
+
+mod address;
+mod admission;
+mod refusal;
+mod request;
+mod routes;
+mod service;
+mod settings;
+mod used_keys;
+mod waiting;
+mod webhook;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer, web};
+use hookgate_domain::appender::Appender;
+use hookgate_domain::appender::refusals::RefusalLog;
+use hookgate_domain::database::{Database, DatabaseSettings};
+use hookgate_domain::redis::Redis;
+use hookgate_domain::redis::wakeups::WakeUps;
+use hookgate_model::network_set::NetworkSet;
+use tokio::task::JoinHandle;
+
+use routes::Routes;
+use service::Service;
+pub use settings::Settings;
+use used_keys::UsedKeys;
+use waiting::Waiting;
+
+/// A running ingress.
+pub struct Ingress {
+    addresses: Vec<SocketAddr>,
+    server: ServerHandle,
+    running: JoinHandle<std::io::Result<()>>,
+    service: Arc<Service>,
+}
+
+/// Starts the ingress. Postgres and Redis may be away: requests get 503 until Postgres is there.
+///
+/// # Errors
+/// When the address to listen on is taken, or no thread can be made.
+pub async fn start(
+    settings: Settings,
+    database: &DatabaseSettings,
+    redis: Redis,
+) -> Result<Ingress, std::io::Error> {
+    let pool = Database::new(database).map_err(std::io::Error::other)?;
+    let wake_ups = WakeUps::start(redis.clone());
+    let appender = Appender::start(settings.appender(), database, Some(wake_ups))?;
+    let refusals = RefusalLog::start(database, settings.refusals_per_minute)?;
+    let service = Arc::new(Service {
+        routes: Routes::start(pool.clone(), &redis, settings.cached_urls),
+        waiting: Waiting::start(pool.clone(), &redis),
+        used_keys: UsedKeys::start(pool.clone()),
+        pool,
+        appender,
+        refusals,
+        trusted_proxies: NetworkSet::new(&settings.trusted_proxies),
+        settings,
+    });
+    let settings = &service.settings;
+    let shared = web::Data::from(Arc::clone(&service));
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(shared.clone())
+            .default_service(web::to(service::receive))
+    })
+    .workers(settings.threads())
+    .keep_alive(Duration::from_secs(75))
+    .client_request_timeout(Duration::from_millis(settings.header_timeout_ms))
+    .max_connections(settings.connections)
+    .shutdown_timeout(settings.shutdown_timeout_seconds)
+    .disable_signals()
+    .bind(settings.listen)?;
+    let addresses = server.addrs();
+    let server = server.run();
+    let handle = server.handle();
+    Ok(Ingress {
+        addresses,
+        server: handle,
+        running: tokio::spawn(server),
+        service,
+    })
+}
+
+impl Ingress {
+    /// The addresses that it listens on.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Takes no further connection, answers what has been received, writes what is waiting, and ends.
+    pub async fn stop(self) {
+        self.server.stop(true).await;
+        let service = self.service;
+        service.used_keys.flush(&service.pool).await;
+        let stopped = tokio::task::spawn_blocking(move || {
+            service.appender.stop();
+            service.refusals.stop();
+        });
+        if stopped.await.is_err() || !matches!(self.running.await, Ok(Ok(()))) {
+            tracing::error!("the ingress did not stop cleanly");
+        }
+    }
+}

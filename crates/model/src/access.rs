@@ -164,7 +164,10 @@ impl Permission {
 impl Scope {
     /// The permissions that a key of this scope has.
     pub fn permissions(self) -> impl Iterator<Item = Permission> {
-        Permission::ALL.iter().copied().filter(move |permission| permission.allowed_to_scopes(&[self]))
+        Permission::ALL
+            .iter()
+            .copied()
+            .filter(move |permission| permission.allowed_to_scopes(&[self]))
     }
 }
 
@@ -180,7 +183,13 @@ mod tests {
         for role in Role::ALL {
             assert_eq!(role.as_str().parse(), Ok(*role));
         }
-        assert!("root".parse::<Role>().expect_err("no such role").to_string().contains("viewer, editor"));
+        assert!(
+            "root"
+                .parse::<Role>()
+                .expect_err("no such role")
+                .to_string()
+                .contains("viewer, editor")
+        );
     }
 
     #[test]
@@ -195,7 +204,10 @@ mod tests {
 
     #[test]
     fn a_viewer_changes_nothing_and_an_editor_no_access() {
-        for permission in Permission::ALL.iter().filter(|permission| permission.as_str().ends_with(":write")) {
+        for permission in Permission::ALL
+            .iter()
+            .filter(|permission| permission.as_str().ends_with(":write"))
+        {
             assert!(!permission.allowed_to_role(Role::Viewer), "{permission}");
         }
         assert!(Permission::WebhooksWrite.allowed_to_role(Role::Editor));
@@ -209,7 +221,10 @@ mod tests {
             let given: Vec<_> = scope.permissions().map(Permission::as_str).collect();
             assert!(given.contains(&scope.as_str()), "{scope}");
             let (noun, verb) = scope.as_str().split_once(':').expect("noun:verb");
-            assert!(given.iter().all(|name| name.starts_with(noun)), "{scope} reaches past its noun");
+            assert!(
+                given.iter().all(|name| name.starts_with(noun)),
+                "{scope} reaches past its noun"
+            );
             assert_eq!(given.len(), if verb == "write" { 2 } else { 1 }, "{scope}");
         }
         assert!(!Permission::WebhooksRead.allowed_to_scopes(&[]));

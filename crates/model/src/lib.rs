@@ -10,6 +10,7 @@ pub mod flow;
 pub mod headers;
 pub mod ids;
 pub mod methods;
+pub mod network_set;
 pub mod outbound_signature;
 pub mod retry;
 pub mod suffix;

@@ -1,0 +1,139 @@
+//! Every reason for which a request is refused, with what its sender gets to see.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use hookgate_model::methods::MethodSet;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such URL. The sender sees the same for the next three.
+    UnknownUrl,
+    /// The URL has expired, was revoked, or its token's grace period is over.
+    UrlEnded,
+    /// The path after the token is not the URL's suffix.
+    SuffixMismatch,
+    /// The operator has suspended the tenant.
+    TenantSuspended,
+    /// The webhook is disabled.
+    WebhookDisabled,
+    /// The method is not one of the webhook's.
+    MethodNotAllowed(MethodSet),
+    /// The sender's address is in none of the webhook's allowlists.
+    AddressNotAllowed,
+    /// The webhook requires an API key, and the request has none.
+    ApiKeyMissing,
+    /// The API key is not one of the webhook's.
+    ApiKeyWrong,
+    /// The API key has expired.
+    ApiKeyExpired,
+    /// The body is longer than the webhook allows, in bytes.
+    BodyTooLarge(usize),
+    /// The body did not arrive in time.
+    BodyTimeout,
+    /// The body's transfer broke off, or its coding is malformed.
+    BodyUnreadable,
+    /// Nothing can be stored at present.
+    StorageUnavailable,
+    /// This request cannot be stored.
+    NotStorable,
+}
+
+impl Refusal {
+    /// The stable code, in the answer and in the list of refusals.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownUrl => "unknown_url",
+            Self::UrlEnded => "url_ended",
+            Self::SuffixMismatch => "suffix_mismatch",
+            Self::TenantSuspended => "tenant_suspended",
+            Self::WebhookDisabled => "webhook_disabled",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::AddressNotAllowed => "address_not_allowed",
+            Self::ApiKeyMissing => "api_key_missing",
+            Self::ApiKeyWrong => "api_key_wrong",
+            Self::ApiKeyExpired => "api_key_expired",
+            Self::BodyTooLarge(_) => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyUnreadable => "body_unreadable",
+            Self::StorageUnavailable => "storage_unavailable",
+            Self::NotStorable => "not_storable",
+        }
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::UnknownUrl | Self::UrlEnded | Self::SuffixMismatch => StatusCode::NOT_FOUND,
+            Self::TenantSuspended | Self::WebhookDisabled | Self::AddressNotAllowed => StatusCode::FORBIDDEN,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::ApiKeyMissing | Self::ApiKeyWrong | Self::ApiKeyExpired => StatusCode::UNAUTHORIZED,
+            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyUnreadable | Self::NotStorable => StatusCode::BAD_REQUEST,
+            Self::StorageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The reason in words, as the tenant reads it.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::UnknownUrl => "There is no webhook at this URL.".into(),
+            Self::UrlEnded => "The URL has expired or was revoked.".into(),
+            Self::SuffixMismatch => "The path after the token is not this URL's suffix.".into(),
+            Self::TenantSuspended => "This webhook does not take requests at present.".into(),
+            Self::WebhookDisabled => "This webhook is disabled.".into(),
+            Self::MethodNotAllowed(methods) => format!("This webhook takes {methods}."),
+            Self::AddressNotAllowed => "Requests from this address are not allowed.".into(),
+            Self::ApiKeyMissing => {
+                "This webhook requires an API key: send it as `x-api-key` or `authorization: Bearer`.".into()
+            }
+            Self::ApiKeyWrong => "The API key is not valid for this webhook.".into(),
+            Self::ApiKeyExpired => "The API key has expired.".into(),
+            Self::BodyTooLarge(limit) => {
+                format!("The body is longer than this webhook's limit of {limit} bytes.")
+            }
+            Self::BodyTimeout => "The body did not arrive in time.".into(),
+            Self::BodyUnreadable => "The body broke off or is malformed.".into(),
+            Self::StorageUnavailable => "The request cannot be stored at present; send it again.".into(),
+            Self::NotStorable => "The request cannot be stored.".into(),
+        }
+    }
+
+    /// What the sender gets. It tells apart no URLs that it should not know of.
+    pub fn answer(&self) -> HttpResponse {
+        let shown = match self {
+            Self::UrlEnded | Self::SuffixMismatch => &Self::UnknownUrl,
+            other => other,
+        };
+        let status = shown.status();
+        let mut answer = HttpResponse::build(status);
+        match shown {
+            Self::MethodNotAllowed(methods) => {
+                answer.insert_header((ALLOW, methods.to_string()));
+            }
+            Self::StorageUnavailable => {
+                answer.insert_header((RETRY_AFTER, HeaderValue::from_static("2")));
+            }
+            Self::ApiKeyMissing | Self::ApiKeyWrong | Self::ApiKeyExpired => {
+                answer.insert_header(("www-authenticate", "Bearer realm=\"webhook\""));
+            }
+            Self::BodyTooLarge(_) | Self::BodyTimeout | Self::BodyUnreadable => {
+                // What is left of the body will not be read.
+                answer.force_close();
+            }
+            _ => {}
+        }
+        answer.content_type("application/problem+json").body(
+            serde_json::json!({
+                "type": "about:blank",
+                "title": status.canonical_reason(),
+                "status": status.as_u16(),
+                "code": shown.code(),
+                "detail": shown.detail(),
+            })
+            .to_string(),
+        )
+    }
+}

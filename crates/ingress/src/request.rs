@@ -1,0 +1,107 @@
+//! A request as admission looks at it: nothing is copied or parsed that the step at hand does not need.
+
+use std::net::IpAddr;
+
+use actix_web::HttpRequest;
+use actix_web::http::header;
+use hookgate_model::headers;
+use hookgate_model::token::UrlToken;
+
+/// Headers whose values are credentials: a refusal is kept without them.
+const CREDENTIALS: [&str; 5] = [
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "cookie",
+    "x-gitlab-token",
+];
+
+/// The head of a request to a public URL.
+pub struct Request<'a> {
+    http: &'a HttpRequest,
+    /// The token: the first segment of the path.
+    pub token: UrlToken,
+    /// The path after the token, as it was sent.
+    pub path: &'a str,
+    /// Who sent it.
+    pub address: Option<IpAddr>,
+}
+
+impl<'a> Request<'a> {
+    /// Reads the token and the path; `None` when the path cannot be one of a public URL.
+    pub fn read(http: &'a HttpRequest) -> Option<Self> {
+        let path = http.uri().path().strip_prefix('/')?;
+        let (token, path) = path.split_once('/').unwrap_or((path, ""));
+        Some(Self {
+            http,
+            token: UrlToken::parse(token.as_bytes())?,
+            path,
+            address: None,
+        })
+    }
+
+    /// The HTTP method.
+    pub fn method(&self) -> &'a str {
+        self.http.method().as_str()
+    }
+
+    /// The query string, as it was sent.
+    pub fn query(&self) -> &'a str {
+        self.http.uri().query().unwrap_or("")
+    }
+
+    /// The first header of a (lower-case) name.
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.http.headers().get(name).map(|value| value.as_bytes())
+    }
+
+    /// The peer of the connection.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.http.peer_addr().map(|peer| peer.ip())
+    }
+
+    /// All lines of X-Forwarded-For.
+    pub fn forwarded_for(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+        let lines: Vec<_> = self
+            .http
+            .headers()
+            .get_all("x-forwarded-for")
+            .map(|value| value.as_bytes())
+            .collect();
+        lines.into_iter()
+    }
+
+    /// The body's length as the sender declares it.
+    pub fn declared_length(&self) -> Option<u64> {
+        self.http
+            .headers()
+            .get(header::CONTENT_LENGTH)?
+            .to_str()
+            .ok()?
+            .parse()
+            .ok()
+    }
+
+    /// The headers in their stored form.
+    pub fn stored_headers(&self) -> Vec<u8> {
+        let mut stored = Vec::with_capacity(512);
+        for (name, value) in self.http.headers() {
+            headers::write(&mut stored, name.as_str().as_bytes(), value.as_bytes());
+        }
+        stored
+    }
+
+    /// The headers in their stored form, without credentials.
+    pub fn redacted_headers(&self) -> Vec<u8> {
+        let mut stored = Vec::new();
+        for (name, value) in self.http.headers() {
+            let value = if CREDENTIALS.contains(&name.as_str()) {
+                b"[redacted]"
+            } else {
+                value.as_bytes()
+            };
+            headers::write(&mut stored, name.as_str().as_bytes(), value);
+        }
+        stored
+    }
+}

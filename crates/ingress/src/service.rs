@@ -1,0 +1,255 @@
+//! The way of a request, from its first byte to its answer.
+
+use std::time::Duration;
+
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use hookgate_domain::appender::refusals::{NewRefusal, RefusalLog};
+use hookgate_domain::appender::{AppendError, Appender, NewEvent};
+use hookgate_domain::body::StoredBody;
+use hookgate_domain::clock;
+use hookgate_domain::database::Database;
+use hookgate_model::answer::Answer;
+use hookgate_model::ids::EventId;
+use hookgate_model::network_set::NetworkSet;
+use hookgate_model::webhook::Status;
+
+use crate::address;
+use crate::admission::Admission;
+use crate::refusal::Refusal;
+use crate::request::Request;
+use crate::routes::Routes;
+use crate::settings::Settings;
+use crate::used_keys::UsedKeys;
+use crate::waiting::Waiting;
+use crate::webhook::Webhook;
+
+/// The header that tells a caller its event's id.
+const EVENT_ID: HeaderName = HeaderName::from_static("hookgate-event-id");
+/// Bodies longer than this are compressed on a thread of their own, so that they hold nobody up.
+const COMPRESS_APART: usize = 128 * 1024;
+/// How much of a refused body is kept.
+const PREVIEW: usize = 1024;
+
+/// What all requests share.
+pub struct Service {
+    pub settings: Settings,
+    pub trusted_proxies: NetworkSet,
+    pub pool: Database,
+    pub routes: Routes,
+    pub appender: Appender,
+    pub refusals: RefusalLog,
+    pub waiting: Waiting,
+    pub used_keys: UsedKeys,
+}
+
+/// Takes any request.
+pub async fn receive(http: HttpRequest, body: web::Payload, service: web::Data<Service>) -> HttpResponse {
+    let Some(mut request) = Request::read(&http) else {
+        return operational(&http, &service).await;
+    };
+    let webhook = match service.routes.find(request.token).await {
+        Ok(Some(webhook)) => webhook,
+        Ok(None) => return Refusal::UnknownUrl.answer(),
+        Err(error) => {
+            tracing::warn!(%error, "a URL could not be looked up");
+            return Refusal::StorageUnavailable.answer();
+        }
+    };
+    request.address = request
+        .peer()
+        .map(|peer| address::of_sender(peer, || request.forwarded_for(), &service.trusted_proxies));
+    match service.accept(&request, body, &webhook).await {
+        Ok(answer) => answer,
+        Err((refusal, body)) => {
+            service.keep_refusal(&request, &webhook, &refusal, &body);
+            refusal.answer()
+        }
+    }
+}
+
+impl Service {
+    /// Admits a request, stores it, and waits for its answer. A refusal comes with what was read of the body.
+    async fn accept(
+        &self,
+        request: &Request<'_>,
+        body: web::Payload,
+        webhook: &Webhook,
+    ) -> Result<HttpResponse, (Refusal, Bytes)> {
+        let mut admission = Admission {
+            request,
+            webhook,
+            now: clock::now(),
+            used_key: None,
+        };
+        admission.admit().map_err(|refusal| (refusal, Bytes::new()))?;
+        if let Some(key) = admission.used_key {
+            self.used_keys.note(webhook.route.scope, key, admission.now);
+        }
+        let body = self.read_body(body, webhook.route.body_limit).await?;
+        let id = EventId::new(admission.now, rand::random());
+        let paused = webhook.route.status == Status::Paused;
+        let wait = webhook.behaviour.wait.as_ref();
+        let place = wait.filter(|_| !paused).and_then(|_| {
+            self.waiting
+                .take_place(webhook.route.scope, id, self.settings.waiting_callers)
+        });
+        let node = place.as_ref().map(|_| self.waiting.node());
+        let stored = compress(body.clone()).await;
+        let ticket = self.appender.submit(&NewEvent {
+            scope: webhook.route.scope,
+            id,
+            webhook_id: webhook.route.webhook_id,
+            url_id: webhook.route.url_id,
+            revision_id: webhook.route.revision.as_ref().map(|(id, _)| *id),
+            environment: webhook.route.environment,
+            method: request.method(),
+            suffix: webhook.route.suffix.as_str(),
+            path: request.path,
+            query: request.query(),
+            address: request.address,
+            headers: &request.stored_headers(),
+            body: &stored,
+            work: webhook.work(node, paused),
+        });
+        let longest = Duration::from_millis(self.settings.append_timeout_ms);
+        let committed = match ticket {
+            Ok(ticket) => tokio::time::timeout(longest, ticket)
+                .await
+                .unwrap_or(Err(AppendError::Unavailable)),
+            Err(error) => Err(error),
+        };
+        committed.map_err(|error| (refusal_of(&error), body))?;
+        let answer = match (wait, place) {
+            (None, _) => None,
+            (Some((_, timed_out)), None) => Some(timed_out.clone()),
+            (Some((longest, timed_out)), Some(place)) => {
+                Some(place.wait(*longest).await.unwrap_or_else(|| timed_out.clone()))
+            }
+        };
+        Ok(respond(
+            answer.as_ref().unwrap_or(&webhook.behaviour.accepted),
+            id,
+        ))
+    }
+
+    /// Reads the body up to the webhook's limit, in bounded time.
+    async fn read_body(&self, mut body: web::Payload, limit: usize) -> Result<Bytes, (Refusal, Bytes)> {
+        let reading = async {
+            // Most bodies come in one piece, which is then not copied.
+            let mut whole = Bytes::new();
+            let mut gathered = BytesMut::new();
+            while let Some(piece) = body.next().await {
+                let Ok(piece) = piece else {
+                    return Err((Refusal::BodyUnreadable, gathered.freeze()));
+                };
+                if whole.len() + gathered.len() + piece.len() > limit {
+                    gathered.extend_from_slice(&whole);
+                    return Err((Refusal::BodyTooLarge(limit), gathered.freeze()));
+                }
+                if whole.is_empty() && gathered.is_empty() {
+                    whole = piece;
+                } else {
+                    gathered.extend_from_slice(&std::mem::take(&mut whole));
+                    gathered.extend_from_slice(&piece);
+                }
+            }
+            Ok(if gathered.is_empty() {
+                whole
+            } else {
+                gathered.freeze()
+            })
+        };
+        let longest = Duration::from_millis(self.settings.body_timeout_ms);
+        tokio::time::timeout(longest, reading)
+            .await
+            .unwrap_or(Err((Refusal::BodyTimeout, Bytes::new())))
+    }
+
+    fn keep_refusal(&self, request: &Request<'_>, webhook: &Webhook, refusal: &Refusal, body: &Bytes) {
+        metrics::counter!("hookgate_refused_total", "reason" => refusal.code()).increment(1);
+        if !self.refusals.has_room(webhook.route.webhook_id) {
+            return;
+        }
+        let length = if body.is_empty() {
+            request.declared_length()
+        } else {
+            Some(body.len() as u64)
+        };
+        self.refusals.record(NewRefusal {
+            scope: webhook.route.scope,
+            id: clock::new_id(),
+            webhook_id: webhook.route.webhook_id,
+            url_id: webhook.route.url_id,
+            reason: refusal.code(),
+            detail: refusal.detail(),
+            status: refusal.status().as_u16(),
+            method: request.method().to_owned(),
+            path: request.path.to_owned(),
+            query: request.query().to_owned(),
+            address: request.address,
+            headers: request.redacted_headers(),
+            body_bytes: length.and_then(|length| i32::try_from(length).ok()),
+            body_preview: body.slice(..body.len().min(PREVIEW)).to_vec(),
+        });
+    }
+}
+
+async fn compress(body: Bytes) -> StoredBody {
+    if body.len() < COMPRESS_APART {
+        return StoredBody::new(body);
+    }
+    let kept = body.clone();
+    tokio::task::spawn_blocking(move || StoredBody::new(body))
+        .await
+        .unwrap_or_else(|_| StoredBody::raw(kept))
+}
+
+fn refusal_of(error: &AppendError) -> Refusal {
+    match error {
+        AppendError::Full | AppendError::Unavailable => Refusal::StorageUnavailable,
+        AppendError::Rejected(message) => {
+            tracing::error!(message, "Postgres refuses an event");
+            Refusal::NotStorable
+        }
+    }
+}
+
+/// The answer to an accepted request.
+fn respond(answer: &Answer, id: EventId) -> HttpResponse {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let mut response = HttpResponse::build(status);
+    for (name, value) in &answer.headers {
+        response.append_header((name.as_str(), value.as_str()));
+    }
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        response.insert_header((EVENT_ID, value));
+    }
+    if status == StatusCode::NO_CONTENT {
+        response.finish()
+    } else {
+        response.body(answer.body.clone())
+    }
+}
+
+/// What is no public URL: the probes, or nothing.
+async fn operational(http: &HttpRequest, service: &Service) -> HttpResponse {
+    let answer = match (http.method(), http.path()) {
+        (&Method::GET, "/livez") => HttpResponse::Ok().content_type("text/plain").body("ok\n"),
+        (&Method::GET, "/readyz") => match service.pool.ping().await {
+            Ok(()) => HttpResponse::Ok().content_type("text/plain").body("ready\n"),
+            Err(_) => HttpResponse::ServiceUnavailable()
+                .content_type("text/plain")
+                .body("Postgres cannot be reached\n"),
+        },
+        _ => return Refusal::UnknownUrl.answer(),
+    };
+    let mut answer = answer;
+    answer
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

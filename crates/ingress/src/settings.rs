@@ -1,0 +1,84 @@
+//! The settings of the ingress, each with its unit and default.
+
+use std::net::SocketAddr;
+
+use hookgate_domain::appender::AppenderSettings;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// The settings of the ingress.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The address to listen on. Default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// Threads that serve requests; 0 (the default) for one per processor.
+    pub threads: usize,
+    /// The proxies in front, as networks. The sender's address is then the rightmost address of X-Forwarded-For that is
+    /// not one of them; without any (the default) it is the peer's.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a request's headers may take to arrive, in milliseconds. Default 10,000.
+    pub header_timeout_ms: u64,
+    /// How long a request's body may take to arrive, in milliseconds. Default 30,000.
+    pub body_timeout_ms: u64,
+    /// How long a request waits for the commit before it gets 503, in milliseconds. Default 5,000.
+    pub append_timeout_ms: u64,
+    /// The most connections of one thread. Default 25,000.
+    pub connections: usize,
+    /// URLs whose webhooks are kept compiled in memory. Default 100,000.
+    pub cached_urls: usize,
+    /// Callers that one node keeps waiting for their flows; beyond, they get the time-out answer at once. Default 10,000.
+    pub waiting_callers: usize,
+    /// Refused requests that are kept per webhook and minute, on each node. Default 60.
+    pub refusals_per_minute: u32,
+    /// Threads that commit events, each with a connection of its own: 1 or 2. Default 2.
+    pub writers: usize,
+    /// Events that may wait for their commit; beyond, requests get 503. Default 20,000.
+    pub waiting_events: usize,
+    /// Bytes of events that may wait for their commit; beyond, requests get 503. Default 256 MiB.
+    pub waiting_bytes: usize,
+    /// How long requests in hand may take when the ingress stops, in seconds. Default 30.
+    pub shutdown_timeout_seconds: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let appender = AppenderSettings::default();
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            threads: 0,
+            trusted_proxies: Vec::new(),
+            header_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
+            append_timeout_ms: 5_000,
+            connections: 25_000,
+            cached_urls: 100_000,
+            waiting_callers: 10_000,
+            refusals_per_minute: 60,
+            writers: appender.writers,
+            waiting_events: appender.waiting_rows,
+            waiting_bytes: appender.waiting_bytes,
+            shutdown_timeout_seconds: 30,
+        }
+    }
+}
+
+impl Settings {
+    /// The number of threads that serve requests.
+    pub(crate) fn threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+
+    /// The bounds of group commit.
+    pub(crate) fn appender(&self) -> AppenderSettings {
+        AppenderSettings {
+            writers: self.writers,
+            waiting_rows: self.waiting_events,
+            waiting_bytes: self.waiting_bytes,
+            ..AppenderSettings::default()
+        }
+    }
+}
