@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::compiled;
 use super::definition::RevisionDocument;
 use crate::ids::DestinationId;
 
@@ -69,6 +70,167 @@ impl ProblemCode {
 }
 
 /// Finds everything that cannot work; empty when the revision may be saved.
-pub fn check(_document: &RevisionDocument, _context: Context<'_>) -> Vec<Problem> {
-    Vec::new()
+pub fn check(document: &RevisionDocument, context: Context<'_>) -> Vec<Problem> {
+    compiled::compile(document, Some(context)).1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const KNOWN: &str = "dst_01k9z3v8e5f2q8r7w6t5y4x3m2";
+
+    fn problems(document: Value) -> Vec<(String, &'static str)> {
+        let document: RevisionDocument = serde_json::from_value(document).expect("a document");
+        let destinations = [KNOWN.parse().expect("an id")].into();
+        check(
+            &document,
+            Context {
+                destinations: &destinations,
+            },
+        )
+        .into_iter()
+        .map(|problem| (problem.pointer, problem.code.as_str()))
+        .collect()
+    }
+
+    fn steps(steps: Value) -> Vec<(String, &'static str)> {
+        problems(json!({ "flow": { "steps": steps }, "response": { "mode": "wait" } }))
+    }
+
+    #[test]
+    fn what_works_has_no_problems() {
+        assert_eq!(problems(json!({})), []);
+        let document = json!({
+            "flow": { "only_if": "{{ body.total > 0 }}", "steps": [
+                { "name": "order", "kind": "set", "values": { "total": "{{ body.total | float }}", "n": "{% for i in range(3) %}{{ loop.index }}{% endfor %}" } },
+                { "name": "crm", "kind": "http", "destination": KNOWN, "path": "/contacts/{{ path.id }}?q={{ query.q }}",
+                  "headers": { "x-total": "{{ order.total }}" }, "body": { "email": "{{ body.email }}" } },
+                { "name": "no", "kind": "respond", "when": "{{ crm.status == 404 }}", "status": 404 },
+                { "name": "reply", "kind": "respond", "status": 201, "status_override": "{{ 404 if crm.status == 404 else none }}" },
+            ] },
+            "response": { "mode": "wait", "body": { "total": "{{ order.total }}" }, "on": {
+                "failed": { "status": 500, "body": "{{ error.message }} {{ order }}" }, "filtered": { "status": 204 },
+                "timed_out": { "status": 202, "body": { "id": "{{ event.id }}" } } } },
+        });
+        assert_eq!(problems(document), []);
+    }
+
+    #[test]
+    fn every_problem_is_found_with_its_place() {
+        let http = |changes: Value| {
+            let mut step = json!({ "name": "crm", "kind": "http", "destination": KNOWN });
+            for (key, value) in changes.as_object().expect("an object") {
+                step[key] = value.clone();
+            }
+            json!([step])
+        };
+        for (found, expected) in [
+            (
+                steps(json!([{ "name": "a", "kind": "set", "values": { "x/y": ["{{ body. }}"] } }])),
+                ("/flow/steps/0/values/x~1y/0", "invalid_template"),
+            ),
+            (
+                steps(
+                    json!([{ "name": "a", "kind": "set", "values": { "x": "{{ b.y }}" } }, { "name": "b", "kind": "set", "values": {} }]),
+                ),
+                ("/flow/steps/0/values/x", "unknown_variable"),
+            ),
+            (
+                steps(json!([{ "name": "a", "kind": "set", "values": { "x": "{{ a.x }}" } }])),
+                ("/flow/steps/0/values/x", "unknown_variable"),
+            ),
+            (
+                steps(json!([{ "name": "a", "kind": "set", "values": { "x": "{{ namespace() }}" } }])),
+                ("/flow/steps/0/values/x", "unknown_variable"),
+            ),
+            (
+                steps(json!([{ "name": "body", "kind": "set", "values": {} }])),
+                ("/flow/steps/0/name", "invalid_name"),
+            ),
+            (
+                steps(json!([{ "name": "A b", "kind": "set", "values": {} }])),
+                ("/flow/steps/0/name", "invalid_name"),
+            ),
+            (
+                steps(
+                    json!([{ "name": "a", "kind": "set", "values": {} }, { "name": "a", "kind": "set", "values": {} }]),
+                ),
+                ("/flow/steps/1/name", "duplicate_name"),
+            ),
+            (
+                steps(json!([{ "name": "a", "kind": "set", "when": "true", "values": {} }])),
+                ("/flow/steps/0/when", "invalid_condition"),
+            ),
+            (
+                steps(json!([{ "name": "a", "kind": "respond" }, { "name": "b", "kind": "respond" }])),
+                ("/flow/steps/1", "misplaced_respond"),
+            ),
+            (
+                problems(json!({ "flow": { "steps": [{ "name": "a", "kind": "respond" }] } })),
+                ("/flow/steps/0", "misplaced_respond"),
+            ),
+            (
+                steps(json!([{ "name": "a", "kind": "respond", "status": 199 }])),
+                ("/flow/steps/0/status", "out_of_range"),
+            ),
+            (
+                steps(json!([{ "name": "a", "kind": "respond", "headers": { "Transfer-Encoding": "x" } }])),
+                ("/flow/steps/0/headers/Transfer-Encoding", "invalid_header"),
+            ),
+            (
+                steps(http(json!({ "destination": "dst_01k9z3v8e5f2q8r7w6t5y4x3m3" }))),
+                ("/flow/steps/0/destination", "unknown_destination"),
+            ),
+            (
+                steps(http(json!({ "headers": { "webhook-id": "x" } }))),
+                ("/flow/steps/0/headers/webhook-id", "invalid_header"),
+            ),
+            (
+                steps(http(json!({ "headers": { "a b": "x" } }))),
+                ("/flow/steps/0/headers/a b", "invalid_header"),
+            ),
+            (
+                steps(http(json!({ "headers": { "x": "a\nb" } }))),
+                ("/flow/steps/0/headers/x", "invalid_header"),
+            ),
+            (
+                steps(http(json!({ "timeout_ms": 99 }))),
+                ("/flow/steps/0/timeout_ms", "out_of_range"),
+            ),
+            (
+                steps(http(json!({ "retry": { "attempts": 0 } }))),
+                ("/flow/steps/0/retry/attempts", "out_of_range"),
+            ),
+            (
+                steps(http(json!({ "path": "/{{ nope }}" }))),
+                ("/flow/steps/0/path", "unknown_variable"),
+            ),
+            (
+                problems(json!({ "response": { "timeout_ms": 70000 } })),
+                ("/response/timeout_ms", "out_of_range"),
+            ),
+            (
+                problems(json!({ "response": { "body": "{{ error }}" } })),
+                ("/response/body", "unknown_variable"),
+            ),
+            (
+                problems(json!({ "flow": { "only_if": "{{ x }}" } })),
+                ("/flow/only_if", "unknown_variable"),
+            ),
+            (
+                problems(
+                    json!({ "flow": { "steps": [{ "name": "a", "kind": "set", "values": {} }] }, "response": { "body": "{{ a }}" } }),
+                ),
+                ("/response/body", "unknown_variable"),
+            ),
+        ] {
+            let found: Vec<_> = found
+                .iter()
+                .map(|(pointer, code)| (pointer.as_str(), *code))
+                .collect();
+            assert_eq!(found, [expected]);
+        }
+    }
 }

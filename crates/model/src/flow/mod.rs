@@ -4,5 +4,13 @@
 //! its form with every template compiled, and [`advance`] takes a run from effect to effect. The worker performs the
 //! effects; a simulation or a replay can drive the same functions without any.
 
+pub mod advance;
+mod answer_template;
 pub mod check;
+pub mod compiled;
+mod compiler;
 pub mod definition;
+pub mod state;
+pub mod step;
+pub mod template;
+pub mod variables;

@@ -1,0 +1,349 @@
+//! Takes a run on: a pure function of the revision, the event, the progress so far, and what the last effect came to.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::compiled::{CompiledRevision, failed_by_default};
+use super::definition::OnError;
+use super::state::{State, StepOutcome, StepRecord};
+use super::step::http::{HttpCall, HttpOutcome};
+use super::step::{Action, CompiledStep};
+use super::variables::{Request, Variables};
+use crate::answer::Answer;
+use crate::retry::{self, Verdict};
+
+/// What the last decision came to.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// Nothing was decided yet, or what was decided is not known: the run begins, its time has come, or another worker
+    /// takes over.
+    Begin,
+    /// The call was made.
+    Called(HttpOutcome),
+    /// The progress with the answer is stored, and the answer is sent.
+    Answered,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Make this call, then go on.
+    Call(HttpCall),
+    /// Store the progress, which holds this answer, then send it, then go on.
+    Answer(Answer),
+    /// Store the progress and begin again at that time.
+    Retry {
+        /// When.
+        due_at: DateTime<Utc>,
+    },
+    /// The run is over.
+    Done(Finished),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// What it came to.
+    pub outcome: RunOutcome,
+    /// Why it failed, for the tenant.
+    pub error: Option<String>,
+    /// The caller's answer, when the caller waits.
+    pub answer: Option<Answer>,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOutcome {
+    /// Every step that had to succeed did.
+    Succeeded,
+    /// A step failed, or the answer could not be made.
+    Failed,
+    /// `only_if` did not hold.
+    Filtered,
+    /// No worker survived it: given up after several tries.
+    Crashed,
+}
+
+impl RunOutcome {
+    /// Every outcome.
+    pub const ALL: &'static [Self] = &[Self::Succeeded, Self::Failed, Self::Filtered, Self::Crashed];
+
+    /// As it is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Filtered => "filtered",
+            Self::Crashed => "crashed",
+        }
+    }
+
+    /// Reads the stored form.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|outcome| outcome.as_str() == text)
+    }
+}
+
+/// Takes a run on until something must be done. `random` is from 0 to 1.
+pub fn advance(
+    revision: &CompiledRevision,
+    request: &Arc<Request>,
+    state: &mut State,
+    outcome: Outcome,
+    now: DateTime<Utc>,
+    random: f64,
+) -> Decision {
+    let mut variables = Variables::of_request(request);
+    for (name, result) in &state.results {
+        variables.insert(name, result);
+    }
+    let mut run = Run {
+        revision,
+        request,
+        state,
+        variables,
+        now,
+        random,
+    };
+    match outcome {
+        Outcome::Begin if run.state.next == 0 && run.state.attempts == 0 => match run.is_wanted() {
+            Ok(true) => run.steps(),
+            Ok(false) => run.filtered(),
+            Err(error) => run.failed(None, &format!("only_if: {error}")),
+        },
+        Outcome::Begin | Outcome::Answered => run.steps(),
+        Outcome::Called(outcome) => run.called(&outcome),
+    }
+}
+
+/// Ends a run that no worker survived.
+pub fn give_up(
+    revision: &CompiledRevision,
+    request: Option<&Arc<Request>>,
+    state: &State,
+    error: &str,
+) -> Finished {
+    let answer = state.answer.clone().unwrap_or_else(|| match request {
+        Some(request) => revision.failed_answer(Variables::of_request(request), None, error),
+        None => failed_by_default().clone(),
+    });
+    let answer = revision.waits().then_some(answer);
+    Finished {
+        outcome: RunOutcome::Crashed,
+        error: Some(error.to_owned()),
+        answer,
+    }
+}
+
+struct Run<'a> {
+    revision: &'a CompiledRevision,
+    request: &'a Arc<Request>,
+    state: &'a mut State,
+    variables: Variables,
+    now: DateTime<Utc>,
+    random: f64,
+}
+
+impl<'a> Run<'a> {
+    fn is_wanted(&self) -> Result<bool, String> {
+        match &self.revision.only_if {
+            None => Ok(true),
+            Some(condition) => condition
+                .holds(&self.variables.root())
+                .map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Runs steps until one needs an effect, or the last is over.
+    fn steps(mut self) -> Decision {
+        let revision = self.revision;
+        while let Some(step) = revision.steps.get(self.state.next) {
+            let run = match self.is_due(step) {
+                Ok(false) => {
+                    self.over(step, StepOutcome::Skipped, None, Value::Null, Value::Null);
+                    continue;
+                }
+                Ok(true) => self.perform(step),
+                Err(error) => Err(format!("when: {error}")),
+            };
+            match run {
+                Ok(None) => {}
+                Ok(Some(decision)) => return decision,
+                Err(error) => {
+                    let result = json!({ "error": error });
+                    if let Some(decision) = self.step_failed(step, &error, result, Value::Null) {
+                        return decision;
+                    }
+                }
+            }
+        }
+        self.succeeded()
+    }
+
+    /// A step that has begun, with attempts behind it, is due whatever its condition says by now.
+    fn is_due(&self, step: &CompiledStep) -> Result<bool, String> {
+        match &step.when {
+            Some(condition) if self.state.attempts == 0 => condition
+                .holds(&self.variables.root())
+                .map_err(|error| error.to_string()),
+            _ => Ok(true),
+        }
+    }
+
+    fn perform(&mut self, step: &CompiledStep) -> Result<Option<Decision>, String> {
+        match &step.action {
+            Action::Set(set) => {
+                let values = set.evaluate(&self.variables)?;
+                self.over(step, StepOutcome::Succeeded, None, values.clone(), values);
+                Ok(None)
+            }
+            Action::Http(http) => {
+                let attempt = self.state.attempts + 1;
+                http.call(&step.name, self.request.event().id, attempt, &self.variables)
+                    .map(Decision::Call)
+                    .map(Some)
+            }
+            Action::Respond(_) if self.state.answer.is_some() => {
+                self.over(step, StepOutcome::Skipped, None, Value::Null, Value::Null);
+                Ok(None)
+            }
+            Action::Respond(respond) => {
+                let answer = respond.evaluate(&self.variables)?;
+                self.state.answer = Some(answer.clone());
+                let result = json!({ "status": answer.status });
+                self.over(step, StepOutcome::Succeeded, None, result.clone(), result);
+                // After the last step the answer travels with the end of the run.
+                let is_last = self.state.next >= self.revision.steps.len();
+                Ok((!is_last).then_some(Decision::Answer(answer)))
+            }
+        }
+    }
+
+    fn called(mut self, outcome: &HttpOutcome) -> Decision {
+        let Some((step, http)) =
+            self.revision
+                .steps
+                .get(self.state.next)
+                .and_then(|step| match &step.action {
+                    Action::Http(http) => Some((step, http)),
+                    _ => None,
+                })
+        else {
+            // The step is not a call: the outcome belongs to nothing, and going on is right.
+            return self.steps();
+        };
+        self.state.attempts += 1;
+        let result = outcome.result();
+        let record = json!({ "status": result["status"] });
+        match outcome.verdict() {
+            Verdict::Success => {
+                self.over(step, StepOutcome::Succeeded, None, result, record);
+                return self.steps();
+            }
+            Verdict::Retryable => {
+                let after = outcome
+                    .header("retry-after")
+                    .and_then(|value| retry::retry_after(value, self.now));
+                if let Some(delay) = retry::delay_after(self.state.attempts, &http.retry, after, self.random)
+                {
+                    let delay = TimeDelta::from_std(delay).unwrap_or(TimeDelta::days(1));
+                    return Decision::Retry {
+                        due_at: self.now + delay,
+                    };
+                }
+            }
+            Verdict::Final => {}
+        }
+        match self.step_failed(step, &outcome.error(), result, record) {
+            Some(decision) => decision,
+            None => self.steps(),
+        }
+    }
+
+    /// Records a step that is over and moves to the next.
+    fn over(
+        &mut self,
+        step: &CompiledStep,
+        outcome: StepOutcome,
+        error: Option<&str>,
+        result: Value,
+        record: Value,
+    ) {
+        self.state.records.push(StepRecord {
+            name: step.name.clone(),
+            kind: step.kind.to_owned(),
+            outcome,
+            error: error.map(str::to_owned),
+            attempts: matches!(step.action, Action::Http(_)).then_some(self.state.attempts),
+            result: record,
+            finished_at: self.now,
+        });
+        self.variables.insert(&step.name, &result);
+        self.state.results.insert(step.name.clone(), result);
+        self.state.next += 1;
+        self.state.attempts = 0;
+    }
+
+    fn step_failed(
+        &mut self,
+        step: &CompiledStep,
+        error: &str,
+        result: Value,
+        record: Value,
+    ) -> Option<Decision> {
+        self.over(step, StepOutcome::Failed, Some(error), result, record);
+        match step.on_error {
+            OnError::Continue => None,
+            OnError::Fail => Some(self.failed(Some(&step.name), error)),
+        }
+    }
+
+    fn succeeded(mut self) -> Decision {
+        if !self.revision.waits() {
+            return self.done(RunOutcome::Succeeded, None, None);
+        }
+        if let Some(answer) = self.state.answer.clone() {
+            return self.done(RunOutcome::Succeeded, None, Some(answer));
+        }
+        match self.revision.succeeded.evaluate(&self.variables) {
+            Ok(answer) => self.done(RunOutcome::Succeeded, None, Some(answer)),
+            Err(error) => self.failed(None, &format!("response: {error}")),
+        }
+    }
+
+    fn failed(&mut self, step: Option<&str>, message: &str) -> Decision {
+        let error = match step {
+            Some(step) => format!("{step}: {message}"),
+            None => message.to_owned(),
+        };
+        let answer = self.revision.waits().then(|| match &self.state.answer {
+            Some(given) => given.clone(),
+            None => self.revision.failed_answer(self.variables.clone(), step, message),
+        });
+        self.done(RunOutcome::Failed, Some(error), answer)
+    }
+
+    fn filtered(self) -> Decision {
+        let answer = self
+            .revision
+            .waits()
+            .then(|| self.revision.filtered_answer(self.request));
+        self.done(RunOutcome::Filtered, None, answer)
+    }
+
+    fn done(&self, outcome: RunOutcome, error: Option<String>, answer: Option<Answer>) -> Decision {
+        Decision::Done(Finished {
+            outcome,
+            error,
+            answer,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

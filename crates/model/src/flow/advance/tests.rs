@@ -1,0 +1,319 @@
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::flow::definition::RevisionDocument;
+use crate::flow::step::http::HttpFailure;
+use crate::flow::variables::tests::event;
+
+fn revision(document: Value) -> CompiledRevision {
+    let document: RevisionDocument = serde_json::from_value(document).expect("a document");
+    CompiledRevision::compile(&document).expect("compiled")
+}
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_228_800, 0).expect("a time")
+}
+
+fn request() -> Arc<Request> {
+    event(
+        "application/json",
+        r#"{"email": "a@b.c", "total": 12, "id": "../x"}"#,
+    )
+}
+
+fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Outcome {
+    Outcome::Called(HttpOutcome::Response {
+        status,
+        headers: headers
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect(),
+        body: body.into(),
+        is_cut: false,
+    })
+}
+
+fn go(revision: &CompiledRevision, state: &mut State, outcome: Outcome) -> Decision {
+    // Each step must be the same for a worker that takes over: the state goes through its stored form every time.
+    *state = State::decode(&state.encode()).expect("a state");
+    advance(revision, &request(), state, outcome, now(), 0.5)
+}
+
+fn begin(revision: &CompiledRevision) -> (State, Decision) {
+    let mut state = State::new(now());
+    let decision = go(revision, &mut state, Outcome::Begin);
+    (state, decision)
+}
+
+fn done(decision: Decision) -> Finished {
+    match decision {
+        Decision::Done(finished) => finished,
+        other => panic!("expected the end, got {other:?}"),
+    }
+}
+
+fn text(answer: &Answer) -> (u16, String) {
+    (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+}
+
+const DESTINATION: &str = "dst_01k9z3v8e5f2q8r7w6t5y4x3m2";
+
+#[test]
+fn values_pass_from_step_to_step_and_into_the_answer() {
+    let revision = revision(json!({
+        "flow": { "steps": [
+            { "name": "a", "kind": "set", "values": { "total": "{{ body.total * 2 }}" } },
+            { "name": "b", "kind": "set", "when": "{{ a.total > 100 }}", "values": { "big": true } },
+            { "name": "c", "kind": "set", "values": { "text": "{{ a.total }} {{ b }}" } },
+        ] },
+        "response": { "mode": "wait", "status": 201, "headers": { "X-Total": "{{ a.total }}" }, "body": { "c": "{{ c.text }}" } },
+    }));
+    let (state, decision) = begin(&revision);
+    let finished = done(decision);
+    assert_eq!((finished.outcome, finished.error), (RunOutcome::Succeeded, None));
+    let answer = finished.answer.expect("an answer");
+    assert_eq!(text(&answer), (201, r#"{"c":"24 null"}"#.into()));
+    assert_eq!(
+        answer.headers,
+        [
+            ("x-total".into(), "24".into()),
+            ("content-type".into(), "application/json".into())
+        ]
+    );
+    let outcomes: Vec<_> = state.records().iter().map(|record| record.outcome).collect();
+    assert_eq!(
+        outcomes,
+        [
+            StepOutcome::Succeeded,
+            StepOutcome::Skipped,
+            StepOutcome::Succeeded
+        ]
+    );
+}
+
+#[test]
+fn a_filtered_event_runs_nothing() {
+    let document = |only_if: &str| {
+        revision(
+            json!({ "flow": { "only_if": only_if, "steps": [{ "name": "a", "kind": "set", "values": {} }] },
+            "response": { "mode": "wait", "on": { "filtered": { "status": 204, "body": "unseen" } } } }),
+        )
+    };
+    let finished = done(begin(&document("{{ body.kind == 'x' }}")).1);
+    assert_eq!(finished.outcome, RunOutcome::Filtered);
+    assert_eq!(finished.answer.as_ref().map(text), Some((204, String::new())));
+    assert_eq!(
+        done(begin(&document("{{ body.total == 12 }}")).1).outcome,
+        RunOutcome::Succeeded
+    );
+    let failed = done(begin(&document("{{ body.kind.deeper }}")).1);
+    assert_eq!(failed.outcome, RunOutcome::Failed);
+    assert!(failed.error.expect("an error").starts_with("only_if: "));
+}
+
+#[test]
+fn a_call_is_repeated_with_the_same_key_until_it_succeeds() {
+    let revision = revision(json!({
+        "flow": { "steps": [{ "name": "crm", "kind": "http", "destination": DESTINATION, "path": "/c/{{ body.id }}",
+            "headers": { "x-a": "{{ body.total }}" }, "body": { "email": "{{ body.email }}" }, "retry": { "attempts": 3 } }] },
+        "response": { "mode": "wait", "body": "{{ crm.body.id }}" },
+    }));
+    let (mut state, decision) = begin(&revision);
+    let Decision::Call(first) = decision else {
+        panic!("{decision:?}")
+    };
+    assert_eq!(first.path, "/c/..%2Fx");
+    assert_eq!(first.body, br#"{"email":"a@b.c"}"#);
+    assert_eq!(
+        first.headers,
+        [
+            ("x-a".into(), "12".into()),
+            ("content-type".into(), "application/json".into())
+        ]
+    );
+    assert_eq!(first.idempotency_key, "msg_01j8000000e008000000000001_crm");
+
+    let retry = go(&revision, &mut state, response(503, &[("retry-after", "9")], ""));
+    assert_eq!(
+        retry,
+        Decision::Retry {
+            due_at: now() + TimeDelta::seconds(9)
+        }
+    );
+    let again = go(&revision, &mut state, Outcome::Begin);
+    assert_eq!(again, Decision::Call(HttpCall { attempt: 2, ..first }));
+    let finished = done(go(&revision, &mut state, response(200, &[], r#"{"id": 7}"#)));
+    assert_eq!(finished.answer.as_ref().map(text), Some((200, "7".into())));
+    assert_eq!(state.records()[0].attempts, Some(2));
+}
+
+#[test]
+fn a_call_that_fails_ends_the_run_or_goes_on() {
+    let document = |on_error: &str, attempts: u32| {
+        revision(json!({
+            "flow": { "steps": [
+                { "name": "crm", "kind": "http", "destination": DESTINATION, "retry": { "attempts": attempts }, "on_error": on_error },
+                { "name": "after", "kind": "set", "values": { "status": "{{ crm.status }}", "error": "{{ crm.error }}" } },
+            ] },
+            "response": { "mode": "wait", "body": "{{ after }}", "on": { "failed": { "status": 502, "body": "{{ error.step }}: {{ error.message }}" } } },
+        }))
+    };
+    let network = Outcome::Called(HttpOutcome::Failed {
+        failure: HttpFailure::Connect,
+        detail: "no connection".into(),
+    });
+    let refused = Outcome::Called(HttpOutcome::Failed {
+        failure: HttpFailure::Refused,
+        detail: "not public".into(),
+    });
+    for (on_error, attempts, outcome, expected) in [
+        (
+            "fail",
+            8,
+            response(404, &[], ""),
+            (502, "crm: the destination answered 404"),
+        ),
+        (
+            "fail",
+            8,
+            response(302, &[], ""),
+            (
+                502,
+                "crm: the destination answered 302; redirects are not followed",
+            ),
+        ),
+        (
+            "fail",
+            1,
+            response(503, &[], ""),
+            (502, "crm: the destination answered 503"),
+        ),
+        ("fail", 1, network.clone(), (502, "crm: no connection")),
+        ("fail", 8, refused, (502, "crm: not public")),
+        (
+            "continue",
+            8,
+            response(404, &[], ""),
+            (200, r#"{"status":404,"error":"the destination answered 404"}"#),
+        ),
+        (
+            "continue",
+            1,
+            network,
+            (200, r#"{"status":null,"error":"no connection"}"#),
+        ),
+    ] {
+        let revision = document(on_error, attempts);
+        let (mut state, _) = begin(&revision);
+        let finished = done(go(&revision, &mut state, outcome));
+        let answer = finished.answer.as_ref().map(text).expect("an answer");
+        assert_eq!((answer.0, answer.1.as_str()), expected);
+        assert_eq!(finished.outcome == RunOutcome::Failed, on_error == "fail");
+    }
+}
+
+#[test]
+fn the_answer_is_given_in_the_middle_and_kept_whatever_follows() {
+    let revision = revision(json!({
+        "flow": { "steps": [
+            { "name": "no", "kind": "respond", "when": "{{ body.total > 100 }}", "status": 400 },
+            { "name": "reply", "kind": "respond", "status": 201, "status_override": "{{ 202 if body.total == 12 else none }}", "body": "{{ body.total }}" },
+            { "name": "boom", "kind": "set", "values": { "x": "{{ body.absent }}" } },
+        ] },
+        "response": { "mode": "wait" },
+    }));
+    let (mut state, decision) = begin(&revision);
+    let Decision::Answer(answer) = decision else {
+        panic!("{decision:?}")
+    };
+    assert_eq!(text(&answer), (202, "12".into()));
+    assert_eq!(State::answer_in(&state.encode()), Some(answer.clone()));
+    let finished = done(go(&revision, &mut state, Outcome::Answered));
+    assert_eq!(
+        (finished.outcome, finished.answer),
+        (RunOutcome::Failed, Some(answer))
+    );
+    assert!(finished.error.expect("an error").contains("body.absent"));
+}
+
+#[test]
+fn an_answer_that_cannot_be_made_is_a_failure() {
+    for (field, value) in [
+        ("body", json!("{{ body.absent }}")),
+        ("headers", json!({ "x": "{{ 'a\nb' }}" })),
+    ] {
+        let mut document = json!({ "response": { "mode": "wait" } });
+        document["response"][field] = value;
+        let finished = done(begin(&revision(document)).1);
+        assert_eq!(finished.outcome, RunOutcome::Failed);
+        assert_eq!(finished.answer.as_ref(), Some(failed_by_default()));
+    }
+}
+
+#[test]
+fn answers_outside_a_run() {
+    let revision = revision(json!({ "response": { "body": { "got": "{{ body.total }}" } } }));
+    assert!(revision.is_idle());
+    assert_eq!(
+        text(&revision.immediate_answer(&request())),
+        (200, r#"{"got":12}"#.into())
+    );
+    let (status, body) = text(&revision.timed_out_answer(&request()));
+    assert_eq!(
+        (status, body.as_str()),
+        (
+            202,
+            r#"{"status":"processing","event_id":"evt_01j8000000e008000000000001"}"#
+        )
+    );
+    assert!(done(begin(&revision).1).answer.is_none());
+    let waiting =
+        self::revision(json!({ "response": { "mode": "wait", "on": { "failed": { "status": 503 } } } }));
+    let finished = give_up(&waiting, Some(&request()), &State::new(now()), "crashed 5 times");
+    assert_eq!(
+        (finished.outcome, finished.answer.map(|answer| answer.status)),
+        (RunOutcome::Crashed, Some(503))
+    );
+}
+
+proptest! {
+    /// Whatever destinations answer, a run ends, calls at most as often as it may, and always with the same key.
+    #[test]
+    fn a_run_ends(statuses in proptest::collection::vec(100u16..700, 64), attempts in 1u32..6, random in 0.0f64..=1.0) {
+        let revision = revision(json!({ "flow": { "steps": [
+            { "name": "a", "kind": "http", "destination": DESTINATION, "retry": { "attempts": attempts }, "on_error": "continue" },
+            { "name": "r", "kind": "respond" },
+            { "name": "b", "kind": "http", "destination": DESTINATION, "retry": { "attempts": attempts } },
+        ] }, "response": { "mode": "wait" } }));
+        let request = request();
+        let mut state = State::new(now());
+        let mut outcome = Outcome::Begin;
+        let mut statuses = statuses.into_iter();
+        let mut calls = Vec::new();
+        loop {
+            state = State::decode(&state.encode()).expect("a state");
+            outcome = match advance(&revision, &request, &mut state, outcome, now(), random) {
+                Decision::Call(call) => {
+                    calls.push((call.step, call.attempt, call.idempotency_key));
+                    response(statuses.next().expect("it ends before"), &[], "x")
+                }
+                Decision::Answer(_) => Outcome::Answered,
+                Decision::Retry { due_at } => {
+                    prop_assert!(due_at >= now());
+                    Outcome::Begin
+                }
+                Decision::Done(finished) => {
+                    prop_assert_eq!(finished.answer.map(|answer| answer.status), Some(200));
+                    break;
+                }
+            };
+        }
+        for step in ["a", "b"] {
+            let mine: Vec<_> = calls.iter().filter(|(name, _, _)| name == step).collect();
+            prop_assert!(mine.len() <= attempts as usize);
+            prop_assert!(mine.iter().enumerate().all(|(index, (_, attempt, _))| *attempt as usize == index + 1));
+            prop_assert!(mine.windows(2).all(|pair| pair[0].2 == pair[1].2));
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! A revision with every template compiled: made once, kept as long as the revision is used.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::answer_template::AnswerTemplate;
+use super::check::{Context, Problem, ProblemCode};
+use super::compiler::Compiler;
+use super::definition::{
+    MAX_NAME_CHARS, MAX_STEPS, OutcomeAnswer, RESPONSE_TIMEOUT_MS, ResponseMode, RevisionDocument, Step,
+};
+use super::step::CompiledStep;
+use super::template::ExpressionTemplate;
+use super::variables::{ERROR_VARIABLE, RESERVED_NAMES, Request, Variables};
+use crate::answer::Answer;
+
+/// A compiled revision.
+#[derive(Debug)]
+pub struct CompiledRevision {
+    pub(super) only_if: Option<ExpressionTemplate>,
+    pub(super) steps: Vec<CompiledStep>,
+    mode: ResponseMode,
+    timeout: Duration,
+    pub(super) succeeded: AnswerTemplate,
+    failed: Option<AnswerTemplate>,
+    filtered: Option<AnswerTemplate>,
+    timed_out: Option<AnswerTemplate>,
+}
+
+impl CompiledRevision {
+    /// Compiles a revision. What it needs outside itself, such as destinations, is not looked for.
+    ///
+    /// # Errors
+    /// Everything that cannot work in it; nothing for a revision that was checked when it was saved.
+    pub fn compile(document: &RevisionDocument) -> Result<Self, Vec<Problem>> {
+        let (compiled, problems) = compile(document, None);
+        if problems.is_empty() {
+            Ok(compiled)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Whether the caller waits for the flow.
+    pub fn waits(&self) -> bool {
+        self.mode == ResponseMode::Wait
+    }
+
+    /// How long the caller is kept waiting.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Whether an event has no work behind it: no job and no run are needed.
+    pub fn is_idle(&self) -> bool {
+        self.steps.is_empty() && !self.waits()
+    }
+
+    /// The answer of a revision that does not wait, from the request alone.
+    pub fn immediate_answer(&self, request: &Arc<Request>) -> Answer {
+        // The event is stored, so whatever is wrong with the template is no reason to let the sender try again.
+        self.succeeded
+            .evaluate(&Variables::of_request(request))
+            .unwrap_or_else(|_| fixed(200, &json!({ "status": "accepted" })))
+    }
+
+    /// The answer to a caller who has waited as long as the revision allows, while the flow goes on.
+    pub fn timed_out_answer(&self, request: &Arc<Request>) -> Answer {
+        let body = json!({ "status": "processing", "event_id": request.event().id });
+        self.outcome_answer(self.timed_out.as_ref(), &Variables::of_request(request), || {
+            fixed(202, &body)
+        })
+    }
+
+    /// The answer when `only_if` does not hold.
+    pub fn filtered_answer(&self, request: &Arc<Request>) -> Answer {
+        let default = || fixed(200, &json!({ "status": "filtered" }));
+        self.outcome_answer(self.filtered.as_ref(), &Variables::of_request(request), default)
+    }
+
+    /// The answer when the flow failed; `variables` hold what steps gave until then.
+    pub(super) fn failed_answer(
+        &self,
+        mut variables: Variables,
+        step: Option<&str>,
+        message: &str,
+    ) -> Answer {
+        variables.insert(ERROR_VARIABLE, &json!({ "step": step, "message": message }));
+        self.outcome_answer(self.failed.as_ref(), &variables, || failed_by_default().clone())
+    }
+
+    fn outcome_answer(
+        &self,
+        template: Option<&AnswerTemplate>,
+        variables: &Variables,
+        default: impl FnOnce() -> Answer,
+    ) -> Answer {
+        match template {
+            None => default(),
+            // A template that fails while an outcome is being answered says nothing about the flow but that it failed.
+            Some(template) => template
+                .evaluate(variables)
+                .unwrap_or_else(|_| failed_by_default().clone()),
+        }
+    }
+}
+
+/// The answer to a failure when there is no other: 500, without any detail.
+pub fn failed_by_default() -> &'static Answer {
+    static ANSWER: LazyLock<Answer> = LazyLock::new(|| fixed(500, &json!({ "status": "failed" })));
+    &ANSWER
+}
+
+fn fixed(status: u16, body: &Value) -> Answer {
+    super::answer_template::answer(status, Vec::new(), body.clone())
+}
+
+/// Compiles as far as possible and gathers what cannot work.
+pub(super) fn compile(
+    document: &RevisionDocument,
+    context: Option<Context<'_>>,
+) -> (CompiledRevision, Vec<Problem>) {
+    let names: Vec<String> = document
+        .flow
+        .steps
+        .iter()
+        .map(|step| step.name().to_owned())
+        .collect();
+    let mut compiler = Compiler {
+        context,
+        problems: Vec::new(),
+        known: Vec::new(),
+        steps: names,
+    };
+    compiler.range("/flow/steps", document.flow.steps.len(), &(0..=MAX_STEPS));
+    let only_if = document
+        .flow
+        .only_if
+        .as_deref()
+        .and_then(|source| compiler.expression("/flow/only_if", source));
+    let steps = compile_steps(&mut compiler, document);
+
+    let response = &document.response;
+    compiler.range("/response/timeout_ms", response.timeout_ms, &RESPONSE_TIMEOUT_MS);
+    let after_steps = std::mem::take(&mut compiler.known);
+    if response.mode == ResponseMode::Wait {
+        compiler.known.clone_from(&after_steps);
+    }
+    let succeeded = OutcomeAnswer {
+        status: response.status,
+        headers: response.headers.clone(),
+        body: response.body.clone(),
+    };
+    let succeeded = AnswerTemplate::compile(&mut compiler, "/response", &succeeded, None);
+    compiler.known.clear();
+    let outcome = |compiler: &mut Compiler<'_>, name: &str, definition: &Option<OutcomeAnswer>| {
+        let pointer = format!("/response/on/{name}");
+        definition
+            .as_ref()
+            .map(|definition| AnswerTemplate::compile(compiler, &pointer, definition, None))
+    };
+    let filtered = outcome(&mut compiler, "filtered", &response.on.filtered);
+    let timed_out = outcome(&mut compiler, "timed_out", &response.on.timed_out);
+    compiler.known = after_steps;
+    compiler.known.push(ERROR_VARIABLE.to_owned());
+    let failed = outcome(&mut compiler, "failed", &response.on.failed);
+
+    let timeout = Duration::from_millis(response.timeout_ms.into());
+    let compiled = CompiledRevision {
+        only_if,
+        steps,
+        mode: response.mode,
+        timeout,
+        succeeded,
+        failed,
+        filtered,
+        timed_out,
+    };
+    (compiled, compiler.problems)
+}
+
+fn compile_steps(compiler: &mut Compiler<'_>, document: &RevisionDocument) -> Vec<CompiledStep> {
+    let mut answered = false;
+    let mut compiled = Vec::with_capacity(document.flow.steps.len());
+    let mut seen = BTreeMap::new();
+    for (index, step) in document.flow.steps.iter().enumerate() {
+        let pointer = format!("/flow/steps/{index}");
+        check_name(compiler, &pointer, step.name());
+        if let Some(first) = seen.insert(step.name(), index) {
+            let detail = format!("step {first} has the same name");
+            compiler.problem(&format!("{pointer}/name"), ProblemCode::DuplicateName, detail);
+        }
+        if matches!(step, Step::Respond { .. }) {
+            if document.response.mode == ResponseMode::Immediate {
+                let detail = "nobody waits for this answer: set response.mode to `wait`";
+                compiler.problem(&pointer, ProblemCode::MisplacedRespond, detail);
+            }
+            if answered {
+                let detail = "a `respond` step before this one has answered already; a condition in its `when` makes them exclusive";
+                compiler.problem(&pointer, ProblemCode::MisplacedRespond, detail);
+            }
+            // One with a condition may be skipped, so another may follow; at run time the first that answers counts.
+            answered |= step.when().is_none();
+        }
+        compiled.push(CompiledStep::compile(compiler, &pointer, step));
+        compiler.known.push(step.name().to_owned());
+    }
+    compiled
+}
+
+fn check_name(compiler: &mut Compiler<'_>, pointer: &str, name: &str) {
+    let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
+    let is_word = name
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let detail = if !begins || !is_word || name.len() > MAX_NAME_CHARS {
+        format!(
+            "a name is a word of a-z, 0-9 and `_` that begins with a letter, at most {MAX_NAME_CHARS} characters"
+        )
+    } else if RESERVED_NAMES.contains(&name) {
+        format!("`{name}` has a meaning of its own in templates")
+    } else {
+        return;
+    };
+    compiler.problem(&format!("{pointer}/name"), ProblemCode::InvalidName, detail);
+}

@@ -1,0 +1,47 @@
+//! The kinds of steps, one file each.
+
+pub mod http;
+pub mod respond;
+pub mod set;
+
+use super::compiler::Compiler;
+use super::definition::{OnError, Step};
+use super::template::ExpressionTemplate;
+
+/// A step with its templates compiled.
+#[derive(Debug)]
+pub(super) struct CompiledStep {
+    pub name: String,
+    pub kind: &'static str,
+    pub when: Option<ExpressionTemplate>,
+    pub on_error: OnError,
+    pub action: Action,
+}
+
+/// What a step does.
+#[derive(Debug)]
+pub(super) enum Action {
+    Set(set::SetStep),
+    Http(Box<http::HttpStep>),
+    Respond(respond::RespondStep),
+}
+
+impl CompiledStep {
+    pub fn compile(compiler: &mut Compiler<'_>, pointer: &str, step: &Step) -> Self {
+        let when = step
+            .when()
+            .and_then(|source| compiler.expression(&format!("{pointer}/when"), source));
+        let action = match step {
+            Step::Set { values, .. } => Action::Set(set::SetStep::compile(compiler, pointer, values)),
+            Step::Http { .. } => Action::Http(Box::new(http::HttpStep::compile(compiler, pointer, step))),
+            Step::Respond { .. } => Action::Respond(respond::RespondStep::compile(compiler, pointer, step)),
+        };
+        Self {
+            name: step.name().to_owned(),
+            kind: step.kind(),
+            when,
+            on_error: step.on_error(),
+            action,
+        }
+    }
+}

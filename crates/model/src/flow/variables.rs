@@ -1,0 +1,322 @@
+//! What the templates of a flow see: the request, and the steps that have run.
+//!
+//! Everything is made from the stored bytes when a template first asks for it, at most once per event.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use minijinja::value::{Enumerator, Object, Serde, Value as Variable};
+use serde_json::Value;
+
+use crate::headers;
+use crate::ids::EventId;
+use crate::suffix::UrlSuffix;
+use crate::webhook::Environment;
+
+/// The variables that every template sees.
+pub const REQUEST_VARIABLES: [&str; 6] = ["headers", "query", "path", "body", "body_text", "event"];
+/// The variable that the answer to a failure sees besides.
+pub const ERROR_VARIABLE: &str = "error";
+/// Words that have, or will have, a meaning of their own, so that no step may be named so.
+pub const RESERVED_NAMES: [&str; 24] = [
+    "headers",
+    "query",
+    "path",
+    "body",
+    "body_text",
+    "event",
+    "session",
+    "secrets",
+    "error",
+    "steps",
+    "loop",
+    "range",
+    "dict",
+    "none",
+    "true",
+    "false",
+    "and",
+    "or",
+    "not",
+    "in",
+    "is",
+    "if",
+    "else",
+    "self",
+];
+
+/// An event as a flow needs it.
+#[derive(Debug, Clone)]
+pub struct EventInput {
+    /// The event's id.
+    pub id: EventId,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+    /// The request's method.
+    pub method: String,
+    /// The sender's address, unless it is masked.
+    pub address: Option<IpAddr>,
+    /// What the URL runs.
+    pub environment: Environment,
+    /// The URL's suffix, with its parameters.
+    pub suffix: String,
+    /// The request's path after the token, still percent-encoded.
+    pub path: String,
+    /// The request's query, without the question mark.
+    pub query: String,
+    /// The headers as they are stored ([`crate::headers`]).
+    pub headers: Vec<u8>,
+    /// The body's bytes.
+    pub body: Vec<u8>,
+}
+
+/// An event with what has been made of it so far.
+#[derive(Debug)]
+pub struct Request {
+    event: EventInput,
+    made: [OnceLock<Variable>; REQUEST_VARIABLES.len()],
+}
+
+impl Request {
+    /// Takes an event; nothing is parsed yet.
+    pub fn new(event: EventInput) -> Arc<Self> {
+        Arc::new(Self {
+            event,
+            made: Default::default(),
+        })
+    }
+
+    /// The event.
+    pub fn event(&self) -> &EventInput {
+        &self.event
+    }
+
+    fn variable(&self, name: &str) -> Option<Variable> {
+        let index = REQUEST_VARIABLES
+            .iter()
+            .position(|candidate| *candidate == name)?;
+        let make = || match name {
+            "headers" => self.headers(),
+            "query" => pairs(url::form_urlencoded::parse(self.event.query.as_bytes())),
+            "path" => self.path(),
+            "body" => self.body(),
+            "body_text" => Variable::from(String::from_utf8_lossy(&self.event.body)),
+            _ => self.about(),
+        };
+        self.made.get(index).map(|cell| cell.get_or_init(make).clone())
+    }
+
+    /// Names in lower case; the values of a repeated field joined by a comma (RFC 9110, section 5.2).
+    fn headers(&self) -> Variable {
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for (name, value) in headers::read(&self.event.headers) {
+            let name = name.to_ascii_lowercase();
+            let value = String::from_utf8_lossy(value);
+            match fields.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, values)) => {
+                    values.push_str(", ");
+                    values.push_str(&value);
+                }
+                None => fields.push((name, value.into_owned())),
+            }
+        }
+        Variable::from_pairs(fields)
+    }
+
+    fn path(&self) -> Variable {
+        let suffix = UrlSuffix::parse(&self.event.suffix).ok();
+        let parameters = suffix
+            .as_ref()
+            .and_then(|suffix| suffix.parameters(&self.event.path));
+        Variable::from_pairs(parameters.unwrap_or_default())
+    }
+
+    /// A form when the sender says that it is one, else JSON when it can be read as such, else nothing.
+    fn body(&self) -> Variable {
+        let content_type = headers::find(&self.event.headers, "content-type").unwrap_or_default();
+        let media_type = content_type
+            .split(|&byte| byte == b';')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii();
+        if media_type.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+            return pairs(url::form_urlencoded::parse(&self.event.body));
+        }
+        serde_json::from_slice(&self.event.body).unwrap_or(Variable::from(()))
+    }
+
+    fn about(&self) -> Variable {
+        Variable::from_pairs([
+            ("id", Variable::from(self.event.id.to_string())),
+            (
+                "received_at",
+                Variable::from(
+                    self.event
+                        .received_at
+                        .to_rfc3339_opts(SecondsFormat::Millis, true),
+                ),
+            ),
+            ("method", Variable::from(self.event.method.as_str())),
+            (
+                "address",
+                self.event
+                    .address
+                    .map_or(Variable::from(()), |address| Variable::from(address.to_string())),
+            ),
+            ("environment", Variable::from(self.event.environment.as_str())),
+        ])
+    }
+}
+
+/// Decoded pairs as an object; a name that is there several times has a list.
+fn pairs<'a>(
+    pairs: impl Iterator<Item = (std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>,
+) -> Variable {
+    let mut fields: Vec<(String, Vec<String>)> = Vec::new();
+    for (name, value) in pairs {
+        match fields.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, values)) => values.push(value.into_owned()),
+            None => fields.push((name.into_owned(), vec![value.into_owned()])),
+        }
+    }
+    Variable::from_pairs(fields.into_iter().map(|(name, mut values)| {
+        let value = if values.len() == 1 {
+            Variable::from(values.remove(0))
+        } else {
+            Variable::from(values)
+        };
+        (name, value)
+    }))
+}
+
+/// All variables at one place in a flow.
+#[derive(Debug, Clone)]
+pub struct Variables {
+    request: Option<Arc<Request>>,
+    steps: Arc<Vec<(String, Variable)>>,
+}
+
+impl Variables {
+    /// The request alone.
+    pub fn of_request(request: &Arc<Request>) -> Self {
+        Self {
+            request: Some(Arc::clone(request)),
+            steps: Arc::default(),
+        }
+    }
+
+    /// Nothing at all: for templates that need nothing.
+    pub(super) fn empty() -> Self {
+        Self {
+            request: None,
+            steps: Arc::default(),
+        }
+    }
+
+    /// Adds a step's result, or the error.
+    pub fn insert(&mut self, name: &str, value: &Value) {
+        Arc::make_mut(&mut self.steps).push((name.to_owned(), Variable::from(Serde(value))));
+    }
+
+    /// The form that templates take.
+    pub fn root(&self) -> Variable {
+        Variable::from_object(self.clone())
+    }
+}
+
+impl Object for Variables {
+    fn get_value(self: &Arc<Self>, key: &Variable) -> Option<Variable> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Variable> {
+        let step = self.steps.iter().rev().find(|(name, _)| name == key);
+        step.map(|(_, value)| value.clone())
+            .or_else(|| self.request.as_ref()?.variable(key))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::NonEnumerable
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::flow::template::JsonTemplate;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    /// An event with a body.
+    pub(crate) fn event(content_type: &str, body: &str) -> Arc<Request> {
+        let mut stored = Vec::new();
+        for (name, value) in [("Content-Type", content_type), ("X-A", "1"), ("x-a", "2")] {
+            headers::write(&mut stored, name.as_bytes(), value.as_bytes());
+        }
+        Request::new(EventInput {
+            id: EventId::from(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001)),
+            received_at: DateTime::from_timestamp_millis(1_795_228_800_123).expect("a time"),
+            method: "POST".into(),
+            address: Some([192, 0, 2, 1].into()),
+            environment: Environment::Production,
+            suffix: "orders/{order_id}".into(),
+            path: "orders/a%20b".into(),
+            query: "a=1&b=x+y&a=2".into(),
+            headers: stored,
+            body: body.as_bytes().to_vec(),
+        })
+    }
+
+    #[test]
+    fn the_request_is_visible() {
+        let request = event(
+            "application/json; charset=utf-8",
+            r#"{"total": 12.5, "big": 18446744073709551615}"#,
+        );
+        let root = Variables::of_request(&request).root();
+        for (template, expected) in [
+            (
+                "{{ headers['content-type'] }}",
+                json!("application/json; charset=utf-8"),
+            ),
+            ("{{ headers['x-a'] }}", json!("1, 2")),
+            ("{{ query }}", json!({ "a": ["1", "2"], "b": "x y" })),
+            ("{{ path.order_id }}", json!("a b")),
+            ("{{ body.total }}", json!(12.5)),
+            ("{{ body.big }}", json!(18_446_744_073_709_551_615_u64)),
+            ("{{ body_text | length }}", json!(44)),
+            ("{{ event.id }}", json!("evt_01j8000000e008000000000001")),
+            ("{{ event.received_at }}", json!("2026-11-21T02:40:00.123Z")),
+            (
+                "{{ event.method }} {{ event.environment }} {{ event.address }}",
+                json!("POST production 192.0.2.1"),
+            ),
+        ] {
+            let value = JsonTemplate::compile(&json!(template))
+                .expect("compiled")
+                .evaluate(&root);
+            assert_eq!(value.as_ref(), Ok(&expected), "{template}");
+        }
+    }
+
+    #[test]
+    fn bodies_are_read_as_what_they_are() {
+        for (content_type, body, expected) in [
+            (
+                "application/x-www-form-urlencoded",
+                "a=1&b=%7B%7D",
+                json!({ "a": "1", "b": "{}" }),
+            ),
+            ("text/plain", "[1, 2]", json!([1, 2])),
+            ("application/json", "{nonsense", json!(null)),
+            ("", "", json!(null)),
+        ] {
+            let root = Variables::of_request(&event(content_type, body)).root();
+            let value = JsonTemplate::compile(&json!("{{ body }}"))
+                .expect("compiled")
+                .evaluate(&root);
+            assert_eq!(value, Ok(expected), "{body}");
+        }
+    }
+}
