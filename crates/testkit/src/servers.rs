@@ -9,7 +9,7 @@ use diesel::{Connection, PgConnection};
 use hookgate_devservers::{Address, OWNER, Options, Servers};
 
 /// Where `with-servers` tells the tests the directory of the servers' sockets.
-pub const VARIABLE: &str = "HOOKGATE_TEST_SERVERS";
+pub const VARIABLE: &str = "TESTKIT_SERVERS";
 
 /// The migrated database that tests clone.
 pub const TEMPLATE: &str = "hookgate_template";

@@ -92,7 +92,7 @@ async fn the_receiver_records_and_answers_as_told() {
 #[test]
 fn servers_end_with_a_process_that_is_killed() {
     let mut process = Command::new(env!("CARGO_BIN_EXE_with-servers"))
-        .args(["sh", "-c", "echo $HOOKGATE_TEST_SERVERS; cat"])
+        .args(["sh", "-c", "echo $TESTKIT_SERVERS; cat"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

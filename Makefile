@@ -1,0 +1,34 @@
+# One target per habit. Each calls the real tool; `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help run test check fmt openapi bench deny
+CARGO_RUN = cargo run --locked --quiet
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## install what is missing, build, and run everything on this machine (ARGS=--fresh starts anew)
+	@scripts/install-deps.sh
+	@cargo build --locked -p hookgate && exec $(CARGO_RUN) -p hookgate -- dev $(ARGS)
+
+test: ## all tests, against private servers (ARGS=-p hookgate-ingress for one crate's)
+	@scripts/install-deps.sh test
+	$(CARGO_RUN) -p hookgate-testkit --bin with-servers -- cargo test --locked --no-fail-fast $(or $(ARGS),--workspace)
+
+check: ## formatting, lints, the layers of the crates, and that openapi/openapi.json is current
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo test --locked --quiet -p hookgate-testkit --test layers
+	$(CARGO_RUN) -p hookgate -- openapi | diff -u openapi/openapi.json - || { echo "run make openapi" >&2; exit 1; }
+
+fmt: ## format the code
+	cargo fmt --all
+
+openapi: ## write openapi/openapi.json from the code
+	$(CARGO_RUN) -p hookgate -- openapi > openapi/openapi.json.new && mv openapi/openapi.json.new openapi/openapi.json
+
+bench: ## measure the durable ingest against a bare handler and a naive one; the figures go to bench/
+	@scripts/install-deps.sh
+	cargo run --locked --release -p hookgate-bench -- $(ARGS)
+
+deny: ## licences, bans, advisories and sources of the dependencies (needs cargo-deny)
+	cargo deny --all-features check
