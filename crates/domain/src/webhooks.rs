@@ -338,7 +338,6 @@ pub(crate) struct Locked {
     pub(crate) status: String,
     pub(crate) suffix: String,
     pub(crate) draft_revision_id: Uuid,
-    pub(crate) published_revision_id: Option<Uuid>,
     version: i64,
 }
 

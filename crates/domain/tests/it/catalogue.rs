@@ -1,0 +1,238 @@
+//! Rules about the schema, asked of the database's own catalogue: every tenant's rows are behind forced row-level
+//! security, and the roles of the services can do what is written here and nothing else.
+
+use std::collections::BTreeSet;
+
+use diesel::sql_types::Text;
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use hookgate_testkit::TestDatabase;
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+/// The lines that a query gives, whose one column is called `line`.
+fn lines(query: &str) -> BTreeSet<String> {
+    let database = TestDatabase::create();
+    let lines: Vec<Line> = sql_query(query).load(&mut database.superuser()).expect(query);
+    lines.into_iter().map(|line| line.line).collect()
+}
+
+fn expect(query: &str, expected: &[&str]) {
+    let expected: BTreeSet<String> = expected.iter().map(|&line| line.to_owned()).collect();
+    let found = lines(query);
+    let new: Vec<_> = found.difference(&expected).collect();
+    let gone: Vec<_> = expected.difference(&found).collect();
+    assert!(
+        new.is_empty() && gone.is_empty(),
+        "not expected: {new:#?}\nmissing: {gone:#?}"
+    );
+}
+
+/// Tables of a tenant's rows that are not partitions of another.
+const TENANT_TABLES: &str = "SELECT c.oid, c.relname, c.relrowsecurity, c.relforcerowsecurity
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition";
+
+#[test]
+fn every_tenant_table_has_forced_row_level_security() {
+    // `login_sessions` are a person's, who may belong to several tenants; the tenant is what the login is for.
+    expect(
+        &format!(
+            "SELECT relname::text AS line FROM ({TENANT_TABLES}) t WHERE NOT (relrowsecurity AND relforcerowsecurity)"
+        ),
+        &["login_sessions"],
+    );
+    expect(
+        "SELECT relname::text AS line FROM pg_class WHERE oid = 'tenants'::regclass AND relrowsecurity AND relforcerowsecurity",
+        &["tenants"],
+    );
+}
+
+#[test]
+fn tenant_id_comes_first_in_every_primary_key() {
+    // `url_tokens` is looked up before the tenant is known; `login_sessions` are a person's.
+    expect(
+        &format!(
+            "SELECT relname::text AS line FROM ({TENANT_TABLES}) t WHERE NOT EXISTS (
+                SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                WHERE i.indrelid = t.oid AND i.indisprimary AND a.attname = 'tenant_id')"
+        ),
+        &["url_tokens", "login_sessions"],
+    );
+}
+
+#[test]
+fn foreign_keys_between_tenant_tables_carry_the_tenant() {
+    expect(
+        &format!(
+            "WITH tenant_tables AS ({TENANT_TABLES})
+            SELECT c.conname::text AS line FROM pg_constraint c
+            WHERE c.contype = 'f' AND c.conrelid IN (SELECT oid FROM tenant_tables)
+              AND c.confrelid IN (SELECT oid FROM tenant_tables)
+              AND NOT EXISTS (SELECT FROM pg_attribute a
+                WHERE a.attrelid = c.conrelid AND a.attnum = c.conkey[1] AND a.attname = 'tenant_id')"
+        ),
+        &[],
+    );
+}
+
+#[test]
+fn the_services_roles_are_ordinary() {
+    expect(
+        "SELECT rolname::text AS line FROM pg_roles WHERE rolname LIKE 'hookgate\\_%'
+            AND rolname NOT LIKE '%\\_owner' AND NOT rolsuper AND NOT rolbypassrls AND NOT rolcreaterole
+            AND NOT rolcreatedb AND NOT rolreplication AND NOT rolinherit
+            AND NOT EXISTS (SELECT FROM pg_auth_members m WHERE m.member = pg_roles.oid)
+            AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relowner = pg_roles.oid)",
+        &["hookgate_ingress", "hookgate_management", "hookgate_worker"],
+    );
+}
+
+#[test]
+fn policies_that_show_more_than_one_tenant_are_few() {
+    expect(
+        "SELECT format('%s on %s for %s', p.policyname, p.tablename, lower(p.cmd)) AS line FROM pg_policies p
+            WHERE p.policyname <> 'tenant'",
+        &[
+            // The ingress finds the tenant by the URL, and writers and the note of a key's last use serve all tenants.
+            "routing on api_keys for select",
+            "routing on allowlist_entries for select",
+            "routing on revisions for select",
+            "routing on tenants for select",
+            "routing on url_tokens for select",
+            "routing on urls for select",
+            "routing on webhook_allowlists for select",
+            "routing on webhooks for select",
+            "append on jobs for insert",
+            "last_used on api_keys for update",
+            // A person sees where they belong before a tenant is chosen; a key opens its own row.
+            "own_memberships on memberships for select",
+            "own_tenants on tenants for select",
+            "presented on management_keys for select",
+            // Workers claim over all tenants; maintenance deletes what is old, and leaves what is due.
+            "claim on jobs for all",
+            "live_work on jobs for select",
+            "maintenance on idempotency_keys for all",
+            "maintenance on refusals for all",
+        ],
+    );
+    expect(
+        "SELECT p.tablename::text AS line FROM pg_policies p WHERE p.policyname = 'tenant'
+            AND (p.qual NOT IN ('(tenant_id = current_tenant())', '(id = current_tenant())')
+              OR p.with_check NOT IN ('(tenant_id = current_tenant())', '(id = current_tenant())'))",
+        &[],
+    );
+}
+
+#[test]
+fn the_roles_have_only_these_privileges() {
+    let all = "DELETE,INSERT,SELECT,UPDATE";
+    let mut expected: Vec<String> = Vec::new();
+    for table in [
+        "users",
+        "tenants",
+        "memberships",
+        "login_sessions",
+        "refresh_tokens",
+        "signing_keys",
+        "management_keys",
+        "idempotency_keys",
+        "webhooks",
+        "revisions",
+        "urls",
+        "url_tokens",
+        "api_keys",
+        "allowlists",
+        "allowlist_entries",
+        "webhook_allowlists",
+        "destinations",
+    ] {
+        expected.push(format!("hookgate_management {table}: {all}"));
+    }
+    for table in ["events", "refusals", "runs", "attempts"] {
+        expected.push(format!("hookgate_management {table}: SELECT"));
+    }
+    for table in [
+        "tenants",
+        "webhooks",
+        "revisions",
+        "urls",
+        "url_tokens",
+        "api_keys",
+        "allowlist_entries",
+        "webhook_allowlists",
+    ] {
+        expected.push(format!("hookgate_ingress {table}: SELECT"));
+    }
+    for table in ["tenants", "webhooks", "revisions", "destinations", "events"] {
+        expected.push(format!("hookgate_worker {table}: SELECT"));
+    }
+    expected.extend(
+        [
+            "hookgate_management jobs: DELETE,SELECT",
+            "hookgate_ingress jobs: INSERT",
+            "hookgate_worker jobs: DELETE,INSERT,SELECT,UPDATE",
+            "hookgate_worker runs: INSERT,SELECT",
+            "hookgate_worker attempts: INSERT,SELECT",
+            "hookgate_worker refusals: DELETE,SELECT",
+            "hookgate_worker idempotency_keys: DELETE",
+            "hookgate_worker refresh_tokens: DELETE",
+            "hookgate_worker login_sessions: DELETE",
+        ]
+        .map(str::to_owned),
+    );
+    expect(
+        "SELECT format('%s %s: %s', g.grantee::regrole, c.relname, string_agg(g.privilege_type, ',' ORDER BY g.privilege_type)) AS line
+            FROM pg_class c, aclexplode(c.relacl) g
+            WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+              AND g.grantee <> c.relowner AND c.relname NOT LIKE '\\_\\_diesel%'
+            GROUP BY g.grantee, c.relname",
+        &expected.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
+    expect(
+        "SELECT format('%s %s.%s: %s', g.grantee::regrole, c.relname, a.attname, g.privilege_type) AS line
+            FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid, aclexplode(a.attacl) g
+            WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition",
+        &[
+            "hookgate_ingress api_keys.last_used_at: UPDATE",
+            "hookgate_ingress runs.tenant_id: SELECT",
+            "hookgate_ingress runs.id: SELECT",
+            "hookgate_ingress runs.answer: SELECT",
+            "hookgate_ingress jobs.tenant_id: SELECT",
+            "hookgate_ingress jobs.event_ids: SELECT",
+            "hookgate_ingress jobs.state: SELECT",
+            "hookgate_management jobs.due_at: UPDATE",
+            "hookgate_worker idempotency_keys.created_at: SELECT",
+            "hookgate_worker refresh_tokens.created_at: SELECT",
+            "hookgate_worker login_sessions.created_at: SELECT",
+        ],
+    );
+}
+
+#[test]
+fn partitions_are_written_by_the_ingress_and_read_by_nobody() {
+    expect(
+        "SELECT DISTINCT format('%s %s: %s', g.grantee::regrole, regexp_replace(c.relname, '_[0-9]{8}$', '_<day>'), g.privilege_type) AS line
+            FROM pg_class c, aclexplode(c.relacl) g
+            WHERE c.relnamespace = 'public'::regnamespace AND c.relispartition AND g.grantee <> c.relowner AND c.relkind = 'r'",
+        &["hookgate_ingress events_<day>: INSERT", "hookgate_ingress refusals_<day>: INSERT"],
+    );
+    assert_eq!(
+        lines("SELECT relname::text AS line FROM pg_class WHERE relispartition AND relkind = 'r' AND relname ~ '^events_'").len(),
+        4,
+        "the template has partitions to look at"
+    );
+}
+
+#[test]
+fn functions_with_the_owners_rights_are_these() {
+    expect(
+        "SELECT format('%s: %s', p.proname, string_agg(g.grantee::regrole::text, ',' ORDER BY g.grantee::regrole::text)) AS line
+            FROM pg_proc p, aclexplode(p.proacl) g
+            WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef AND g.grantee <> p.proowner GROUP BY p.proname",
+        &["drop_partitions: hookgate_worker", "ensure_partitions: hookgate_ingress,hookgate_worker"],
+    );
+}
