@@ -1,1 +1,71 @@
-fn main() {}
+//! Measures durable ingest against its two limits, in one run on one machine: a bare actix-web handler that reads the
+//! same body and keeps nothing, and the naive form of the same promise, one INSERT and commit for each request.
+//!
+//! The load generator, the server under test and PostgreSQL share the machine's processors. Rounds of the contestants
+//! are interleaved, and medians are compared, so that a slow minute of the machine meets all of them.
+
+mod contestant;
+mod cpu;
+mod load;
+mod report;
+mod rounds;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measures Hookgate's durable ingest.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Seconds of one round.
+    #[arg(long, default_value_t = 4)]
+    seconds: u64,
+    /// Rounds of each contestant, of which the median counts.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// A file with a body to send, instead of 1 KiB of JSON; may be given several times, and `small` names the latter.
+    #[arg(long)]
+    body: Vec<String>,
+    /// Numbers of connections.
+    #[arg(long, value_delimiter = ',', default_value = "64,256")]
+    connections: Vec<usize>,
+    /// Contestants, by name; all by default.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Leave out the measurements of latency at half the load and of an idle system.
+    #[arg(long)]
+    no_latency: bool,
+    /// Where the results go, as JSON and as a table.
+    #[arg(long, default_value = "bench/results")]
+    results: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs one contestant until its standard input ends (used by the bench itself).
+    Serve {
+        /// Which one.
+        name: contestant::Name,
+        /// The directory of the private servers' sockets.
+        sockets: PathBuf,
+        /// The database.
+        database: String,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    match &arguments.command {
+        Some(Command::Serve {
+            name,
+            sockets,
+            database,
+        }) => contestant::serve(*name, sockets, database),
+        None => rounds::run(&arguments),
+    }
+}

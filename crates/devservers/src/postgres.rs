@@ -174,6 +174,11 @@ impl Postgres {
         }
     }
 
+    /// The process id of the server, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Whether the server process lives.
     pub fn is_running(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| child.ended().is_none())

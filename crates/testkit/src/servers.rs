@@ -1,7 +1,7 @@
 //! The PostgreSQL and Redis that the tests of a run share, with the template that their databases are cloned from.
 
 use std::env;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use anyhow::{Context, Result};
 use diesel::connection::SimpleConnection;
@@ -52,7 +52,14 @@ pub fn migrate(owner_url: &str) -> Result<()> {
     Ok(())
 }
 
-/// The servers of this run: those of `with-servers`, or this process's own, which end with it.
+static CHOSEN: OnceLock<Address> = OnceLock::new();
+
+/// Makes this process use servers that it started itself. The first choice counts.
+pub fn use_address(address: Address) {
+    let _ = CHOSEN.set(address);
+}
+
+/// The servers of this run: the ones chosen by [`use_address`], else those of `with-servers`, or this process's own, which end with it.
 pub fn address() -> &'static Address {
     static ADDRESS: LazyLock<Address> = LazyLock::new(|| match env::var_os(VARIABLE) {
         Some(sockets) => Address::new(sockets),
@@ -62,5 +69,5 @@ pub fn address() -> &'static Address {
             OWN.address()
         }
     });
-    &ADDRESS
+    CHOSEN.get().unwrap_or_else(|| &ADDRESS)
 }

@@ -1,0 +1,145 @@
+//! The servers that are measured, each in a process of its own.
+
+use std::io::Read;
+use std::path::Path;
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use anyhow::Result;
+use clap::ValueEnum;
+use diesel::RunQueryDsl;
+use diesel::sql_types::{Binary, Text, Uuid as SqlUuid};
+use futures_util::StreamExt;
+use hookgate_devservers::Address;
+use hookgate_domain::clock;
+use hookgate_domain::database::{Database, DatabaseSettings};
+use hookgate_domain::redis::Redis;
+use hookgate_model::ids::EventId;
+use serde::{Deserialize, Serialize};
+
+/// Who is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Name {
+    /// A bare actix-web handler that reads the body and answers.
+    Bare,
+    /// Hookgate's ingress, for a webhook without a flow: the event is committed before the answer.
+    Ingress,
+    /// Hookgate's ingress, for a webhook with a flow: the event and its job are committed before the answer.
+    IngressJob,
+    /// One INSERT and commit for each request, through the r2d2 pool.
+    Naive,
+}
+
+impl Name {
+    /// All, in the order in which they take turns.
+    pub const ALL: [Self; 4] = [Self::Bare, Self::Ingress, Self::IngressJob, Self::Naive];
+
+    /// The name on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Ingress => "ingress",
+            Self::IngressJob => "ingress-job",
+            Self::Naive => "naive",
+        }
+    }
+}
+
+/// Serves until standard input ends; prints the port first.
+pub fn serve(name: Name, sockets: &Path, database: &str) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let address = Address::new(sockets);
+        let settings = DatabaseSettings::new(address.postgres("hookgate_ingress", database));
+        match name {
+            Name::Bare => {
+                let server = HttpServer::new(|| App::new().default_service(web::to(bare)))
+                    .workers(processors())
+                    .disable_signals()
+                    .bind(("127.0.0.1", 0))?;
+                println!("{}", server.addrs()[0].port());
+                run(server.run()).await
+            }
+            Name::Naive => {
+                let pool = web::Data::new(Database::new(&DatabaseSettings {
+                    pool_size: 16,
+                    ..settings
+                })?);
+                let server = HttpServer::new(move || {
+                    App::new().app_data(pool.clone()).default_service(web::to(naive))
+                })
+                .workers(processors())
+                .disable_signals()
+                .bind(("127.0.0.1", 0))?;
+                println!("{}", server.addrs()[0].port());
+                run(server.run()).await
+            }
+            Name::Ingress | Name::IngressJob => {
+                let redis = Redis::new(&address.redis("bench:"))?;
+                let ingress = hookgate_ingress::start(
+                    hookgate_ingress::Settings {
+                        listen: ([127, 0, 0, 1], 0).into(),
+                        ..Default::default()
+                    },
+                    &settings,
+                    redis,
+                )
+                .await?;
+                println!("{}", ingress.addresses()[0].port());
+                tokio::task::spawn_blocking(wait_for_end).await?;
+                ingress.stop().await;
+                Ok(())
+            }
+        }
+    })
+}
+
+async fn run(server: actix_web::dev::Server) -> Result<()> {
+    let handle = server.handle();
+    let running = tokio::spawn(server);
+    tokio::task::spawn_blocking(wait_for_end).await?;
+    handle.stop(false).await;
+    Ok(running.await??)
+}
+
+fn wait_for_end() {
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+async fn bare(mut body: web::Payload) -> HttpResponse {
+    let mut length = 0;
+    while let Some(Ok(piece)) = body.next().await {
+        length += piece.len();
+    }
+    if length == 0 {
+        return HttpResponse::BadRequest().finish();
+    }
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(r#"{"status":"accepted"}"#)
+}
+
+async fn naive(body: web::Bytes, database: web::Data<Database>) -> HttpResponse {
+    let inserted = database.run(move |conn| {
+        let id: EventId = clock::new_id();
+        diesel::sql_query("INSERT INTO naive_events (id, headers, body) VALUES ($1, $2, $3)")
+            .bind::<SqlUuid, _>(id.uuid())
+            .bind::<Text, _>("content-type: application/json")
+            .bind::<Binary, _>(&body[..])
+            .execute(conn)
+            .map_err(hookgate_domain::Error::from)
+    });
+    match inserted.await {
+        Ok(_) => HttpResponse::Ok()
+            .content_type("application/json")
+            .body(r#"{"status":"accepted"}"#),
+        Err(_) => HttpResponse::ServiceUnavailable().finish(),
+    }
+}

@@ -1,0 +1,209 @@
+//! A bounded load generator: so many connections for so many seconds, as fast as they are answered or at a fixed rate.
+//!
+//! It speaks just enough HTTP/1.1 to be cheap: the request is the same bytes every time, the answer is read up to the
+//! length that it declares, and only its status is looked at.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use hdrhistogram::Histogram;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// What to send.
+#[derive(Clone)]
+pub struct Request {
+    /// The whole request.
+    pub bytes: std::sync::Arc<[u8]>,
+}
+
+impl Request {
+    /// A POST of JSON.
+    pub fn new(path: &str, body: &[u8]) -> Self {
+        let mut bytes = format!(
+            "POST {path} HTTP/1.1\r\nhost: hooks.example.com\r\nuser-agent: hookgate-bench/1\r\naccept: */*\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        bytes.extend_from_slice(body);
+        Self { bytes: bytes.into() }
+    }
+}
+
+/// How hard to press.
+#[derive(Debug, Clone, Copy)]
+pub enum Pace {
+    /// Each connection sends its next request when it has the last answer.
+    Flat,
+    /// So many requests per second over all connections; latency counts from when a request was due.
+    Rate(f64),
+}
+
+/// What was measured.
+pub struct Outcome {
+    /// Latencies in microseconds, of 2xx answers.
+    pub latencies: Histogram<u64>,
+    /// Requests per second that were answered with 2xx.
+    pub rate: f64,
+}
+
+/// Sends for so long. Any answer but 2xx is an error: a figure with refusals in it says nothing.
+pub fn run(
+    to: SocketAddr,
+    request: &Request,
+    connections: usize,
+    pace: Pace,
+    time: Duration,
+) -> Result<Outcome> {
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(connections);
+    let began = Instant::now();
+    let workers: Vec<_> = (0..threads)
+        .map(|thread| {
+            let request = request.clone();
+            let mine = connections / threads + usize::from(thread < connections % threads);
+            let pace = match pace {
+                Pace::Flat => Pace::Flat,
+                Pace::Rate(rate) => Pace::Rate(rate * mine as f64 / connections as f64),
+            };
+            std::thread::spawn(move || one_thread(to, &request, mine, pace, began, began + time))
+        })
+        .collect();
+    let mut latencies = histogram()?;
+    for worker in workers {
+        match worker.join() {
+            Ok(result) => latencies.add(result?)?,
+            Err(_) => bail!("a load thread panicked"),
+        }
+    }
+    let rate = latencies.len() as f64 / began.elapsed().as_secs_f64();
+    Ok(Outcome { latencies, rate })
+}
+
+fn histogram() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, 60_000_000, 3)?)
+}
+
+fn one_thread(
+    to: SocketAddr,
+    request: &Request,
+    connections: usize,
+    pace: Pace,
+    began: Instant,
+    end: Instant,
+) -> Result<Histogram<u64>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let tasks: Vec<_> = (0..connections)
+            .map(|number| {
+                let request = request.clone();
+                tokio::task::spawn_local(async move {
+                    let schedule = Schedule::new(pace, number, connections, began);
+                    one_connection(to, &request, schedule, end).await
+                })
+            })
+            .collect();
+        let mut latencies = histogram()?;
+        for task in tasks {
+            latencies.add(task.await??)?;
+        }
+        Ok(latencies)
+    })
+}
+
+/// When a connection's requests are due.
+struct Schedule {
+    next: Option<Instant>,
+    every: Duration,
+}
+
+impl Schedule {
+    fn new(pace: Pace, number: usize, connections: usize, began: Instant) -> Self {
+        match pace {
+            Pace::Flat => Self {
+                next: None,
+                every: Duration::ZERO,
+            },
+            Pace::Rate(rate) => {
+                let every = Duration::from_secs_f64(connections as f64 / rate);
+                Self {
+                    next: Some(began + every.mul_f64(number as f64 / connections as f64)),
+                    every,
+                }
+            }
+        }
+    }
+
+    /// Waits until the next request is due, and tells when that was.
+    async fn due(&mut self) -> Instant {
+        let Some(next) = self.next else {
+            return Instant::now();
+        };
+        tokio::time::sleep_until(next.into()).await;
+        self.next = Some(next + self.every);
+        next
+    }
+}
+
+async fn one_connection(
+    to: SocketAddr,
+    request: &Request,
+    mut schedule: Schedule,
+    end: Instant,
+) -> Result<Histogram<u64>> {
+    let mut latencies = histogram()?;
+    let mut stream = TcpStream::connect(to).await?;
+    stream.set_nodelay(true)?;
+    let mut buffer = vec![0; 4096];
+    loop {
+        let due = schedule.due().await;
+        if due >= end {
+            return Ok(latencies);
+        }
+        stream.write_all(&request.bytes).await?;
+        read_answer(&mut stream, &mut buffer).await?;
+        latencies.saturating_record(u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX));
+    }
+}
+
+/// Reads one answer to its end.
+async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<()> {
+    let mut filled = 0;
+    loop {
+        let read = stream.read(&mut buffer[filled..]).await?;
+        if read == 0 {
+            bail!("the server hung up");
+        }
+        filled += read;
+        let seen = &buffer[..filled];
+        if let Some(head) = seen.windows(4).position(|window| window == b"\r\n\r\n") {
+            if !seen.starts_with(b"HTTP/1.1 2") {
+                bail!("answered {}", String::from_utf8_lossy(&seen[..head]));
+            }
+            if filled >= head + 4 + declared_length(&seen[..head])? {
+                return Ok(());
+            }
+        }
+        if filled == buffer.len() {
+            buffer.resize(filled * 2, 0);
+        }
+    }
+}
+
+fn declared_length(head: &[u8]) -> Result<usize> {
+    const NAME: &[u8] = b"content-length: ";
+    let at = head
+        .windows(NAME.len())
+        .position(|window| window == NAME)
+        .context("an answer without a length")?;
+    let digits = head[at + NAME.len()..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit());
+    Ok(digits.fold(0, |length, digit| length * 10 + usize::from(digit - b'0')))
+}

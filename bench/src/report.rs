@@ -1,0 +1,189 @@
+//! The figures, as a table for people and as JSON for comparing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::contestant::Name;
+
+/// What one round measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct Figures {
+    /// Requests per second.
+    pub rate: f64,
+    /// Median latency.
+    pub p50_us: u64,
+    /// Latency of the slowest in a hundred.
+    pub p99_us: u64,
+    /// Latency of the slowest in a thousand.
+    pub p999_us: u64,
+    /// Processor time of the server per request.
+    pub server_cpu_us: f64,
+    /// Processor time of PostgreSQL per request.
+    pub postgres_cpu_us: f64,
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |us: u64| us as f64 / 1000.0;
+        write!(
+            f,
+            "{:>8.0} req/s   p50 {:>7.2} ms   p99 {:>7.2} ms   p99.9 {:>7.2} ms   CPU {:>5.1} µs server, {:>5.1} µs PostgreSQL",
+            self.rate,
+            ms(self.p50_us),
+            ms(self.p99_us),
+            ms(self.p999_us),
+            self.server_cpu_us,
+            self.postgres_cpu_us
+        )
+    }
+}
+
+/// The round with the median rate.
+fn median(mut rounds: Vec<Figures>) -> Option<Figures> {
+    rounds.sort_by(|a, b| a.rate.total_cmp(&b.rate));
+    let middle = rounds.len() / 2;
+    rounds.into_iter().nth(middle)
+}
+
+#[derive(Debug, Serialize)]
+struct Case {
+    body: String,
+    body_bytes: usize,
+    connections: usize,
+    contestants: BTreeMap<Name, Figures>,
+    /// Of the ingress' rate to the others'.
+    ratios: BTreeMap<String, f64>,
+}
+
+/// Everything that a run measured.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    processors: usize,
+    seconds_per_round: u64,
+    rounds: usize,
+    cases: Vec<Case>,
+    at_half_load: BTreeMap<Name, Figures>,
+    idle: BTreeMap<Name, Figures>,
+}
+
+impl Report {
+    /// An empty report.
+    pub fn new(seconds_per_round: u64, rounds: usize) -> Self {
+        Self {
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
+            seconds_per_round,
+            rounds,
+            cases: Vec::new(),
+            at_half_load: BTreeMap::new(),
+            idle: BTreeMap::new(),
+        }
+    }
+
+    /// Adds the rounds of one body and number of connections.
+    pub fn add(
+        &mut self,
+        body: &str,
+        body_bytes: usize,
+        connections: usize,
+        rounds: BTreeMap<Name, Vec<Figures>>,
+    ) {
+        let contestants: BTreeMap<Name, Figures> = rounds
+            .into_iter()
+            .filter_map(|(name, rounds)| Some((name, median(rounds)?)))
+            .collect();
+        let mut ratios = BTreeMap::new();
+        for ingress in [Name::Ingress, Name::IngressJob] {
+            for other in [Name::Bare, Name::Naive] {
+                if let (Some(one), Some(two)) = (contestants.get(&ingress), contestants.get(&other)) {
+                    ratios.insert(
+                        format!("{} / {}", ingress.as_str(), other.as_str()),
+                        one.rate / two.rate,
+                    );
+                }
+            }
+        }
+        self.cases.push(Case {
+            body: body.to_owned(),
+            body_bytes,
+            connections,
+            contestants,
+            ratios,
+        });
+    }
+
+    /// The highest rate that a contestant reached with the first body.
+    pub fn rate(&self, name: Name) -> Option<f64> {
+        let first = &self.cases.first()?.body;
+        let rates = self
+            .cases
+            .iter()
+            .filter(|case| case.body == *first)
+            .filter_map(|case| case.contestants.get(&name));
+        rates.map(|figures| figures.rate).max_by(f64::total_cmp)
+    }
+
+    /// Adds the latency at half the load.
+    pub fn at_half(&mut self, name: Name, figures: Figures) {
+        self.at_half_load.insert(name, figures);
+    }
+
+    /// Adds the latency of an idle system.
+    pub fn idle(&mut self, name: Name, figures: Figures) {
+        self.idle.insert(name, figures);
+    }
+
+    /// Writes the table and the JSON.
+    pub fn write(&self, stem: &Path) -> Result<()> {
+        if let Some(directory) = stem.parent() {
+            std::fs::create_dir_all(directory)?;
+        }
+        std::fs::write(
+            stem.with_extension("json"),
+            serde_json::to_string_pretty(self)? + "\n",
+        )?;
+        std::fs::write(stem.with_extension("txt"), self.to_string())?;
+        Ok(())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "Load generator, server and PostgreSQL (fsync and synchronous_commit on) share {} processors.\n\
+             Medians of {} interleaved rounds of {} s.\n",
+            self.processors, self.rounds, self.seconds_per_round
+        )?;
+        for case in &self.cases {
+            writeln!(
+                f,
+                "{} ({} bytes), {} connections",
+                case.body, case.body_bytes, case.connections
+            )?;
+            for (name, figures) in &case.contestants {
+                writeln!(f, "  {:<12} {figures}", name.as_str())?;
+            }
+            for (ratio, value) in &case.ratios {
+                writeln!(f, "  {ratio:<24} {value:.2}")?;
+            }
+            writeln!(f)?;
+        }
+        for (title, figures) in [
+            ("At half the highest rate, 64 connections", &self.at_half_load),
+            ("Idle: 50 requests per second, one connection", &self.idle),
+        ] {
+            if !figures.is_empty() {
+                writeln!(f, "{title}")?;
+                for (name, figures) in figures {
+                    writeln!(f, "  {:<12} {figures}", name.as_str())?;
+                }
+                writeln!(f)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,257 @@
+//! A run: starts the private servers and the contestants, lets them take turns, and reports.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hookgate_devservers::{Options, Servers};
+use hookgate_testkit::TestDatabase;
+use hookgate_testkit::fixtures::NewWebhook;
+use serde_json::json;
+
+use crate::contestant::Name;
+use crate::load::{self, Outcome, Pace, Request};
+use crate::report::{Figures, Report};
+use crate::{Arguments, cpu};
+
+/// What PostgreSQL is given beyond its defaults: memory and log that suit a machine of a few GiB.
+const POSTGRES: [(&str, &str); 4] = [
+    ("shared_buffers", "512MB"),
+    ("max_wal_size", "8GB"),
+    ("checkpoint_timeout", "15min"),
+    ("wal_buffers", "32MB"),
+];
+
+/// Seconds of load before anything counts.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// Measures everything that the arguments ask for.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let options = Options {
+        durable: true,
+        throwaway: true,
+        postgres: POSTGRES
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+    };
+    let servers = Servers::start_temporary(&options)?;
+    hookgate_testkit::servers::make_template(&servers)?;
+    let bench = Bench::new(arguments, &servers)?;
+    let report = bench.measure();
+    bench.stop();
+    let report = report?;
+    servers.stop()?;
+    println!("\n{report}");
+    report.write(&arguments.results)
+}
+
+struct Bench<'a> {
+    arguments: &'a Arguments,
+    contestants: BTreeMap<Name, Contestant>,
+    postgres: u32,
+}
+
+struct Contestant {
+    child: Child,
+    address: SocketAddr,
+    path: String,
+}
+
+impl<'a> Bench<'a> {
+    fn new(arguments: &'a Arguments, servers: &Servers) -> Result<Self> {
+        let address = servers.address();
+        hookgate_testkit::servers::use_address(address.clone());
+        // The database lives as long as the servers, which are thrown away.
+        let database = std::mem::ManuallyDrop::new(TestDatabase::create());
+        servers.postgres.execute(
+            database.name(),
+            "CREATE TABLE naive_events (id uuid PRIMARY KEY, headers text NOT NULL, body bytea NOT NULL);
+             GRANT INSERT ON naive_events TO hookgate_ingress",
+        )?;
+        let tenant = database.tenant("Bench");
+        let plain = database.webhook(tenant, NewWebhook::default());
+        let revision = json!({ "flow": { "steps": [{ "name": "a", "kind": "set", "values": { "b": 1 } }] } });
+        let with_flow = database.webhook(
+            tenant,
+            NewWebhook {
+                revision,
+                ..NewWebhook::default()
+            },
+        );
+        let mut contestants = BTreeMap::new();
+        for name in Name::ALL {
+            let wanted = arguments.only.is_empty() || arguments.only.iter().any(|only| only == name.as_str());
+            if !wanted && name != Name::Bare {
+                continue;
+            }
+            let webhook = if name == Name::IngressJob {
+                &with_flow
+            } else {
+                &plain
+            };
+            let mut child = Command::new(std::env::current_exe()?)
+                .args(["serve", name.as_str()])
+                .arg(address.sockets())
+                .arg(database.name())
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()?;
+            let mut port = String::new();
+            BufReader::new(child.stdout.take().context("no output")?).read_line(&mut port)?;
+            let address = SocketAddr::from(([127, 0, 0, 1], port.trim().parse()?));
+            contestants.insert(
+                name,
+                Contestant {
+                    child,
+                    address,
+                    path: webhook.production.path.clone(),
+                },
+            );
+        }
+        Ok(Self {
+            arguments,
+            contestants,
+            postgres: servers.postgres.id().context("PostgreSQL does not run")?,
+        })
+    }
+
+    fn measure(&self) -> Result<Report> {
+        let mut report = Report::new(self.arguments.seconds, self.arguments.rounds);
+        for (name, body) in self.bodies()? {
+            for &connections in &self.arguments.connections {
+                let rounds = self.take_turns(&name, &body, connections)?;
+                report.add(&name, body.len(), connections, rounds);
+            }
+        }
+        if !self.arguments.no_latency {
+            self.measure_latency(&mut report)?;
+        }
+        Ok(report)
+    }
+
+    fn bodies(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let names = if self.arguments.body.is_empty() {
+            vec!["small".to_owned()]
+        } else {
+            self.arguments.body.clone()
+        };
+        names
+            .into_iter()
+            .map(|name| {
+                if name == "small" {
+                    return Ok(("1 KiB of JSON".to_owned(), small_body()));
+                }
+                let body = std::fs::read(&name).with_context(|| format!("reading {name}"))?;
+                let name = std::path::Path::new(&name)
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                Ok((name, body))
+            })
+            .collect()
+    }
+
+    /// One round of each contestant, then the next of each, and so on.
+    fn take_turns(
+        &self,
+        name: &str,
+        body: &[u8],
+        connections: usize,
+    ) -> Result<BTreeMap<Name, Vec<Figures>>> {
+        let mut rounds: BTreeMap<Name, Vec<Figures>> = BTreeMap::new();
+        for round in 0..=self.arguments.rounds {
+            for (&contestant, server) in &self.contestants {
+                let warm_up = round == 0;
+                let time = if warm_up {
+                    WARM_UP
+                } else {
+                    Duration::from_secs(self.arguments.seconds)
+                };
+                let figures = self.one_round(server, body, connections, Pace::Flat, time)?;
+                if !warm_up {
+                    eprintln!(
+                        "{name}, {connections} connections, round {round}: {} {figures}",
+                        contestant.as_str()
+                    );
+                    rounds.entry(contestant).or_default().push(figures);
+                }
+            }
+        }
+        Ok(rounds)
+    }
+
+    fn one_round(
+        &self,
+        server: &Contestant,
+        body: &[u8],
+        connections: usize,
+        pace: Pace,
+        time: Duration,
+    ) -> Result<Figures> {
+        let request = Request::new(&server.path, body);
+        let used = || {
+            (
+                cpu::seconds_of(server.child.id()),
+                cpu::seconds_of_all(self.postgres),
+            )
+        };
+        let before = used();
+        let Outcome { latencies, rate } = load::run(server.address, &request, connections, pace, time)?;
+        let after = used();
+        let requests = latencies.len().max(1) as f64;
+        let micros = |before: f64, after: f64| (after - before) * 1e6 / requests;
+        Ok(Figures {
+            rate,
+            p50_us: latencies.value_at_quantile(0.5),
+            p99_us: latencies.value_at_quantile(0.99),
+            p999_us: latencies.value_at_quantile(0.999),
+            server_cpu_us: micros(before.0, after.0),
+            postgres_cpu_us: micros(before.1, after.1),
+        })
+    }
+
+    /// Latency at half of what the ingress can do, and of an idle system.
+    fn measure_latency(&self, report: &mut Report) -> Result<()> {
+        let body = small_body();
+        let time = Duration::from_secs(self.arguments.seconds * 2);
+        for name in [Name::Ingress, Name::IngressJob] {
+            let Some(server) = self.contestants.get(&name) else {
+                continue;
+            };
+            let Some(most) = report.rate(name) else { continue };
+            let half = self.one_round(server, &body, 64, Pace::Rate(most / 2.0), time)?;
+            report.at_half(name, half);
+            let idle = self.one_round(server, &body, 1, Pace::Rate(50.0), time)?;
+            report.idle(name, idle);
+        }
+        Ok(())
+    }
+
+    fn stop(mut self) {
+        for contestant in self.contestants.values_mut() {
+            drop(contestant.child.stdin.take());
+            let _ = contestant.child.wait();
+        }
+    }
+}
+
+/// JSON of 1,024 bytes, with text that compresses about as well as an order does.
+fn small_body() -> Vec<u8> {
+    let mut items = Vec::new();
+    let mut number: u32 = 7;
+    loop {
+        number = number.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+        items.push(json!({ "sku": format!("SKU-{:06x}", number >> 8), "quantity": number >> 28, "price": number >> 18 }));
+        let order = json!({ "event_id": "9f1c2d3e", "type": "order.created", "order": { "id": 4711, "items": items }, "note": "" });
+        let length = order.to_string().len();
+        if length > 940 {
+            let mut order = order;
+            order["note"] = json!("n".repeat(1024_usize.saturating_sub(length)));
+            return order.to_string().into_bytes();
+        }
+    }
+}
