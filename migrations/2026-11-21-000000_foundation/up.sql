@@ -250,7 +250,8 @@ CREATE TABLE destinations (
 -- Work that is due ----------------------------------------------------------------------------------
 
 -- The only mutable queue row. A job carries one or more events of one webhook that came in one commit and
--- run the same revision; it is split when one of them needs a retry. It is due when both times have passed.
+-- run the same revision; it is split when one of them needs a retry. Its id is its first event's. It is due when both
+-- times have passed. `attempt` counts the claims since it last made progress.
 CREATE TABLE jobs (
   tenant_id uuid NOT NULL,
   id uuid NOT NULL,
@@ -261,11 +262,13 @@ CREATE TABLE jobs (
   leased_until timestamptz,
   lease_token bigint NOT NULL DEFAULT 0,
   attempt integer NOT NULL DEFAULT 0,
+  is_retry boolean NOT NULL DEFAULT false,
   answer_to text,
   state bytea,
   PRIMARY KEY (tenant_id, id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX jobs_due ON jobs (tenant_id, greatest(due_at, leased_until));
+-- Retries apart from first attempts, so that neither waits behind a backlog of the other.
+CREATE INDEX jobs_due ON jobs (tenant_id, is_retry, greatest(due_at, leased_until));
 
 -- What came in and what became of it ------------------------------------------------------------------
 
@@ -452,7 +455,7 @@ GRANT UPDATE (last_used_at) ON api_keys TO hookgate_ingress;
 GRANT INSERT ON jobs TO hookgate_ingress;
 -- Answers of runs that a caller waits for, when they cannot come over Redis.
 GRANT SELECT (tenant_id, id, answer) ON runs TO hookgate_ingress;
-GRANT SELECT (tenant_id, event_ids, state) ON jobs TO hookgate_ingress;
+GRANT SELECT (tenant_id, id, state) ON jobs TO hookgate_ingress;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON users, tenants, memberships, login_sessions, refresh_tokens, signing_keys,
   management_keys, idempotency_keys, webhooks, revisions, urls, url_tokens, api_keys, allowlists, allowlist_entries,
@@ -465,6 +468,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON jobs TO hookgate_worker;
 GRANT SELECT ON tenants, webhooks, revisions, destinations, events TO hookgate_worker;
 GRANT SELECT, INSERT ON runs, attempts TO hookgate_worker;
 GRANT SELECT, DELETE ON refusals TO hookgate_worker;
-GRANT SELECT (created_at), DELETE ON idempotency_keys, refresh_tokens, login_sessions TO hookgate_worker;
+GRANT SELECT (created_at), DELETE ON idempotency_keys TO hookgate_worker;
+GRANT SELECT (expires_at), DELETE ON refresh_tokens, login_sessions TO hookgate_worker;
 CREATE POLICY maintenance ON idempotency_keys FOR ALL TO hookgate_worker USING (true);
 CREATE POLICY maintenance ON refusals FOR ALL TO hookgate_worker USING (true);

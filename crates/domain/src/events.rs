@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::flow::definition::RevisionDocument;
+use hookgate_model::flow::variables::EventInput;
 use hookgate_model::ids::{EventId, RevisionId, UrlId, WebhookId};
 use hookgate_model::webhook::Environment;
 use ipnet::IpNet;
@@ -159,6 +160,68 @@ pub fn read(conn: &mut PgConnection, scope: &TenantScope, id: EventId) -> Result
         .select(Row::as_select())
         .first(conn)?;
     with_status(conn, scope, vec![row])?.pop().ok_or(Error::NotFound)
+}
+
+/// Events as a flow needs them, in the order of their ids: as many of them, but at least one, as have less than
+/// `body_bytes` before them. An event that is gone is left out.
+///
+/// # Errors
+/// [`Error::Unreadable`] when a stored body is damaged; when Postgres cannot be reached.
+pub fn inputs(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    ids: &[EventId],
+    body_bytes: i64,
+) -> Result<Vec<EventInput>> {
+    let rows: Vec<InputRow> = diesel::sql_query(
+        "SELECT * FROM (
+           SELECT id, environment, method, suffix, path, query, address, headers, body_codec, body_bytes, body,
+             sum(body_bytes) OVER (ORDER BY id) - body_bytes AS before
+           FROM events WHERE tenant_id = $1 AND id = ANY ($2)) wanted
+         WHERE before < $3 OR before = 0 ORDER BY id",
+    )
+    .bind::<diesel::sql_types::Uuid, _>(scope.uuid())
+    .bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(
+        ids.iter().map(|id| id.uuid()).collect::<Vec<_>>(),
+    )
+    .bind::<diesel::sql_types::BigInt, _>(body_bytes)
+    .load(conn)?;
+    rows.into_iter().map(InputRow::into_input).collect()
+}
+
+#[derive(QueryableByName)]
+#[diesel(table_name = events, check_for_backend(diesel::pg::Pg))]
+struct InputRow {
+    id: Uuid,
+    environment: String,
+    method: String,
+    suffix: String,
+    path: String,
+    query: String,
+    address: Option<IpNet>,
+    headers: Vec<u8>,
+    body_codec: i16,
+    body_bytes: i32,
+    body: Vec<u8>,
+}
+
+impl InputRow {
+    fn into_input(self) -> Result<EventInput> {
+        let id = EventId::from(self.id);
+        let body = crate::body::read(self.body_codec, self.body_bytes, &self.body)?.into_owned();
+        Ok(EventInput {
+            id,
+            received_at: id.created_at(),
+            method: self.method,
+            address: self.address.map(|address| address.addr()),
+            environment: Environment::parse(&self.environment).ok_or(Error::Unreadable { what: "event" })?,
+            suffix: self.suffix,
+            path: self.path,
+            query: self.query,
+            headers: self.headers,
+            body,
+        })
+    }
 }
 
 /// The headers and the body of an event.

@@ -215,6 +215,7 @@ diesel::table! {
         leased_until -> Nullable<Timestamptz>,
         lease_token -> Int8,
         attempt -> Int4,
+        is_retry -> Bool,
         answer_to -> Nullable<Text>,
         state -> Nullable<Bytea>,
     }

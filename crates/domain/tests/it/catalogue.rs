@@ -202,12 +202,12 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_ingress runs.id: SELECT",
             "hookgate_ingress runs.answer: SELECT",
             "hookgate_ingress jobs.tenant_id: SELECT",
-            "hookgate_ingress jobs.event_ids: SELECT",
+            "hookgate_ingress jobs.id: SELECT",
             "hookgate_ingress jobs.state: SELECT",
             "hookgate_management jobs.due_at: UPDATE",
             "hookgate_worker idempotency_keys.created_at: SELECT",
-            "hookgate_worker refresh_tokens.created_at: SELECT",
-            "hookgate_worker login_sessions.created_at: SELECT",
+            "hookgate_worker refresh_tokens.expires_at: SELECT",
+            "hookgate_worker login_sessions.expires_at: SELECT",
         ],
     );
 }

@@ -1,0 +1,262 @@
+//! Completing work: the runs, their attempts, what is left for later, and the end of the job, in one transaction.
+
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{
+    Array, BigInt, Bool, Bytea, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
+};
+use hookgate_model::flow::advance::RunOutcome;
+use hookgate_model::ids::{AttemptId, DestinationId, EventId, RevisionId, WebhookId};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::lease::{Held, Lease, columns};
+use crate::error::Result;
+use crate::scope::{TenantScope, transaction};
+
+/// What became of a job while it was leased.
+#[derive(Debug, Clone)]
+pub struct JobResult {
+    /// The proof that it may be told.
+    pub lease: Lease,
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// The revision that ran.
+    pub revision_id: RevisionId,
+    /// The ingress node whose caller waits.
+    pub answer_to: Option<String>,
+    /// The events that are over.
+    pub finished: Vec<FinishedRun>,
+    /// The calls that were made.
+    pub attempts: Vec<NewAttempt>,
+    /// What is to be done later: each becomes a job of its own.
+    pub again: Vec<Again>,
+}
+
+/// A run that is over.
+#[derive(Debug, Clone)]
+pub struct FinishedRun {
+    /// The event, which gives the run its id.
+    pub event_id: EventId,
+    /// What it came to.
+    pub outcome: RunOutcome,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+    /// A record for each step, as JSON.
+    pub steps: Vec<u8>,
+    /// The caller's answer in its stored form.
+    pub answer: Option<Vec<u8>>,
+}
+
+/// A call that was made.
+#[derive(Debug, Clone)]
+pub struct NewAttempt {
+    /// Its id.
+    pub id: AttemptId,
+    /// The event of the run.
+    pub event_id: EventId,
+    /// Where it went.
+    pub destination_id: DestinationId,
+    /// The step that made it.
+    pub step: String,
+    /// Counts the attempts of that step from 1.
+    pub number: i32,
+    /// The method.
+    pub method: &'static str,
+    /// The URL, without its query.
+    pub url: String,
+    /// `succeeded` or `failed`.
+    pub outcome: &'static str,
+    /// The status of the answer.
+    pub status: Option<i16>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// How long it took, in microseconds.
+    pub duration_us: i64,
+    /// How long its parts took.
+    pub timing: Value,
+    /// The beginning of the answer's body.
+    pub response_preview: Option<Vec<u8>>,
+}
+
+/// Work for later, of one or more events of the job.
+#[derive(Debug, Clone)]
+pub struct Again {
+    /// The events; one alone if there is a state.
+    pub event_ids: Vec<EventId>,
+    /// When.
+    pub due_at: DateTime<Utc>,
+    /// How far the event has come.
+    pub state: Option<Vec<u8>>,
+    /// How often it was claimed without progress.
+    pub claims: i32,
+    /// Whether it has been tried before, and queues behind what has not.
+    pub is_retry: bool,
+}
+
+/// Whether a job's result was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completion {
+    /// It was.
+    Written,
+    /// Another worker has the job, or has completed it: nothing was written.
+    LeaseLost,
+}
+
+/// Completes jobs of any number of tenants in one transaction.
+///
+/// # Errors
+/// When Postgres cannot be reached or refuses a row; nothing is written then.
+pub fn complete(conn: &mut PgConnection, results: &[JobResult]) -> Result<Vec<Completion>> {
+    let mut tenants: BTreeMap<Uuid, Vec<&JobResult>> = BTreeMap::new();
+    for result in results {
+        tenants.entry(result.lease.scope.uuid()).or_default().push(result);
+    }
+    let held = transaction(conn, |conn| {
+        let mut held = HashSet::new();
+        for results in tenants.values() {
+            let Some(first) = results.first() else { continue };
+            let scope = first.lease.scope;
+            scope.enter(conn)?;
+            let ended = end_leases(conn, results)?;
+            let written: Vec<&JobResult> = results
+                .iter()
+                .copied()
+                .filter(|result| ended.contains(&result.lease.job.uuid()))
+                .collect();
+            insert_runs(conn, &scope, &written)?;
+            insert_attempts(conn, &scope, &written)?;
+            insert_jobs(conn, &scope, &written)?;
+            held.extend(written.iter().map(|result| result.lease));
+        }
+        Ok::<_, crate::Error>(held)
+    })?;
+    let completion = |result: &JobResult| {
+        if held.contains(&result.lease) {
+            Completion::Written
+        } else {
+            Completion::LeaseLost
+        }
+    };
+    Ok(results.iter().map(completion).collect())
+}
+
+/// Deletes the jobs whose lease is still held, and returns their ids.
+fn end_leases(conn: &mut PgConnection, results: &[&JobResult]) -> Result<HashSet<Uuid>> {
+    let (tenants, jobs, tokens) = columns(results.iter().map(|result| &result.lease));
+    let held: Vec<Held> = sql_query(
+        "DELETE FROM jobs USING unnest($1, $2, $3) AS mine (tenant_id, id, token)
+         WHERE jobs.tenant_id = mine.tenant_id AND jobs.id = mine.id AND lease_token = token RETURNING jobs.id",
+    )
+    .bind::<Array<SqlUuid>, _>(tenants)
+    .bind::<Array<SqlUuid>, _>(jobs)
+    .bind::<Array<BigInt>, _>(tokens)
+    .load(conn)?;
+    Ok(held.into_iter().map(|row| row.id).collect())
+}
+
+fn insert_runs(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResult]) -> Result<()> {
+    let runs: Vec<(&JobResult, &FinishedRun)> = results
+        .iter()
+        .flat_map(|result| result.finished.iter().map(|run| (*result, run)))
+        .collect();
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let column = |value: fn(&JobResult, &FinishedRun) -> Uuid| -> Vec<Uuid> {
+        runs.iter().map(|(result, run)| value(result, run)).collect()
+    };
+    // A run that is there already was written by the completion whose outcome this worker never learnt.
+    sql_query(
+        "INSERT INTO runs (tenant_id, id, webhook_id, revision_id, outcome, error, started_at, finished_at, steps, answer)
+         SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+    )
+    .bind::<SqlUuid, _>(scope.uuid())
+    .bind::<Array<SqlUuid>, _>(column(|_, run| run.event_id.uuid()))
+    .bind::<Array<SqlUuid>, _>(column(|result, _| result.webhook_id.uuid()))
+    .bind::<Array<SqlUuid>, _>(column(|result, _| result.revision_id.uuid()))
+    .bind::<Array<Text>, _>(runs.iter().map(|(_, run)| run.outcome.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Text>>, _>(runs.iter().map(|(_, run)| run.error.as_deref()).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(runs.iter().map(|(_, run)| run.started_at).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(runs.iter().map(|(_, run)| run.finished_at).collect::<Vec<_>>())
+    .bind::<Array<Bytea>, _>(runs.iter().map(|(_, run)| run.steps.as_slice()).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Bytea>>, _>(runs.iter().map(|(_, run)| run.answer.as_deref()).collect::<Vec<_>>())
+    .execute(conn)?;
+    Ok(())
+}
+
+fn insert_attempts(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResult]) -> Result<()> {
+    let made: Vec<(&JobResult, &NewAttempt)> = results
+        .iter()
+        .flat_map(|result| result.attempts.iter().map(|attempt| (*result, attempt)))
+        .collect();
+    if made.is_empty() {
+        return Ok(());
+    }
+    macro_rules! column {
+        ($attempt:ident => $value:expr) => {
+            made.iter().map(|(_, $attempt)| $value).collect::<Vec<_>>()
+        };
+    }
+    sql_query(
+        "INSERT INTO attempts (tenant_id, id, run_id, webhook_id, destination_id, step, number, method, url, outcome, status,
+           error, started_at, duration_us, timing, response_preview)
+         SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+    )
+    .bind::<SqlUuid, _>(scope.uuid())
+    .bind::<Array<SqlUuid>, _>(column!(attempt => attempt.id.uuid()))
+    .bind::<Array<SqlUuid>, _>(column!(attempt => attempt.event_id.uuid()))
+    .bind::<Array<SqlUuid>, _>(made.iter().map(|(result, _)| result.webhook_id.uuid()).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(column!(attempt => attempt.destination_id.uuid()))
+    .bind::<Array<Text>, _>(column!(attempt => attempt.step.as_str()))
+    .bind::<Array<Integer>, _>(column!(attempt => attempt.number))
+    .bind::<Array<Text>, _>(column!(attempt => attempt.method))
+    .bind::<Array<Text>, _>(column!(attempt => attempt.url.as_str()))
+    .bind::<Array<Text>, _>(column!(attempt => attempt.outcome))
+    .bind::<Array<Nullable<SmallInt>>, _>(column!(attempt => attempt.status))
+    .bind::<Array<Nullable<Text>>, _>(column!(attempt => attempt.error.as_deref()))
+    .bind::<Array<Timestamptz>, _>(column!(attempt => attempt.started_at))
+    .bind::<Array<BigInt>, _>(column!(attempt => attempt.duration_us))
+    .bind::<Array<Jsonb>, _>(column!(attempt => &attempt.timing))
+    .bind::<Array<Nullable<Bytea>>, _>(column!(attempt => attempt.response_preview.as_deref()))
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Inserts what is left for later. The tokens go on from the job that was claimed, so that no lease of the past fits.
+fn insert_jobs(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResult]) -> Result<()> {
+    for result in results {
+        for again in &result.again {
+            let Some(first) = again.event_ids.first() else {
+                continue;
+            };
+            sql_query(
+                "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at, lease_token, attempt, is_retry,
+                   answer_to, state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            )
+            .bind::<SqlUuid, _>(scope.uuid())
+            .bind::<SqlUuid, _>(first.uuid())
+            .bind::<SqlUuid, _>(result.webhook_id.uuid())
+            .bind::<SqlUuid, _>(result.revision_id.uuid())
+            .bind::<Array<SqlUuid>, _>(again.event_ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+            .bind::<Timestamptz, _>(again.due_at)
+            .bind::<BigInt, _>(result.lease.token)
+            .bind::<Integer, _>(again.claims)
+            .bind::<Bool, _>(again.is_retry)
+            .bind::<Nullable<Text>, _>(result.answer_to.as_deref())
+            .bind::<Nullable<Bytea>, _>(again.state.as_deref())
+            .execute(conn)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! The right to work at a job for a while, and its fencing token.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Bytea, Double, Uuid as SqlUuid};
+use hookgate_model::ids::JobId;
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::scope::TenantScope;
+
+/// The right to work at a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Lease {
+    /// Whose it is.
+    pub scope: TenantScope,
+    /// The job.
+    pub job: JobId,
+    /// Of all that claimed it, only the last has this token.
+    pub(super) token: i64,
+}
+
+#[derive(QueryableByName)]
+pub(super) struct Held {
+    #[diesel(sql_type = SqlUuid)]
+    pub id: Uuid,
+}
+
+/// Tenants, jobs and tokens of leases, as arrays for a query.
+pub(super) fn columns<'a>(leases: impl Iterator<Item = &'a Lease>) -> (Vec<Uuid>, Vec<Uuid>, Vec<i64>) {
+    let mut columns = (Vec::new(), Vec::new(), Vec::new());
+    for lease in leases {
+        columns.0.push(lease.scope.uuid());
+        columns.1.push(lease.job.uuid());
+        columns.2.push(lease.token);
+    }
+    columns
+}
+
+/// Extends leases; returns those that are lost.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn extend(conn: &mut PgConnection, leases: &[Lease], by: Duration) -> Result<Vec<Lease>> {
+    let (tenants, jobs, tokens) = columns(leases.iter());
+    let held: Vec<Held> = sql_query(
+        "UPDATE jobs SET leased_until = now() + make_interval(secs => $4)
+         FROM unnest($1, $2, $3) AS mine (tenant_id, id, token)
+         WHERE jobs.tenant_id = mine.tenant_id AND jobs.id = mine.id AND lease_token = token RETURNING jobs.id",
+    )
+    .bind::<Array<SqlUuid>, _>(tenants)
+    .bind::<Array<SqlUuid>, _>(jobs)
+    .bind::<Array<BigInt>, _>(tokens)
+    .bind::<Double, _>(by.as_secs_f64())
+    .load(conn)?;
+    let held: HashSet<Uuid> = held.into_iter().map(|row| row.id).collect();
+    Ok(leases
+        .iter()
+        .filter(|lease| !held.contains(&lease.job.uuid()))
+        .copied()
+        .collect())
+}
+
+/// Stores how far a job's one event has come, while it goes on. Returns whether the lease is still held; if it is not,
+/// nothing is written.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn save_progress(conn: &mut PgConnection, lease: &Lease, state: &[u8]) -> Result<bool> {
+    let saved = sql_query(
+        "UPDATE jobs SET state = $4, attempt = 0 WHERE tenant_id = $1 AND id = $2 AND lease_token = $3",
+    )
+    .bind::<SqlUuid, _>(lease.scope.uuid())
+    .bind::<SqlUuid, _>(lease.job.uuid())
+    .bind::<BigInt, _>(lease.token)
+    .bind::<Bytea, _>(state)
+    .execute(conn)?;
+    Ok(saved == 1)
+}

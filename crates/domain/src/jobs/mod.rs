@@ -1,0 +1,13 @@
+//! Work that is due, and who is at it.
+//!
+//! A worker claims jobs for a while (the lease), works without a transaction, and completes with the lease's token. A
+//! lease that ran out is claimed by another, with a new token, and the first worker's completion then writes nothing.
+//! Jobs are inserted by the [`crate::appender`], and here when a job is split.
+
+pub mod claim;
+pub mod complete;
+pub mod lease;
+
+pub use claim::{ClaimedJob, Claims, claim};
+pub use complete::{Again, Completion, FinishedRun, JobResult, NewAttempt, complete};
+pub use lease::{Lease, extend, save_progress};
