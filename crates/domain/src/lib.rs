@@ -35,6 +35,5 @@ pub mod tenants;
 pub mod urls;
 pub mod users;
 pub mod webhooks;
-pub mod window;
 
 pub use error::{Error, Result};

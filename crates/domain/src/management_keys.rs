@@ -10,9 +10,9 @@ use hookgate_model::ids::ManagementKeyId;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::page::Page;
 use crate::schema::management_keys;
 use crate::scope::{self, TenantScope};
-use crate::window::Window;
 
 /// How stale `last_used_at` may be: writing it on every request would cost each a commit.
 const LAST_USED_PRECISION: TimeDelta = TimeDelta::minutes(1);
@@ -123,12 +123,12 @@ pub fn create(conn: &mut PgConnection, scope: &TenantScope, new: &NewManagementK
 ///
 /// # Errors
 /// When Postgres cannot be reached.
-pub fn list(conn: &mut PgConnection, scope: &TenantScope, window: Window) -> Result<Vec<ManagementKey>> {
+pub fn list(conn: &mut PgConnection, scope: &TenantScope, page: Page) -> Result<Vec<ManagementKey>> {
     Ok(management_keys::table
         .filter(management_keys::tenant_id.eq(scope.uuid()))
-        .filter(management_keys::id.lt(window.before_or_newest()))
+        .filter(management_keys::id.lt(page.below()))
         .order(management_keys::id.desc())
-        .limit(window.limit)
+        .limit(page.limit)
         .select(ManagementKey::as_select())
         .load(conn)?)
 }

@@ -1,1 +1,23 @@
-//! placeholder
+//! The management REST API: people and machines of a tenant configure webhooks and read what came of them.
+//!
+//! A request passes `trace` (its id), `idempotency` (POST with an Idempotency-Key), then one handler in
+//! `routes/<noun>.rs`, whose extractors say what is proven: [`auth::Guarded`] the caller and the permission,
+//! [`body::Json`] a body without errors, [`page::Paging`] where a list goes on. Every error is an [`error::ApiError`].
+
+pub mod auth;
+pub mod body;
+pub mod error;
+pub mod etag;
+pub mod fields;
+mod idempotency;
+pub mod openapi;
+pub mod page;
+pub mod path;
+pub mod routes;
+mod server;
+mod settings;
+pub mod state;
+mod trace;
+
+pub use server::{Management, StartError, start};
+pub use settings::Settings;

@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod changes;
+pub mod counters;
 pub mod wakeups;
 
 use std::sync::Arc;

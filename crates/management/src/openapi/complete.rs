@@ -1,0 +1,271 @@
+//! What every operation has because of what it is: errors, headers, and examples taken from the schemas.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{Components, ObjectBuilder, Type};
+use utoipa::openapi::{Content, ContentBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder, Schema};
+
+use super::resolve;
+use crate::error::ErrorCode;
+
+const PROBLEM_JSON: &str = "application/problem+json";
+
+pub(super) fn complete(document: &mut OpenApi) {
+    let components = document.components.clone().unwrap_or_default();
+    for (path, item) in &mut document.paths.paths {
+        let operations = [
+            (Kind::Read, &mut item.get),
+            (Kind::Write, &mut item.put),
+            (Kind::Post, &mut item.post),
+            (Kind::Patch, &mut item.patch),
+            (Kind::Write, &mut item.delete),
+        ];
+        for (kind, operation) in operations {
+            if let Some(operation) = operation {
+                operation_of(path, kind, operation, &components);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Read,
+    Write,
+    Post,
+    Patch,
+}
+
+fn operation_of(path: &str, kind: Kind, operation: &mut Operation, components: &Components) {
+    let guarded = operation
+        .security
+        .as_ref()
+        .is_some_and(|security| !security.is_empty());
+    if !guarded {
+        operation.security = Some(Vec::new());
+    }
+    let mut codes = stated_codes(operation);
+    if path.starts_with("/v1/") {
+        codes.extend([ErrorCode::Unavailable, ErrorCode::Internal]);
+    }
+    if guarded {
+        codes.extend([ErrorCode::Unauthenticated, ErrorCode::TokenExpired]);
+        if names_scope(operation) {
+            codes.push(ErrorCode::Forbidden);
+        }
+    }
+    if path.contains('{') {
+        codes.push(ErrorCode::NotFound);
+    }
+    if operation.request_body.is_some() {
+        codes.extend([
+            ErrorCode::MalformedJson,
+            ErrorCode::InvalidRequest,
+            ErrorCode::BodyTooLarge,
+            ErrorCode::UnsupportedMediaType,
+        ]);
+    }
+    let has_query = |parameter: &Parameter| parameter.parameter_in == ParameterIn::Query;
+    if operation
+        .parameters
+        .iter()
+        .flatten()
+        .any(|parameter| match parameter {
+            RefOr::T(parameter) => has_query(parameter),
+            RefOr::Ref(_) => false,
+        })
+    {
+        codes.extend([ErrorCode::InvalidRequest, ErrorCode::InvalidCursor]);
+    }
+    if guarded && kind == Kind::Post {
+        codes.extend([
+            ErrorCode::InvalidHeader,
+            ErrorCode::IdempotencyInFlight,
+            ErrorCode::IdempotencyKeyReused,
+        ]);
+        add_header(
+            operation,
+            "Idempotency-Key",
+            "Makes repeating the request safe: for 24 hours the same key and body get the first answer.",
+            "4f0c6b1e-order-42",
+        );
+    }
+    if kind == Kind::Patch {
+        codes.extend([ErrorCode::InvalidHeader, ErrorCode::PreconditionFailed]);
+        add_header(
+            operation,
+            "If-Match",
+            "The ETag of the version that the change is based on; the change is refused when there is a newer one.",
+            "\"3\"",
+        );
+    }
+    codes.sort();
+    codes.dedup();
+    add_errors(operation, &codes, path);
+    add_examples(operation, components);
+    describe_parameters(operation);
+}
+
+/// The codes that an operation states as descriptions of its error responses; those responses are made anew.
+fn stated_codes(operation: &mut Operation) -> Vec<ErrorCode> {
+    let mut codes = Vec::new();
+    operation.responses.responses.retain(|_, response| {
+        let RefOr::T(response) = response else { return true };
+        let stated: Option<Vec<ErrorCode>> = response
+            .description
+            .split(',')
+            .map(|code| code.trim().parse().ok())
+            .collect();
+        let is_stated = response.content.is_empty() && stated.is_some();
+        codes.extend(stated.filter(|_| is_stated).unwrap_or_default());
+        !is_stated
+    });
+    codes
+}
+
+fn names_scope(operation: &Operation) -> bool {
+    let security = serde_json::to_value(&operation.security).unwrap_or_default();
+    security
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|requirement| requirement.get("bearer")?.as_array())
+        .any(|scopes| !scopes.is_empty())
+}
+
+fn add_header(operation: &mut Operation, name: &str, description: &str, example: &str) {
+    let header = ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .example(Some(json!(example)))
+        .build();
+    operation
+        .parameters
+        .get_or_insert_default()
+        .push(RefOr::T(header));
+}
+
+fn add_errors(operation: &mut Operation, codes: &[ErrorCode], path: &str) {
+    let mut by_status: BTreeMap<String, Vec<ErrorCode>> = BTreeMap::new();
+    for code in codes {
+        by_status
+            .entry(code.status().as_u16().to_string())
+            .or_default()
+            .push(*code);
+    }
+    for (status, codes) in by_status {
+        let described: Vec<String> = codes
+            .iter()
+            .map(|code| format!("`{}`: {}", code.as_str(), code.title()))
+            .collect();
+        let examples = codes.iter().map(|code| {
+            let example = ExampleBuilder::new().value(Some(problem(*code, path))).build();
+            (code.as_str().to_owned(), RefOr::T(example))
+        });
+        let mut content = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name("Problem")))
+            .build();
+        content.examples = examples.collect();
+        let mut response = ResponseBuilder::new()
+            .description(described.join("; "))
+            .content(PROBLEM_JSON, content);
+        if matches!(status.as_str(), "429" | "503") {
+            let seconds = ObjectBuilder::new().schema_type(Type::Integer);
+            let header = HeaderBuilder::new()
+                .schema(Some(seconds))
+                .description(Some("Seconds after which to try again."))
+                .build();
+            response = response.header("Retry-After", header);
+        }
+        operation
+            .responses
+            .responses
+            .entry(status)
+            .or_insert(RefOr::T(response.build()));
+    }
+}
+
+fn problem(code: ErrorCode, path: &str) -> Value {
+    let errors = if code == ErrorCode::InvalidRequest {
+        json!([{"pointer": "/name", "code": "required", "detail": "must be given"}])
+    } else {
+        json!([])
+    };
+    let detail = if code == ErrorCode::InvalidRequest {
+        "/name: must be given"
+    } else {
+        code.title()
+    };
+    let _ = path;
+    json!({
+        "type": format!("urn:hookgate:problem:{}", code.as_str()),
+        "title": code.title(),
+        "status": code.status().as_u16(),
+        "detail": detail,
+        "code": code.as_str(),
+        "errors": errors,
+        "trace_id": "0af7651916cd43dd8448eb211c80319c",
+    })
+}
+
+fn add_examples(operation: &mut Operation, components: &Components) {
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        for content in body.content.values_mut() {
+            add_example(content, components);
+        }
+    }
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            for content in response.content.values_mut() {
+                add_example(content, components);
+            }
+        }
+    }
+}
+
+fn add_example(content: &mut RefOr<Content>, components: &Components) {
+    let RefOr::T(content) = content else { return };
+    if content.example.is_none() && content.examples.is_empty() {
+        content.example = content
+            .schema
+            .as_ref()
+            .and_then(|schema| example(schema, components));
+    }
+}
+
+/// The example of a schema; of a page, one with the example of what it is a page of.
+fn example(schema: &RefOr<Schema>, components: &Components) -> Option<Value> {
+    let Schema::Object(object) = resolve(components, schema)? else {
+        return None;
+    };
+    if let Some(example) = object.examples.first().or(object.example.as_ref()) {
+        return Some(example.clone());
+    }
+    object.properties.get("next_cursor")?;
+    let RefOr::T(Schema::Array(data)) = object.properties.get("data")? else {
+        return None;
+    };
+    let utoipa::openapi::schema::ArrayItems::RefOrSchema(item) = &data.items else {
+        return None;
+    };
+    Some(json!({"data": [example(item, components)?], "next_cursor": null}))
+}
+
+/// An id in a path says what it is by its type.
+fn describe_parameters(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && parameter.parameter_in == ParameterIn::Path
+            && parameter.description.is_none()
+        {
+            parameter.description = Some("The id of the object.".to_owned());
+        }
+    }
+}

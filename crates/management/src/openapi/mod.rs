@@ -1,0 +1,106 @@
+//! The OpenAPI document: collected from the routes, then completed with what all operations have in common.
+
+mod complete;
+
+use actix_web::App;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+use utoipa_actix_web::AppExt;
+
+use crate::error::Problem;
+use crate::routes;
+
+const DESCRIPTION: &str = "\
+Webhooks of many tenants: configure them here, and read what came in and what became of it.
+
+Send `Authorization: Bearer` with an access token (from logging in) or a management key. Lists are newest first and go on \
+with `next_cursor`. Every POST takes an `Idempotency-Key`; a PATCH is a JSON Merge Patch (RFC 7396) and honours `If-Match`. \
+Errors are problem details (RFC 9457) with a stable `code`. Another tenant's object is 404, like one that does not exist.";
+
+const TAGS: [(&str, &str); 4] = [
+    ("authentication", "Registering, logging in and out"),
+    ("account", "The caller and their tenants"),
+    ("management keys", "What machines call this API with"),
+    ("service", "Whether the service works"),
+];
+
+/// The document. The same every time.
+pub fn document() -> OpenApi {
+    let (_, collected) = App::new()
+        .into_utoipa_app()
+        .configure(routes::register)
+        .split_for_parts();
+    let mut components = collected.components.unwrap_or_default();
+    let mut schemas = Vec::new();
+    Problem::schemas(&mut schemas);
+    components.schemas.extend(schemas);
+    components
+        .schemas
+        .insert(Problem::name().into_owned(), Problem::schema());
+    let components = ComponentsBuilder::from(components)
+        .security_scheme(
+            "bearer",
+            SecurityScheme::Http(
+                HttpBuilder::new()
+                    .scheme(HttpAuthScheme::Bearer)
+                    .description(Some(
+                        "An access token (a JWT that works for 15 minutes), or a management key (`hgm_…`). An operation \
+                         names the scope that a key needs for it; a person's role gives the same permissions.",
+                    ))
+                    .build(),
+            ),
+        )
+        .build();
+    let mut document = OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("Hookgate management API")
+                .version(env!("CARGO_PKG_VERSION"))
+                .description(Some(DESCRIPTION))
+                .license(Some(
+                    LicenseBuilder::new()
+                        .name("Apache-2.0")
+                        .identifier(Some("Apache-2.0"))
+                        .build(),
+                ))
+                .build(),
+        )
+        .paths(collected.paths)
+        .components(Some(components))
+        .tags(Some(TAGS.map(|(name, description)| {
+            TagBuilder::new()
+                .name(name)
+                .description(Some(description))
+                .build()
+        })))
+        .build();
+    complete::complete(&mut document);
+    document
+}
+
+/// The document as it is kept in `openapi/openapi.json`.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn document_text() -> Result<String, serde_json::Error> {
+    Ok(serde_json::to_string_pretty(&document())? + "\n")
+}
+
+/// The schema of a reference, or the schema itself.
+fn resolve<'a>(
+    schemas: &'a utoipa::openapi::schema::Components,
+    schema: &'a RefOr<utoipa::openapi::Schema>,
+) -> Option<&'a utoipa::openapi::Schema> {
+    match schema {
+        RefOr::T(schema) => Some(schema),
+        RefOr::Ref(reference) => {
+            let name = reference.ref_location.strip_prefix("#/components/schemas/")?;
+            match schemas.schemas.get(name)? {
+                RefOr::T(schema) => Some(schema),
+                RefOr::Ref(_) => None,
+            }
+        }
+    }
+}

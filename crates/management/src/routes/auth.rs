@@ -1,0 +1,315 @@
+//! Registering, logging in and out.
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, post};
+use chrono::TimeDelta;
+use hookgate_domain::login_sessions::{self, NewLoginSession, NewRefreshToken, Rotation};
+use hookgate_domain::users::{self, NewUser};
+use hookgate_domain::{clock, limits, scope, tenants};
+use hookgate_model::email::Email;
+use hookgate_model::ids::{LoginSessionId, TenantId, UserId};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::me::User;
+use super::tenant::Tenant;
+use crate::auth::access_tokens::Claims;
+use crate::auth::passwords::new_password;
+use crate::auth::secret_token::{REFRESH_TOKEN, SecretToken};
+use crate::auth::throttle;
+use crate::body::{Json, NoContent, Reply};
+use crate::error::{ApiError, ApiResult, ErrorCode};
+use crate::fields::{Fields, FromFields, Read, parsed, text};
+use crate::state::State;
+
+pub(super) fn register(config: &mut ServiceConfig<'_>) {
+    config
+        .service(sign_up)
+        .service(login)
+        .service(refresh)
+        .service(logout);
+}
+
+/// What a new account needs.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"email": "ada@example.com", "password": "three plain words", "name": "Ada",
+    "tenant_name": "Analytical Engines"}))]
+struct Registration {
+    /// The address to log in with. Its case does not matter.
+    #[schema(value_type = String, format = Email, max_length = 254)]
+    email: Email,
+    /// Any 10 to 128 characters.
+    #[schema(min_length = 10, max_length = 128, format = Password)]
+    password: String,
+    /// What to call the person.
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    /// What to call the tenant that is made with the account.
+    #[schema(min_length = 1, max_length = 200)]
+    tenant_name: String,
+}
+
+impl FromFields for Registration {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let email = fields.required("email", parsed);
+        let password = fields.required("password", new_password);
+        let name = fields.required("name", text(1..=limits::NAME_CHARACTERS));
+        let tenant_name = fields.required("tenant_name", text(1..=limits::NAME_CHARACTERS));
+        Some(Self {
+            email: email?,
+            password: password?,
+            name: name?,
+            tenant_name: tenant_name?,
+        })
+    }
+}
+
+/// An e-mail address and a password.
+#[derive(ToSchema)]
+#[schema(example = json!({"email": "ada@example.com", "password": "three plain words"}))]
+struct Credentials {
+    /// The address of the account.
+    #[schema(value_type = String, format = Email)]
+    email: Email,
+    /// The password of the account.
+    #[schema(format = Password)]
+    password: String,
+    /// The tenant to log in to; absent for the one joined first.
+    tenant_id: Option<TenantId>,
+}
+
+impl FromFields for Credentials {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let email = fields.required("email", parsed);
+        let password = fields.required("password", any_text);
+        let tenant_id = fields.optional("tenant_id", parsed);
+        Some(Self {
+            email: email?,
+            password: password?,
+            tenant_id: tenant_id?,
+        })
+    }
+}
+
+/// A password is taken as it is: rules and trimming are for new ones.
+fn any_text(value: Value) -> Read<String> {
+    crate::fields::json(value)
+}
+
+/// A refresh token.
+#[derive(ToSchema)]
+#[schema(example = json!({"refresh_token": "hgr_9wq2ZmFrZS1yZWZyZXNoLXRva2VuLWZvci10aGUtZG9jcw"}))]
+struct Refresh {
+    /// The newest refresh token of the login.
+    refresh_token: String,
+}
+
+impl FromFields for Refresh {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let refresh_token = fields.required("refresh_token", text(1..=200));
+        Some(Self {
+            refresh_token: refresh_token?,
+        })
+    }
+}
+
+/// What a login gives.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"access_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSJ9…", "token_type": "Bearer", "expires_in": 900,
+    "refresh_token": "hgr_9wq2ZmFrZS1yZWZyZXNoLXRva2VuLWZvci10aGUtZG9jcw", "tenant_id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2"}))]
+pub(super) struct Tokens {
+    /// Send it as `Authorization: Bearer`.
+    access_token: String,
+    /// `Bearer`.
+    token_type: &'static str,
+    /// How long the access token works, in seconds.
+    expires_in: u32,
+    /// Gives the next tokens, once: using it again ends the login.
+    refresh_token: String,
+    /// The tenant that the tokens are for.
+    tenant_id: TenantId,
+}
+
+/// A new account, logged in.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"user": {"id": "usr_01k9z3v8e5f2q8r7w6t5y4x3m2", "email": "ada@example.com", "name": "Ada",
+    "created_at": "2026-11-21T12:00:00Z"}, "tenant": {"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines",
+    "status": "active", "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"},
+    "tokens": {"access_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSJ9…", "token_type": "Bearer", "expires_in": 900,
+    "refresh_token": "hgr_9wq2ZmFrZS1yZWZyZXNoLXRva2VuLWZvci10aGUtZG9jcw", "tenant_id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2"}}))]
+struct Registered {
+    user: User,
+    tenant: Tenant,
+    tokens: Tokens,
+}
+
+/// Register
+///
+/// Makes a person and a tenant that they own, and logs them in.
+#[utoipa::path(tag = "authentication", operation_id = "register",
+    responses((status = 201, description = "The account", body = Registered),
+              (status = 409, description = "email_taken")))]
+#[post("/auth/register")]
+async fn sign_up(state: Data<State>, Json(new): Json<Registration>) -> ApiResult<Reply<Registered>> {
+    let password_hash = state.passwords.hash(new.password).await?;
+    let (user, tenant) = state
+        .database
+        .run(move |conn| {
+            scope::transaction(conn, |conn| {
+                let user = NewUser {
+                    id: clock::new_id(),
+                    email: new.email.as_str(),
+                    name: &new.name,
+                    password_hash: &password_hash,
+                };
+                let user = users::create(conn, user)?;
+                let (_, tenant) = tenants::create(conn, clock::new_id(), &new.tenant_name, user.id)?;
+                Ok::<_, hookgate_domain::Error>((user, tenant))
+            })
+        })
+        .await?;
+    let tokens = start_session(&state, user.id, tenant.id).await?;
+    Ok(Reply::created(Registered {
+        user: user.into(),
+        tenant: tenant.into(),
+        tokens,
+    }))
+}
+
+/// Log in
+///
+/// Too many failures with one address in a quarter of an hour make further ones wait.
+#[utoipa::path(tag = "authentication", operation_id = "login",
+    responses((status = 200, description = "Tokens", body = Tokens),
+              (status = 401, description = "invalid_credentials"),
+              (status = 429, description = "too_many_requests")))]
+#[post("/auth/login")]
+async fn login(
+    state: Data<State>,
+    request: HttpRequest,
+    Json(given): Json<Credentials>,
+) -> ApiResult<Reply<Tokens>> {
+    let address = request.peer_addr().map(|address| address.ip());
+    throttle::attempt(&state, given.email.as_str(), address).await?;
+    let email = given.email.clone();
+    let found = state
+        .database
+        .run(move |conn| users::find_by_email(conn, email.as_str()))
+        .await?;
+    let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
+    let right = state.passwords.verify(given.password, hash).await?;
+    let refused = |detail: &str| ApiError::new(ErrorCode::InvalidCredentials, detail);
+    let user = user
+        .filter(|_| right)
+        .ok_or_else(|| refused("no account has this address and password"))?;
+    let memberships = state
+        .database
+        .run(move |conn| tenants::of_person(conn, user.id))
+        .await?;
+    let tenant = memberships
+        .iter()
+        .map(|(tenant, _)| tenant.id)
+        .find(|id| given.tenant_id.is_none_or(|wanted| wanted == *id))
+        .ok_or_else(|| refused("the person is not a member of this tenant"))?;
+    throttle::succeeded(&state, given.email.as_str(), address).await;
+    Ok(Reply::ok(start_session(&state, user.id, tenant).await?))
+}
+
+/// Refresh the tokens
+///
+/// Each refresh token works once. Using one again ends the login, because someone else may hold its successor.
+#[utoipa::path(tag = "authentication", operation_id = "refreshTokens",
+    responses((status = 200, description = "New tokens", body = Tokens),
+              (status = 401, description = "invalid_refresh_token")))]
+#[post("/auth/refresh")]
+async fn refresh(state: Data<State>, Json(given): Json<Refresh>) -> ApiResult<Reply<Tokens>> {
+    let presented = hookgate_domain::crypto::digest(given.refresh_token.as_bytes());
+    let next = SecretToken::new(REFRESH_TOKEN);
+    let now = clock::now();
+    let new = NewRefreshToken {
+        digest: next.digest,
+        expires_at: now + TimeDelta::seconds(state.settings.refresh_token_seconds.into()),
+    };
+    let rotation = state
+        .database
+        .run(move |conn| login_sessions::rotate(conn, &presented, &new, now))
+        .await?;
+    let refused = |detail: &str| ApiError::new(ErrorCode::InvalidRefreshToken, detail);
+    match rotation {
+        Rotation::Rotated(session) => {
+            let claims = Claims {
+                user: session.user_id,
+                tenant: session.tenant_id,
+                session: session.id,
+            };
+            Ok(Reply::ok(tokens(&state, claims, next).await?))
+        }
+        Rotation::Reused(session) => {
+            tracing::warn!(%session, "a used refresh token was presented; the login is ended");
+            Err(refused(
+                "the token was used before; the login is ended, log in again",
+            ))
+        }
+        Rotation::Refused => Err(refused("the token is unknown or expired, or its login has ended")),
+    }
+}
+
+/// Log out
+///
+/// Ends the login of the refresh token: neither it nor the access tokens of that login work any more. An unknown token
+/// is no error.
+#[utoipa::path(tag = "authentication", operation_id = "logout",
+    responses((status = 204, description = "The login has ended")))]
+#[post("/auth/logout")]
+async fn logout(state: Data<State>, Json(given): Json<Refresh>) -> ApiResult<NoContent> {
+    let presented = hookgate_domain::crypto::digest(given.refresh_token.as_bytes());
+    state
+        .database
+        .run(move |conn| login_sessions::revoke_by_token(conn, &presented, clock::now()))
+        .await?;
+    Ok(NoContent)
+}
+
+/// Starts a login of a person, who is a member of the tenant.
+pub(super) async fn start_session(state: &State, user: UserId, tenant: TenantId) -> ApiResult<Tokens> {
+    let now = clock::now();
+    let token = SecretToken::new(REFRESH_TOKEN);
+    let session: LoginSessionId = clock::new_id();
+    let new = NewLoginSession {
+        id: session,
+        user,
+        tenant,
+        expires_at: now + TimeDelta::seconds(state.settings.login_seconds.into()),
+        token: NewRefreshToken {
+            digest: token.digest,
+            expires_at: now + TimeDelta::seconds(state.settings.refresh_token_seconds.into()),
+        },
+    };
+    state
+        .database
+        .run(move |conn| scope::transaction(conn, |conn| login_sessions::create(conn, &new)))
+        .await?;
+    tokens(
+        state,
+        Claims {
+            user,
+            tenant,
+            session,
+        },
+        token,
+    )
+    .await
+}
+
+async fn tokens(state: &State, claims: Claims, refresh_token: SecretToken) -> ApiResult<Tokens> {
+    let expires_in = state.settings.access_token_seconds;
+    Ok(Tokens {
+        access_token: state.access_tokens.sign(claims, expires_in).await?,
+        token_type: "Bearer",
+        expires_in,
+        refresh_token: refresh_token.text,
+        tenant_id: claims.tenant,
+    })
+}

@@ -1,0 +1,74 @@
+//! Whether the service lives, and whether it can work.
+
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use actix_web::{HttpResponse, Responder, get};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::state::State;
+
+pub(super) fn register(config: &mut ServiceConfig<'_>) {
+    config.service(live).service(ready);
+}
+
+/// What the service depends on.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"status": "ready", "postgres": "up", "redis": "up"}))]
+struct Readiness {
+    status: ReadyStatus,
+    postgres: Dependency,
+    redis: Dependency,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ReadyStatus {
+    /// Everything is there.
+    Ready,
+    /// It works, slower: Redis is away.
+    Degraded,
+    /// It cannot work: Postgres is away.
+    Unavailable,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Dependency {
+    Up,
+    Down,
+}
+
+/// Check that the process runs
+#[utoipa::path(tag = "service", operation_id = "getLiveness",
+    responses((status = 200, description = "The process answers", body = str, content_type = "text/plain", example = "ok")))]
+#[get("/livez")]
+async fn live() -> &'static str {
+    "ok"
+}
+
+/// Check that the service can work
+///
+/// Without Postgres it cannot (503); without Redis it is degraded: webhooks learn of changes within two seconds instead
+/// of at once.
+#[utoipa::path(tag = "service", operation_id = "getReadiness", responses(
+    (status = 200, description = "It can work", body = Readiness),
+    (status = 503, description = "It cannot: Postgres is away", body = Readiness,
+        example = json!({"status": "unavailable", "postgres": "down", "redis": "up"}))))]
+#[get("/readyz")]
+async fn ready(state: Data<State>) -> impl Responder {
+    let (postgres, redis) = tokio::join!(state.database.ping(), state.redis.ping());
+    let up = |up: bool| if up { Dependency::Up } else { Dependency::Down };
+    let (postgres, redis) = (up(postgres.is_ok()), up(redis.is_ok()));
+    let (code, status) = match (postgres, redis) {
+        (Dependency::Down, _) => (StatusCode::SERVICE_UNAVAILABLE, ReadyStatus::Unavailable),
+        (Dependency::Up, Dependency::Down) => (StatusCode::OK, ReadyStatus::Degraded),
+        (Dependency::Up, Dependency::Up) => (StatusCode::OK, ReadyStatus::Ready),
+    };
+    HttpResponse::build(code).json(Readiness {
+        status,
+        postgres,
+        redis,
+    })
+}

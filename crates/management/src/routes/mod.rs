@@ -1,0 +1,53 @@
+//! The routes, one file per noun.
+//!
+//! To add one, write it as below in `routes/<noun>.rs`, list it in that file's `register`, and call that from
+//! [`register`]. The path, the parameters and the JSON body reach the OpenAPI document from the code; what every operation
+//! has in common (401, 403, 404 for ids, 400/413/415 for bodies, `Idempotency-Key` for POST, `If-Match` for PATCH, 503,
+//! their examples) is added by [`crate::openapi`]. An operation states only the error codes of its own, as a description
+//! that lists them. Its `security` names the scope that [`Guarded`](crate::auth::Guarded) demands; a test compares the two.
+//!
+//! ```ignore
+//! /// Create a webhook
+//! ///
+//! /// It gets a production and a test URL at once.
+//! #[utoipa::path(tag = "webhooks", operation_id = "createWebhook",
+//!     security(("bearer" = ["webhooks:write"])),
+//!     responses((status = 201, description = "The new webhook", body = Webhook),
+//!               (status = 409, description = "limit_reached")))]
+//! #[post("/webhooks")]
+//! async fn create(caller: Guarded<WebhooksWrite>, Json(new): Json<NewWebhook>) -> ApiResult<Reply<Webhook>> {
+//!     let webhook = caller.run(move |conn, scope| webhooks::create(conn, scope, &new)).await?;
+//!     Ok(Reply::created(Webhook::from(&webhook)).version(webhook.version))
+//! }
+//! ```
+//! A body implements [`FromFields`](crate::fields::FromFields) beside its `ToSchema`, and every schema that is a body has
+//! `#[schema(example = json!(…))]`. Lists take [`Paging`](crate::page::Paging) and `params(PagingParams)` and give a
+//! [`Page`](crate::page::Page); ids come by `Path((id,)): Path<(WebhookId,)>`; a PATCH takes
+//! [`IfMatch`](crate::etag::IfMatch) and [`Patch`](crate::body::Patch). `management_keys.rs` and `tenant.rs` show all of it.
+
+use actix_web::middleware::from_fn;
+use utoipa_actix_web::scope;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::{auth as authentication, idempotency};
+
+pub mod auth;
+pub(crate) mod docs;
+pub mod health;
+pub mod management_keys;
+pub mod me;
+pub mod tenant;
+pub mod tenants;
+
+/// Registers every route, in the order in which the document shows them.
+pub(crate) fn register(config: &mut ServiceConfig<'_>) {
+    let v1 = scope("/v1")
+        .configure(auth::register)
+        .configure(me::register)
+        .configure(tenant::register)
+        .configure(tenants::register)
+        .configure(management_keys::register)
+        .wrap(from_fn(idempotency::middleware))
+        .wrap(from_fn(authentication::middleware));
+    config.configure(health::register).service(v1);
+}

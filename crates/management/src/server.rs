@@ -1,0 +1,161 @@
+//! Starting and stopping the service.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use actix_web::dev::{ResourceDef, ServerHandle};
+use actix_web::http::Method;
+use actix_web::middleware::from_fn;
+use actix_web::web::Data;
+use actix_web::{App, HttpRequest, HttpServer};
+use hookgate_domain::crypto::MasterKey;
+use hookgate_domain::database::Database;
+use hookgate_domain::redis::Redis;
+use tokio::task::JoinHandle;
+use utoipa::openapi::OpenApi;
+use utoipa_actix_web::AppExt;
+
+use crate::error::{ApiError, ErrorCode};
+use crate::state::State;
+use crate::{Settings, openapi, routes, trace};
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It cannot listen.
+    #[error("the management API cannot listen on {address}: {reason}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        reason: io::Error,
+    },
+    /// No address is configured.
+    #[error("the management API has no address to listen on")]
+    NoAddress,
+}
+
+/// The running service.
+pub struct Management {
+    /// Where it listens.
+    pub addresses: Vec<SocketAddr>,
+    handle: ServerHandle,
+    server: JoinHandle<io::Result<()>>,
+}
+
+impl Management {
+    /// Takes no more requests, waits for those in flight, and ends.
+    pub async fn stop(self) {
+        self.handle.stop(true).await;
+        if let Ok(Err(error)) = self.server.await {
+            tracing::warn!(%error, "the management API ended with an error");
+        }
+    }
+}
+
+/// Starts the service on threads of its own. Postgres and Redis may be away: requests get 503 meanwhile.
+///
+/// # Errors
+/// When it cannot listen.
+pub async fn start(
+    settings: Settings,
+    database: Database,
+    redis: Redis,
+    master_key: MasterKey,
+) -> Result<Management, StartError> {
+    let threads = settings
+        .threads
+        .or(available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get);
+    let listen = settings.listen.clone();
+    let shutdown_timeout = settings.shutdown_timeout_seconds;
+    let early = redis.clone();
+    // The first use opens the connection that all share; it is better made here than on one of the server's threads.
+    drop(tokio::spawn(async move { early.ping().await }));
+    let state = Data::new(State::new(settings, database, redis, master_key));
+    let document = Data::new(openapi::document());
+    let known = Data::new(KnownRoutes::of(&document));
+    let mut server = HttpServer::new(move || {
+        App::new()
+            .app_data(state.clone())
+            .app_data(document.clone())
+            .app_data(known.clone())
+            .into_utoipa_app()
+            .configure(routes::register)
+            .into_app()
+            .configure(routes::docs::register)
+            .default_service(actix_web::web::to(unknown))
+            .wrap(from_fn(trace::middleware))
+    })
+    .workers(threads)
+    .shutdown_timeout(shutdown_timeout)
+    .client_request_timeout(Duration::from_secs(10))
+    .disable_signals();
+    if listen.is_empty() {
+        return Err(StartError::NoAddress);
+    }
+    for address in listen {
+        server = server
+            .bind(address)
+            .map_err(|reason| StartError::Listen { address, reason })?;
+    }
+    let addresses = server.addrs();
+    let server = server.run();
+    let handle = server.handle();
+    Ok(Management {
+        addresses,
+        handle,
+        server: tokio::spawn(server),
+    })
+}
+
+/// Every path and the methods it takes, to tell an unknown path from a wrong method.
+struct KnownRoutes(Vec<(ResourceDef, Vec<Method>)>);
+
+impl KnownRoutes {
+    fn of(document: &OpenApi) -> Self {
+        Self(
+            document
+                .paths
+                .paths
+                .iter()
+                .map(|(path, item)| {
+                    let methods = [
+                        (Method::GET, &item.get),
+                        (Method::PUT, &item.put),
+                        (Method::POST, &item.post),
+                        (Method::PATCH, &item.patch),
+                        (Method::DELETE, &item.delete),
+                    ];
+                    let methods = methods
+                        .into_iter()
+                        .filter(|(_, there)| there.is_some())
+                        .map(|(method, _)| method);
+                    (ResourceDef::new(path.as_str()), methods.collect())
+                })
+                .collect(),
+        )
+    }
+
+    fn methods(&self, path: &str) -> Vec<&str> {
+        let matching = self.0.iter().filter(|(resource, _)| resource.is_match(path));
+        matching
+            .flat_map(|(_, methods)| methods.iter().map(Method::as_str))
+            .collect()
+    }
+}
+
+async fn unknown(request: HttpRequest, known: Data<KnownRoutes>) -> Result<&'static str, ApiError> {
+    let methods = known.methods(request.path());
+    if methods.is_empty() {
+        Err(ApiError::new(
+            ErrorCode::RouteNotFound,
+            "see /docs for the paths there are",
+        ))
+    } else {
+        Err(ApiError::method_not_allowed(methods.join(", ")))
+    }
+}

@@ -1,0 +1,39 @@
+//! What every handler may use.
+
+use hookgate_domain::crypto::MasterKey;
+use hookgate_domain::database::Database;
+use hookgate_domain::redis::Redis;
+
+use crate::Settings;
+use crate::auth::access_tokens::AccessTokens;
+use crate::auth::passwords::Passwords;
+
+/// Shared by all threads of the service.
+pub struct State {
+    /// The operator's settings.
+    pub settings: Settings,
+    /// Postgres, as the role of this service.
+    pub database: Database,
+    /// Redis, which may be away.
+    pub redis: Redis,
+    /// Seals what is secret.
+    pub master_key: MasterKey,
+    /// Makes and reads access tokens.
+    pub access_tokens: AccessTokens,
+    /// Hashes and checks passwords.
+    pub passwords: Passwords,
+}
+
+impl State {
+    /// Puts the service's parts together; nothing is connected yet.
+    pub fn new(settings: Settings, database: Database, redis: Redis, master_key: MasterKey) -> Self {
+        Self {
+            access_tokens: AccessTokens::new(database.clone(), master_key.clone()),
+            passwords: Passwords::new(settings.passwords_at_once),
+            settings,
+            database,
+            redis,
+            master_key,
+        }
+    }
+}
