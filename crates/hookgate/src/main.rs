@@ -1,1 +1,88 @@
-fn main() {}
+//! Hookgate as one program: every service, its settings, and the tools around them.
+
+mod dev;
+mod logging;
+mod migrate;
+mod openapi;
+mod operator;
+mod serve;
+mod services;
+mod settings;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use services::Role;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Receives webhooks for many tenants: stores each before it is answered, runs its flow, delivers the results.
+#[derive(Parser)]
+#[command(version, max_term_width = 110)]
+struct Arguments {
+    /// The file with settings; HOOKGATE_* variables go before it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything on this machine, with a private PostgreSQL and Redis and a ready account.
+    Dev {
+        /// Delete what earlier runs stored, and start anew.
+        #[arg(long)]
+        fresh: bool,
+        /// Where the data is kept.
+        #[arg(long, value_name = "DIRECTORY", default_value = ".hookgate")]
+        data: PathBuf,
+    },
+    /// Run services in the foreground.
+    Serve {
+        /// Which ones.
+        #[arg(
+            long,
+            value_enum,
+            value_delimiter = ',',
+            default_value = "ingress,management,worker"
+        )]
+        roles: Vec<Role>,
+    },
+    /// Bring the database to this version's schema.
+    Migrate {
+        /// Take the newest migration back instead.
+        #[arg(long)]
+        revert_last: bool,
+    },
+    /// Print the management API's OpenAPI document.
+    Openapi,
+    /// Print the settings in effect, without secrets.
+    Settings,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hookgate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    let source = settings::Source::new(arguments.config.as_deref())?;
+    match arguments.command {
+        Command::Dev { fresh, data } => dev::run(source, &data, fresh),
+        Command::Serve { roles } => serve::run(source.settings()?, &roles),
+        Command::Migrate { revert_last } => migrate::run(&source.settings()?, revert_last),
+        Command::Openapi => openapi::print(),
+        Command::Settings => settings::print(&source.settings()?),
+    }
+}

@@ -5,7 +5,6 @@
 
 mod address;
 mod admission;
-mod answer;
 mod refusal;
 mod request;
 mod routes;

@@ -2,8 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::dev::{ResourceDef, ServerHandle};
@@ -33,9 +31,6 @@ pub enum StartError {
         /// Why not.
         reason: io::Error,
     },
-    /// No address is configured.
-    #[error("the management API has no address to listen on")]
-    NoAddress,
 }
 
 /// The running service.
@@ -66,11 +61,8 @@ pub async fn start(
     redis: Redis,
     master_key: MasterKey,
 ) -> Result<Management, StartError> {
-    let threads = settings
-        .threads
-        .or(available_parallelism().ok())
-        .map_or(1, NonZeroUsize::get);
-    let listen = settings.listen.clone();
+    let threads = settings.threads().get();
+    let address = settings.listen;
     let shutdown_timeout = settings.shutdown_timeout_seconds;
     let early = redis.clone();
     // The first use opens the connection that all share; it is better made here than on one of the server's threads.
@@ -78,7 +70,7 @@ pub async fn start(
     let state = Data::new(State::new(settings, database, redis, master_key));
     let document = Data::new(openapi::document());
     let known = Data::new(KnownRoutes::of(&document));
-    let mut server = HttpServer::new(move || {
+    let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
             .app_data(document.clone())
@@ -93,15 +85,9 @@ pub async fn start(
     .workers(threads)
     .shutdown_timeout(shutdown_timeout)
     .client_request_timeout(Duration::from_secs(10))
-    .disable_signals();
-    if listen.is_empty() {
-        return Err(StartError::NoAddress);
-    }
-    for address in listen {
-        server = server
-            .bind(address)
-            .map_err(|reason| StartError::Listen { address, reason })?;
-    }
+    .disable_signals()
+    .bind(address)
+    .map_err(|reason| StartError::Listen { address, reason })?;
     let addresses = server.addrs();
     let server = server.run();
     let handle = server.handle();

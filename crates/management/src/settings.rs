@@ -3,17 +3,17 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// The settings of the management service, each with a default.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where it listens. Port 0 takes any free one.
-    pub listen: Vec<SocketAddr>,
-    /// Threads that serve requests; as many as there are processors when absent.
-    pub threads: Option<NonZeroUsize>,
+    pub listen: SocketAddr,
+    /// Threads that serve requests; 0 for one per processor.
+    pub threads: usize,
     /// The longest request body that is read, in bytes.
     pub body_limit_bytes: usize,
     /// How long a stop waits for requests in flight, in seconds.
@@ -26,8 +26,8 @@ pub struct Settings {
     pub refresh_token_seconds: u32,
     /// How long a login lasts at most, however often it is refreshed, in seconds.
     pub login_seconds: u32,
-    /// How many passwords are hashed at once; each takes 19 MiB and a processor for some 20 ms.
-    pub passwords_at_once: NonZeroUsize,
+    /// How many passwords are hashed at once; each takes 19 MiB and a processor for some 20 ms. 0 for one per processor.
+    pub passwords_at_once: usize,
     /// Failed logins of one e-mail from one address before further ones wait.
     pub login_failures: u32,
     /// The time in which those failures are counted, in seconds.
@@ -38,17 +38,35 @@ impl Default for Settings {
     #[allow(clippy::expect_used)]
     fn default() -> Self {
         Self {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8081))],
-            threads: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            threads: 0,
             body_limit_bytes: 1 << 20,
             shutdown_timeout_seconds: 10,
             public_url: "http://127.0.0.1:8080".parse().expect("a URL"),
             access_token_seconds: 15 * 60,
             refresh_token_seconds: 14 * 24 * 3600,
             login_seconds: 90 * 24 * 3600,
-            passwords_at_once: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            passwords_at_once: 0,
             login_failures: 10,
             login_failure_window_seconds: 15 * 60,
         }
     }
+}
+
+impl Settings {
+    /// The number of threads that serve requests.
+    pub(crate) fn threads(&self) -> NonZeroUsize {
+        or_processors(self.threads)
+    }
+
+    /// The number of passwords that are hashed at once.
+    pub(crate) fn passwords_at_once(&self) -> NonZeroUsize {
+        or_processors(self.passwords_at_once)
+    }
+}
+
+fn or_processors(count: usize) -> NonZeroUsize {
+    NonZeroUsize::new(count)
+        .or_else(|| std::thread::available_parallelism().ok())
+        .unwrap_or(NonZeroUsize::MIN)
 }

@@ -29,7 +29,7 @@ impl State {
     pub fn new(settings: Settings, database: Database, redis: Redis, master_key: MasterKey) -> Self {
         Self {
             access_tokens: AccessTokens::new(database.clone(), master_key.clone()),
-            passwords: Passwords::new(settings.passwords_at_once),
+            passwords: Passwords::new(settings.passwords_at_once()),
             settings,
             database,
             redis,

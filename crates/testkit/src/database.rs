@@ -21,20 +21,28 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// Clones the template.
     pub fn create() -> Self {
+        Self::clone_of(servers::TEMPLATE)
+    }
+
+    /// A database without a schema, for tests of the migrations.
+    pub fn create_empty() -> Self {
+        let database = Self::clone_of("template1");
+        // Before PostgreSQL 15 a new database's schema belongs to the superuser.
+        let sql = format!("ALTER SCHEMA public OWNER TO {OWNER}");
+        database
+            .superuser()
+            .batch_execute(&sql)
+            .expect("a schema for the owner");
+        database
+    }
+
+    fn clone_of(template: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{number}", std::process::id());
-        let sql = format!(
-            "CREATE DATABASE {name} OWNER {OWNER} TEMPLATE {}",
-            servers::TEMPLATE
-        );
+        let sql = format!("CREATE DATABASE {name} OWNER {OWNER} TEMPLATE {template}");
         administer(&sql).expect("a database for the test");
         Self { name }
-    }
-
-    /// The name of the database.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     /// The URL as the owner, who migrates; row-level security holds it back like everybody.

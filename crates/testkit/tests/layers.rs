@@ -1,5 +1,7 @@
 //! The layers of the crates, held against what Cargo says: `model ← domain ← ingress | management | worker ← hookgate`.
 
+#![allow(clippy::expect_used, reason = "tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};

@@ -2,10 +2,14 @@
 
 use std::collections::VecDeque;
 
+use tokio::sync::oneshot;
+
 use super::event::{JobPart, NewEvent};
 use super::session::day_of;
-use super::ticket::{self, Outcome, Waiter};
 use super::{AppendError, AppenderSettings};
+
+/// The outcome that a handler waits for.
+pub type Outcome = Result<(), AppendError>;
 
 /// Rows of one day that are committed together.
 #[derive(Default)]
@@ -25,16 +29,16 @@ pub struct Entry {
     /// The work that it starts.
     pub job: Option<JobPart>,
     /// Who waits for it.
-    pub waiter: Waiter,
+    pub waiter: oneshot::Sender<Outcome>,
 }
 
 impl Batch {
     /// Tells every waiter.
     pub fn settle(self, outcome: &Outcome) {
-        ticket::settle(
-            self.entries.into_iter().map(|entry| entry.waiter).collect(),
-            outcome,
-        );
+        for entry in self.entries {
+            // A handler that went away does not need to know.
+            let _ = entry.waiter.send(outcome.clone());
+        }
     }
 
     /// Cuts the batch in two, for finding the row that Postgres refuses.
@@ -67,7 +71,12 @@ pub struct Waiting {
 
 impl Waiting {
     /// Encodes an event at the end of the queue.
-    pub fn push(&mut self, settings: &AppenderSettings, event: &NewEvent<'_>, waiter: Waiter) -> Outcome {
+    pub fn push(
+        &mut self,
+        settings: &AppenderSettings,
+        event: &NewEvent<'_>,
+        waiter: oneshot::Sender<Outcome>,
+    ) -> Outcome {
         if self.closed {
             return Err(AppendError::Unavailable);
         }

@@ -64,11 +64,6 @@ impl AnswerTemplate {
         template
     }
 
-    /// The answer itself, when nothing in it depends on the event.
-    pub fn constant(&self) -> Option<&Answer> {
-        self.constant.as_ref()
-    }
-
     /// Evaluates it.
     ///
     /// # Errors

@@ -1,0 +1,126 @@
+//! `hookgate dev`: everything on this machine with one command, on data that stays until `--fresh`.
+
+mod account;
+mod banner;
+mod keepsake;
+mod ports;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use hookgate_devservers::{Address, OWNER, Options, Servers};
+
+use crate::logging;
+use crate::migrate;
+use crate::services::{self, Role, Services};
+use crate::settings::{LogFormat, Settings, Source};
+use keepsake::Keepsake;
+
+const DATABASE: &str = "hookgate";
+
+/// Starts everything, prints what to do with it, and stops everything at a signal.
+///
+/// # Errors
+/// When the servers or a service do not start; the sentence says why.
+pub fn run(source: Source, data: &Path, fresh: bool) -> Result<()> {
+    let data = prepare(data, fresh)?;
+    let servers_directory = data.join("servers");
+    println!(
+        "Starting a private PostgreSQL and Redis in {}",
+        shown(&servers_directory)
+    );
+    let servers = Servers::start(&servers_directory, &Options::default())?;
+    if servers.directory() != servers_directory {
+        println!(
+            "Their data is in {}: their user cannot enter {}",
+            shown(servers.directory()),
+            shown(&data)
+        );
+    }
+    servers.postgres.ensure_database(DATABASE)?;
+    let mut keepsake = Keepsake::load_or_make(&data.join("dev.toml"))?;
+    let (settings, moved) = settings(source, &servers.address(), &keepsake)?;
+    logging::start(&settings.log)?;
+    migrate::apply(&settings)?;
+    let outcome = services::runtime()?.block_on(async {
+        let services = Services::start(&settings, &Role::ALL).await?;
+        let outcome = serve(&services, &mut keepsake, &moved, &data).await;
+        println!("\nStopping");
+        services.stop().await;
+        outcome
+    });
+    let stopped = servers.stop();
+    outcome.and(stopped)
+}
+
+/// Makes the directory of the data, empty if that is wanted, and out of version control.
+fn prepare(data: &Path, fresh: bool) -> Result<PathBuf> {
+    fs::create_dir_all(data).with_context(|| format!("making {}", data.display()))?;
+    let data = fs::canonicalize(data)?;
+    if fresh {
+        hookgate_devservers::remove(&data.join("servers"))?;
+        Keepsake::forget(&data.join("dev.toml"))?;
+    }
+    fs::write(data.join(".gitignore"), "*\n")?;
+    Ok(data)
+}
+
+/// The settings: the private servers' addresses always; free ports and logs for people unless set otherwise.
+fn settings(source: Source, address: &Address, keepsake: &Keepsake) -> Result<(Settings, Vec<String>)> {
+    let source = source
+        .by_default("log.format", LogFormat::Text)
+        .by_default("log.filter", "warn")
+        .always("master_key", keepsake.master_key())
+        .always("redis.url", address.redis(""))
+        .always("database.owner_url", address.postgres(OWNER, DATABASE))
+        .always(
+            "database.ingress_url",
+            address.postgres("hookgate_ingress", DATABASE),
+        )
+        .always(
+            "database.management_url",
+            address.postgres("hookgate_management", DATABASE),
+        )
+        .always(
+            "database.worker_url",
+            address.postgres("hookgate_worker", DATABASE),
+        );
+    let mut settings = source.settings()?;
+    let moved = ports::choose([
+        ("ingress.listen", &mut settings.ingress.listen),
+        ("management.listen", &mut settings.management.listen),
+        ("operator.listen", &mut settings.operator.listen),
+    ])?;
+    if !source.has("management.public_url") {
+        settings.management.public_url = format!("http://{}", settings.ingress.listen).parse()?;
+    }
+    Ok((settings, moved))
+}
+
+/// Makes the account ready, prints the banner, and waits for a signal.
+async fn serve(services: &Services, keepsake: &mut Keepsake, moved: &[String], data: &Path) -> Result<()> {
+    let (ingress, management) = services
+        .ingress_address()
+        .zip(services.management_address())
+        .context("no address")?;
+    let account = account::ensure(keepsake, management)
+        .await
+        .context("making the account")?;
+    let banner = banner::Banner {
+        ingress,
+        management,
+        operator: services.operator_address(),
+        account: &account,
+        moved,
+        data: shown(data),
+    };
+    println!("{banner}");
+    services::until_told_to_stop().await
+}
+
+/// A path as one would type it here.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
+}

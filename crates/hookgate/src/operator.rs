@@ -1,0 +1,153 @@
+//! The operator's port: `/metrics` for Prometheus, `/livez` and `/readyz` for whoever restarts and routes.
+//!
+//! Three fixed answers to GET need no web framework: a request's first line is read, and the connection is closed.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hookgate_domain::database::Database;
+use hookgate_domain::redis::Redis;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+const REQUEST_WITHIN: Duration = Duration::from_secs(5);
+const REQUEST_BYTES: u64 = 8 * 1024;
+/// Upper bounds of what is measured in seconds: from a commit's time to a caller's patience.
+const SECONDS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
+];
+
+/// What the answers are made of.
+#[derive(Clone)]
+struct Sources {
+    metrics: PrometheusHandle,
+    databases: Vec<(&'static str, Database)>,
+    redis: Redis,
+}
+
+/// The running port; it closes when this is dropped.
+pub struct Operator {
+    address: SocketAddr,
+    _tasks: JoinSet<()>,
+}
+
+impl Operator {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Starts collecting metrics and listening. Ready means that every service of this process reaches PostgreSQL; without
+/// Redis everything goes on, only slower, so its absence is told and nothing more.
+///
+/// # Errors
+/// When the port is taken.
+pub async fn start(
+    listen: SocketAddr,
+    databases: Vec<(&'static str, Database)>,
+    redis: Redis,
+) -> Result<Operator> {
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .install_recorder()
+        .context("starting the metrics")?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("operator.listen (HOOKGATE_OPERATOR__LISTEN): listening on {listen}"))?;
+    let address = listener.local_addr()?;
+    let sources = Sources {
+        metrics,
+        databases,
+        redis,
+    };
+    let mut tasks = JoinSet::new();
+    let upkeep = sources.metrics.clone();
+    tasks.spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            upkeep.run_upkeep();
+        }
+    });
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => drop(connections.spawn(serve(stream, sources.clone()))),
+                // Out of descriptors, most likely: it passes.
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+            while connections.try_join_next().is_some() {}
+        }
+    });
+    Ok(Operator {
+        address,
+        _tasks: tasks,
+    })
+}
+
+async fn serve(mut stream: TcpStream, sources: Sources) {
+    let Ok(Some(path)) = tokio::time::timeout(REQUEST_WITHIN, read_path(&mut stream)).await else {
+        return;
+    };
+    let (status, body) = match path.as_str() {
+        "/metrics" => ("200 OK", sources.metrics.render()),
+        "/livez" => ("200 OK", "alive\n".to_owned()),
+        "/readyz" => readiness(&sources).await,
+        _ => (
+            "404 Not Found",
+            "there are /metrics, /livez and /readyz\n".to_owned(),
+        ),
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n",
+        body.len()
+    );
+    // A caller that went away is no concern.
+    let _ = stream
+        .write_all(&[head.as_bytes(), body.as_bytes()].concat())
+        .await;
+    let _ = stream.shutdown().await;
+}
+
+/// Reads a GET request up to its empty line, and returns its path.
+async fn read_path(stream: &mut TcpStream) -> Option<String> {
+    let mut lines = BufReader::new(stream.take(REQUEST_BYTES)).lines();
+    let first = lines.next_line().await.ok()??;
+    while !lines.next_line().await.ok()??.is_empty() {}
+    let mut words = first.split(' ');
+    let (method, target) = (words.next()?, words.next()?);
+    let path = target.split('?').next()?;
+    ["GET", "HEAD"].contains(&method).then(|| path.to_owned())
+}
+
+async fn readiness(sources: &Sources) -> (&'static str, String) {
+    let mut ready = true;
+    let mut text = String::new();
+    for (service, database) in &sources.databases {
+        let reached = database.ping().await.is_ok();
+        ready &= reached;
+        text.push_str(&format!(
+            "{service}: PostgreSQL {}\n",
+            if reached { "answers" } else { "is away" }
+        ));
+    }
+    let redis = if sources.redis.ping().await.is_ok() {
+        "answers"
+    } else {
+        "is away; wake-ups and answers are slower"
+    };
+    text.push_str(&format!("Redis {redis}\n"));
+    (
+        if ready {
+            "200 OK"
+        } else {
+            "503 Service Unavailable"
+        },
+        text,
+    )
+}

@@ -1,0 +1,29 @@
+//! `hookgate serve`: services in the foreground until a signal.
+
+use anyhow::{Context, Result};
+
+use crate::logging;
+use crate::services::{self, Role, Services};
+use crate::settings::Settings;
+
+/// Runs the services of some roles until SIGINT or SIGTERM.
+///
+/// # Errors
+/// When a setting is missing or cannot be, or a port is taken.
+pub fn run(settings: Settings, roles: &[Role]) -> Result<()> {
+    logging::start(&settings.log)?;
+    services::runtime()?.block_on(async {
+        let services = Services::start(&settings, roles).await.context("starting")?;
+        tracing::info!(
+            roles = ?roles,
+            ingress = ?services.ingress_address(),
+            management = ?services.management_address(),
+            operator = %services.operator_address(),
+            "Hookgate is running"
+        );
+        services::until_told_to_stop().await?;
+        tracing::info!("stopping; requests and runs in hand are finished first");
+        services.stop().await;
+        Ok(())
+    })
+}

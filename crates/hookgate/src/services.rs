@@ -1,0 +1,198 @@
+//! The services of one process: started in the order of their needs, stopped so that nothing in hand is lost.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use hookgate_domain::crypto::MasterKey;
+use hookgate_domain::database::{Database, DatabaseSettings};
+use hookgate_domain::redis::Redis;
+use hookgate_ingress::Ingress;
+use hookgate_management::Management;
+use hookgate_worker::Worker;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::operator::{self, Operator};
+use crate::settings::Settings;
+
+/// A part of Hookgate that can run in a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Takes requests at the tenants' public URLs.
+    Ingress,
+    /// The REST API.
+    Management,
+    /// Runs the flows.
+    Worker,
+}
+
+impl Role {
+    /// Every part.
+    pub const ALL: [Self; 3] = [Self::Ingress, Self::Management, Self::Worker];
+}
+
+/// What runs.
+pub struct Services {
+    ingress: Option<Ingress>,
+    management: Option<Management>,
+    worker: Option<Worker>,
+    operator: Operator,
+}
+
+impl Services {
+    /// Starts the services of some roles. PostgreSQL and Redis may be away.
+    ///
+    /// # Errors
+    /// When a setting is missing or cannot be, or a port is taken.
+    pub async fn start(settings: &Settings, roles: &[Role]) -> Result<Self> {
+        let Needs {
+            redis,
+            ingress,
+            management,
+            worker,
+        } = Needs::read(settings, roles)?;
+        let mut databases = Vec::new();
+        let mut services = (None, None, None);
+        if let Some((database, master_key)) = worker {
+            let database = Database::new(&database)?;
+            databases.push(("worker", database.clone()));
+            let started =
+                hookgate_worker::start(settings.worker.clone(), database, redis.clone(), master_key).await;
+            services.2 = Some(started.context("the worker")?);
+        }
+        if let Some((database, master_key)) = management {
+            let database = Database::new(&database)?;
+            databases.push(("management", database.clone()));
+            let started =
+                hookgate_management::start(settings.management.clone(), database, redis.clone(), master_key)
+                    .await;
+            services.1 = Some(started.context("the management API")?);
+        }
+        if let Some(database) = ingress {
+            databases.push(("ingress", Database::new(&database)?));
+            let listen = settings.ingress.listen;
+            let started = hookgate_ingress::start(settings.ingress.clone(), &database, redis.clone()).await;
+            let started = started.with_context(|| {
+                format!("ingress.listen (HOOKGATE_INGRESS__LISTEN): the ingress cannot listen on {listen}")
+            });
+            services.0 = Some(started?);
+        }
+        let operator = operator::start(settings.operator.listen, databases, redis).await?;
+        let (ingress, management, worker) = services;
+        Ok(Self {
+            ingress,
+            management,
+            worker,
+            operator,
+        })
+    }
+
+    /// Where the public URLs are.
+    pub fn ingress_address(&self) -> Option<SocketAddr> {
+        self.ingress
+            .as_ref()
+            .and_then(|ingress| ingress.addresses().first().copied())
+    }
+
+    /// Where the management API is.
+    pub fn management_address(&self) -> Option<SocketAddr> {
+        self.management
+            .as_ref()
+            .and_then(|management| management.addresses.first().copied())
+    }
+
+    /// Where metrics and health are.
+    pub fn operator_address(&self) -> SocketAddr {
+        self.operator.address()
+    }
+
+    /// Stops what takes work in before what does it: callers who wait for a flow still get its answer.
+    pub async fn stop(self) {
+        if let Some(ingress) = self.ingress {
+            ingress.stop().await;
+        }
+        if let Some(management) = self.management {
+            management.stop().await;
+        }
+        if let Some(worker) = self.worker {
+            worker.stop().await;
+        }
+    }
+}
+
+/// What the services of some roles connect with.
+struct Needs {
+    redis: Redis,
+    ingress: Option<DatabaseSettings>,
+    management: Option<(DatabaseSettings, MasterKey)>,
+    worker: Option<(DatabaseSettings, MasterKey)>,
+}
+
+impl Needs {
+    /// Looks at all settings before anything starts, so that one error tells everything that is missing.
+    fn read(settings: &Settings, roles: &[Role]) -> Result<Self> {
+        let database = &settings.database;
+        let mut problems = Vec::new();
+        let redis = keep(settings.redis(), &mut problems);
+        let has = |role| roles.contains(&role);
+        let sealing = has(Role::Management) || has(Role::Worker);
+        let master_key = sealing
+            .then(|| keep(settings.master_key(), &mut problems))
+            .flatten();
+        let mut reach = |role, url: &dyn Fn() -> Result<DatabaseSettings>| {
+            has(role).then(|| keep(url(), &mut problems)).flatten()
+        };
+        let ingress = reach(Role::Ingress, &|| database.ingress());
+        let management = reach(Role::Management, &|| database.management());
+        let worker = reach(Role::Worker, &|| database.worker());
+        let Some(redis) = redis.filter(|_| problems.is_empty()) else {
+            bail!("{}", problems.join("\n  "));
+        };
+        let sealing = |database: Option<DatabaseSettings>| database.zip(master_key.clone());
+        Ok(Self {
+            redis,
+            ingress,
+            management: sealing(management),
+            worker: sealing(worker),
+        })
+    }
+}
+
+fn keep<T>(outcome: Result<T>, problems: &mut Vec<String>) -> Option<T> {
+    outcome.map_err(|error| problems.push(format!("{error:#}"))).ok()
+}
+
+/// The runtime that everything but the HTTP servers runs on.
+///
+/// # Errors
+/// When no thread can be made.
+pub fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")
+}
+
+/// Waits for SIGINT, SIGTERM or SIGHUP. A second one ends the process at once.
+///
+/// # Errors
+/// When signals cannot be listened to.
+pub async fn until_told_to_stop() -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut any = async move || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    };
+    any().await;
+    tokio::spawn(async move {
+        any().await;
+        std::process::exit(130);
+    });
+    Ok(())
+}

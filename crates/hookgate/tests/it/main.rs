@@ -1,0 +1,7 @@
+//! Hookgate from outside: the real program in processes of its own, against private servers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod commands;
+mod dev;
+mod process;
