@@ -45,6 +45,11 @@ impl TestDatabase {
         Self { name }
     }
 
+    /// The name of the database.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The URL as the owner, who migrates; row-level security holds it back like everybody.
     pub fn owner_url(&self) -> String {
         self.url(OWNER)
