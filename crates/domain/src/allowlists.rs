@@ -109,6 +109,18 @@ pub fn read(conn: &mut PgConnection, scope: &TenantScope, id: AllowlistId) -> Re
         .first(conn)?)
 }
 
+/// One allowlist, which nobody else changes until the transaction ends.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub fn read_for_change(conn: &mut PgConnection, scope: &TenantScope, id: AllowlistId) -> Result<Allowlist> {
+    Ok(allowlists::table
+        .find((scope.uuid(), id.uuid()))
+        .select(Allowlist::as_select())
+        .for_no_key_update()
+        .first(conn)?)
+}
+
 /// A page of the tenant's allowlists.
 ///
 /// # Errors
@@ -123,22 +135,21 @@ pub fn list(conn: &mut PgConnection, scope: &TenantScope, page: Page) -> Result<
         .load(conn)?)
 }
 
-/// Renames an allowlist, if it is still at the version that the caller read.
+/// Renames an allowlist.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::VersionMismatch`], `allowlists_name_key` when the name is taken.
+/// [`Error::NotFound`], `allowlists_name_key` when the name is taken.
 pub fn rename(
     conn: &mut PgConnection,
     scope: &TenantScope,
     id: AllowlistId,
-    version: i64,
     name: &str,
 ) -> Result<Allowlist> {
-    lock(conn, scope, id, Some(version))?;
+    read_for_change(conn, scope, id)?;
     Ok(diesel::update(allowlists::table.find((scope.uuid(), id.uuid())))
         .set((
             allowlists::name.eq(name),
-            allowlists::version.eq(version + 1),
+            allowlists::version.eq(allowlists::version + 1),
             allowlists::updated_at.eq(clock::now()),
         ))
         .returning(Allowlist::as_returning())
@@ -148,15 +159,10 @@ pub fn rename(
 /// Deletes an allowlist with its entries.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::VersionMismatch`]; `webhook_allowlists_allowlist_fkey` while it is attached to a
+/// [`Error::NotFound`]; `webhook_allowlists_allowlist_fkey` while it is attached to a
 /// webhook: without it that webhook would take requests from everywhere.
-pub fn delete(
-    conn: &mut PgConnection,
-    scope: &TenantScope,
-    id: AllowlistId,
-    version: Option<i64>,
-) -> Result<()> {
-    lock(conn, scope, id, version)?;
+pub fn delete(conn: &mut PgConnection, scope: &TenantScope, id: AllowlistId) -> Result<()> {
+    read_for_change(conn, scope, id)?;
     diesel::delete(allowlists::table.find((scope.uuid(), id.uuid()))).execute(conn)?;
     Ok(())
 }
@@ -208,7 +214,7 @@ pub fn add_entry(
     id: AllowlistId,
     entry: &NewEntry,
 ) -> Result<Entry> {
-    lock(conn, scope, id, None)?;
+    read_for_change(conn, scope, id)?;
     let existing = allowlist_entries::table
         .filter(allowlist_entries::tenant_id.eq(scope.uuid()))
         .filter(allowlist_entries::allowlist_id.eq(id.uuid()))
@@ -256,7 +262,7 @@ pub fn remove_entry(
     id: AllowlistId,
     entry: AllowlistEntryId,
 ) -> Result<()> {
-    lock(conn, scope, id, None)?;
+    read_for_change(conn, scope, id)?;
     let removed = diesel::delete(
         allowlist_entries::table
             .find((scope.uuid(), entry.uuid()))
@@ -318,18 +324,4 @@ fn touch(conn: &mut PgConnection, scope: &TenantScope, id: AllowlistId) -> Resul
         .set(allowlists::updated_at.eq(clock::now()))
         .execute(conn)?;
     Ok(())
-}
-
-/// Locks an allowlist until the transaction ends.
-fn lock(conn: &mut PgConnection, scope: &TenantScope, id: AllowlistId, version: Option<i64>) -> Result<()> {
-    let current: i64 = allowlists::table
-        .find((scope.uuid(), id.uuid()))
-        .select(allowlists::version)
-        .for_no_key_update()
-        .first(conn)?;
-    if version.is_some_and(|version| version != current) {
-        Err(Error::VersionMismatch)
-    } else {
-        Ok(())
-    }
 }

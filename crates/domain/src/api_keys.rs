@@ -65,7 +65,7 @@ pub fn create(
     webhook: WebhookId,
     settings: &ApiKeySettings,
 ) -> Result<(ApiKey, Zeroizing<String>)> {
-    lock(conn, scope, webhook, None)?;
+    lock(conn, scope, webhook)?;
     let now = clock::now();
     let keys = || {
         api_keys::table
@@ -147,27 +147,37 @@ pub fn list(
         .load(conn)?)
 }
 
-/// Changes what a tenant chooses, if the key is still at the version that the caller read.
+/// One key of a webhook, which nobody else changes until the transaction ends.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::VersionMismatch`].
+/// [`Error::NotFound`], also for a key of another webhook.
+pub fn read_for_change(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    webhook: WebhookId,
+    id: ApiKeyId,
+) -> Result<ApiKey> {
+    lock(conn, scope, webhook)?;
+    read(conn, scope, webhook, id)
+}
+
+/// Changes what a tenant chooses.
+///
+/// # Errors
+/// [`Error::NotFound`].
 pub fn update(
     conn: &mut PgConnection,
     scope: &TenantScope,
     webhook: WebhookId,
     id: ApiKeyId,
-    version: i64,
     settings: &ApiKeySettings,
 ) -> Result<ApiKey> {
-    lock(conn, scope, webhook, None)?;
-    if read(conn, scope, webhook, id)?.version != version {
-        return Err(Error::VersionMismatch);
-    }
+    read_for_change(conn, scope, webhook, id)?;
     Ok(diesel::update(api_keys::table.find((scope.uuid(), id.uuid())))
         .set((
             api_keys::name.eq(&settings.name),
             api_keys::expires_at.eq(settings.expires_at),
-            api_keys::version.eq(version + 1),
+            api_keys::version.eq(api_keys::version + 1),
         ))
         .returning(ApiKey::as_returning())
         .get_result(conn)?)
@@ -183,8 +193,7 @@ pub fn revoke(
     webhook: WebhookId,
     id: ApiKeyId,
 ) -> Result<ApiKey> {
-    lock(conn, scope, webhook, None)?;
-    let key = read(conn, scope, webhook, id)?;
+    let key = read_for_change(conn, scope, webhook, id)?;
     if key.revoked_at.is_some() {
         return Ok(key);
     }
@@ -200,19 +209,9 @@ pub fn revoke(
 /// Deletes a key.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::VersionMismatch`] when it is not at the version that the caller named.
-pub fn delete(
-    conn: &mut PgConnection,
-    scope: &TenantScope,
-    webhook: WebhookId,
-    id: ApiKeyId,
-    version: Option<i64>,
-) -> Result<()> {
-    lock(conn, scope, webhook, None)?;
-    let key = read(conn, scope, webhook, id)?;
-    if version.is_some_and(|version| version != key.version) {
-        return Err(Error::VersionMismatch);
-    }
+/// [`Error::NotFound`].
+pub fn delete(conn: &mut PgConnection, scope: &TenantScope, webhook: WebhookId, id: ApiKeyId) -> Result<()> {
+    read_for_change(conn, scope, webhook, id)?;
     diesel::delete(api_keys::table.find((scope.uuid(), id.uuid()))).execute(conn)?;
     Ok(())
 }

@@ -3,6 +3,8 @@
 //!
 //! Functions run inside a [`TenantScope::transaction`] that the caller opened.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -124,6 +126,22 @@ pub fn read(conn: &mut PgConnection, scope: &TenantScope, id: DestinationId) -> 
         .first(conn)?)
 }
 
+/// One destination, which nobody else changes until the transaction ends.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub fn read_for_change(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    id: DestinationId,
+) -> Result<Destination> {
+    Ok(destinations::table
+        .find((scope.uuid(), id.uuid()))
+        .select(Destination::as_select())
+        .for_update()
+        .first(conn)?)
+}
+
 /// A page of the tenant's destinations.
 ///
 /// # Errors
@@ -138,24 +156,23 @@ pub fn list(conn: &mut PgConnection, scope: &TenantScope, page: Page) -> Result<
         .load(conn)?)
 }
 
-/// Changes what a tenant chooses, if it is still at the version that the caller read.
+/// Changes what a tenant chooses.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::VersionMismatch`], `destinations_name_key` when the name is taken.
+/// [`Error::NotFound`], `destinations_name_key` when the name is taken.
 pub fn update(
     conn: &mut PgConnection,
     scope: &TenantScope,
     id: DestinationId,
-    version: i64,
     settings: &DestinationSettings,
 ) -> Result<Destination> {
-    lock(conn, scope, id, Some(version))?;
+    read_for_change(conn, scope, id)?;
     Ok(
         diesel::update(destinations::table.find((scope.uuid(), id.uuid())))
             .set((
                 destinations::name.eq(&settings.name),
                 destinations::base_url.eq(settings.base_url.as_str()),
-                destinations::version.eq(version + 1),
+                destinations::version.eq(destinations::version + 1),
                 destinations::updated_at.eq(clock::now()),
             ))
             .returning(Destination::as_returning())
@@ -212,52 +229,31 @@ pub fn used_by(conn: &mut PgConnection, scope: &TenantScope, id: DestinationId) 
     Ok(ids.into_iter().map(WebhookId::from).collect())
 }
 
-/// Deletes a destination, if it is still at the version that the caller named.
+/// Deletes a destination.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::VersionMismatch`].
-pub fn delete(
-    conn: &mut PgConnection,
-    scope: &TenantScope,
-    id: DestinationId,
-    version: Option<i64>,
-) -> Result<()> {
-    lock(conn, scope, id, version)?;
+/// [`Error::NotFound`].
+pub fn delete(conn: &mut PgConnection, scope: &TenantScope, id: DestinationId) -> Result<()> {
+    read_for_change(conn, scope, id)?;
     diesel::delete(destinations::table.find((scope.uuid(), id.uuid()))).execute(conn)?;
     Ok(())
 }
 
-/// Of some ids, those that are no destinations of the tenant.
+/// Of some ids, those that are destinations of the tenant. They cannot be deleted until the transaction ends.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
-pub fn missing(
+pub fn existing(
     conn: &mut PgConnection,
     scope: &TenantScope,
     ids: &[DestinationId],
-) -> Result<Vec<DestinationId>> {
+) -> Result<HashSet<DestinationId>> {
     let wanted: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let present: Vec<Uuid> = destinations::table
         .filter(destinations::tenant_id.eq(scope.uuid()))
         .filter(destinations::id.eq_any(wanted))
         .select(destinations::id)
+        .for_key_share()
         .load(conn)?;
-    Ok(ids
-        .iter()
-        .copied()
-        .filter(|id| !present.contains(&id.uuid()))
-        .collect())
-}
-
-fn lock(conn: &mut PgConnection, scope: &TenantScope, id: DestinationId, version: Option<i64>) -> Result<()> {
-    let current: i64 = destinations::table
-        .find((scope.uuid(), id.uuid()))
-        .select(destinations::version)
-        .for_no_key_update()
-        .first(conn)?;
-    if version.is_some_and(|version| version != current) {
-        Err(Error::VersionMismatch)
-    } else {
-        Ok(())
-    }
+    Ok(present.into_iter().map(DestinationId::from).collect())
 }

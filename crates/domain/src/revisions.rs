@@ -79,22 +79,18 @@ pub fn read_draft(conn: &mut PgConnection, scope: &TenantScope, webhook: Webhook
         .first(conn)?)
 }
 
-/// Saves a draft, if the draft is still the one that the caller read. A draft like the one before makes no revision.
+/// Saves a draft. One that is like the draft before makes no revision.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::VersionMismatch`], [`Error::LimitReached`].
+/// [`Error::NotFound`], [`Error::LimitReached`].
 pub fn save_draft(
     conn: &mut PgConnection,
     scope: &TenantScope,
     webhook: WebhookId,
-    replaces: Option<RevisionId>,
     document: &Value,
     created_by: &str,
 ) -> Result<Revision> {
-    let locked = lock(conn, scope, webhook, None)?;
-    if replaces.is_some_and(|replaces| replaces.uuid() != locked.draft_revision_id) {
-        return Err(Error::VersionMismatch);
-    }
+    let locked = lock(conn, scope, webhook)?;
     let current = read(conn, scope, webhook, locked.draft_revision_id.into())?;
     if current.document == *document {
         return Ok(current);
@@ -136,7 +132,7 @@ pub fn publish(
     webhook: WebhookId,
     revision: RevisionId,
 ) -> Result<Revision> {
-    lock(conn, scope, webhook, None)?;
+    lock(conn, scope, webhook)?;
     let found = read(conn, scope, webhook, revision)?;
     if found.published_at.is_none() {
         diesel::update(revisions::table.find((scope.uuid(), revision.uuid())))

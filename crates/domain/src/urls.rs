@@ -83,7 +83,7 @@ pub fn create(
     suffix: Option<&UrlSuffix>,
     expires_at: Option<DateTime<Utc>>,
 ) -> Result<Url> {
-    let locked = webhooks::lock(conn, scope, webhook, None)?;
+    let locked = webhooks::lock(conn, scope, webhook)?;
     let existing = urls::table
         .filter(urls::tenant_id.eq(scope.uuid()))
         .filter(urls::webhook_id.eq(webhook.uuid()))
@@ -184,25 +184,38 @@ pub fn of_webhooks(conn: &mut PgConnection, scope: &TenantScope, of: &[WebhookId
     with_tokens(conn, scope, rows)
 }
 
-/// Changes what a tenant chooses, if the URL is still at the version that the caller read.
+/// One URL of a webhook, which nobody else changes until the transaction ends.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::VersionMismatch`].
+/// [`Error::NotFound`], also for a URL of another webhook.
+pub fn read_for_change(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    webhook: WebhookId,
+    id: UrlId,
+) -> Result<Url> {
+    lock(conn, scope, webhook, id)?;
+    read(conn, scope, webhook, id)
+}
+
+/// Changes what a tenant chooses.
+///
+/// # Errors
+/// [`Error::NotFound`].
 pub fn update(
     conn: &mut PgConnection,
     scope: &TenantScope,
     webhook: WebhookId,
     id: UrlId,
-    version: i64,
     settings: &UrlSettings,
 ) -> Result<Url> {
-    lock(conn, scope, webhook, id, Some(version))?;
+    lock(conn, scope, webhook, id)?;
     diesel::update(urls::table.find((scope.uuid(), id.uuid())))
         .set((
             urls::name.eq(&settings.name),
             urls::suffix.eq(settings.suffix.as_str()),
             urls::expires_at.eq(settings.expires_at),
-            urls::version.eq(version + 1),
+            urls::version.eq(urls::version + 1),
         ))
         .execute(conn)?;
     read(conn, scope, webhook, id)
@@ -219,7 +232,7 @@ pub fn rotate(
     id: UrlId,
     grace: TimeDelta,
 ) -> Result<Url> {
-    if lock(conn, scope, webhook, id, None)?.is_some() {
+    if lock(conn, scope, webhook, id)?.is_some() {
         return Err(Error::NotFound);
     }
     let now = clock::now();
@@ -246,7 +259,7 @@ pub fn rotate(
 /// # Errors
 /// [`Error::NotFound`].
 pub fn revoke(conn: &mut PgConnection, scope: &TenantScope, webhook: WebhookId, id: UrlId) -> Result<Url> {
-    if lock(conn, scope, webhook, id, None)?.is_none() {
+    if lock(conn, scope, webhook, id)?.is_none() {
         diesel::update(urls::table.find((scope.uuid(), id.uuid())))
             .set((
                 urls::revoked_at.eq(clock::now()),
@@ -260,15 +273,9 @@ pub fn revoke(conn: &mut PgConnection, scope: &TenantScope, webhook: WebhookId, 
 /// Deletes a URL with its tokens.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::VersionMismatch`] when it is not at the version that the caller named.
-pub fn delete(
-    conn: &mut PgConnection,
-    scope: &TenantScope,
-    webhook: WebhookId,
-    id: UrlId,
-    version: Option<i64>,
-) -> Result<()> {
-    lock(conn, scope, webhook, id, version)?;
+/// [`Error::NotFound`].
+pub fn delete(conn: &mut PgConnection, scope: &TenantScope, webhook: WebhookId, id: UrlId) -> Result<()> {
+    lock(conn, scope, webhook, id)?;
     diesel::delete(urls::table.find((scope.uuid(), id.uuid()))).execute(conn)?;
     Ok(())
 }
@@ -279,18 +286,13 @@ fn lock(
     scope: &TenantScope,
     webhook: WebhookId,
     id: UrlId,
-    version: Option<i64>,
 ) -> Result<Option<DateTime<Utc>>> {
-    let (current, revoked_at): (i64, Option<DateTime<Utc>>) = urls::table
+    Ok(urls::table
         .find((scope.uuid(), id.uuid()))
         .filter(urls::webhook_id.eq(webhook.uuid()))
-        .select((urls::version, urls::revoked_at))
+        .select(urls::revoked_at)
         .for_no_key_update()
-        .first(conn)?;
-    if version.is_some_and(|version| version != current) {
-        return Err(Error::VersionMismatch);
-    }
-    Ok(revoked_at)
+        .first(conn)?)
 }
 
 fn insert_token(conn: &mut PgConnection, scope: &TenantScope, id: UrlId) -> Result<()> {

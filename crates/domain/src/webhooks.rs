@@ -230,24 +230,31 @@ pub fn list(
     with_allowlists(conn, scope, rows)
 }
 
-/// Changes what a tenant chooses, if it is still at the version that the caller read. URLs that have the webhook's old
-/// suffix get the new one.
+/// One webhook, which nobody else changes until the transaction ends.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::VersionMismatch`]; `webhook_allowlists_allowlist_fkey` for an allowlist that is not
+/// [`Error::NotFound`].
+pub fn read_for_change(conn: &mut PgConnection, scope: &TenantScope, id: WebhookId) -> Result<Webhook> {
+    lock(conn, scope, id)?;
+    read(conn, scope, id)
+}
+
+/// Changes what a tenant chooses. URLs that have the webhook's old suffix get the new one.
+///
+/// # Errors
+/// [`Error::NotFound`]; `webhook_allowlists_allowlist_fkey` for an allowlist that is not
 /// there.
 pub fn update(
     conn: &mut PgConnection,
     scope: &TenantScope,
     id: WebhookId,
-    version: i64,
     settings: &WebhookSettings,
 ) -> Result<Webhook> {
-    let before = lock(conn, scope, id, Some(version))?;
+    let before = lock(conn, scope, id)?;
     diesel::update(webhooks::table.find((scope.uuid(), id.uuid())))
         .set((
             Columns::of(settings)?,
-            webhooks::version.eq(version + 1),
+            webhooks::version.eq(webhooks::version + 1),
             webhooks::updated_at.eq(clock::now()),
         ))
         .execute(conn)?;
@@ -273,15 +280,14 @@ pub fn update(
 /// Activates, pauses or disables a webhook. Activating makes the work due that was held while it was paused.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::VersionMismatch`] when it is not at the version that the caller named.
+/// [`Error::NotFound`].
 pub fn set_status(
     conn: &mut PgConnection,
     scope: &TenantScope,
     id: WebhookId,
-    version: Option<i64>,
     status: Status,
 ) -> Result<Webhook> {
-    let before = lock(conn, scope, id, version)?;
+    let before = lock(conn, scope, id)?;
     if before.status != status.as_str() {
         diesel::update(webhooks::table.find((scope.uuid(), id.uuid())))
             .set((
@@ -315,14 +321,9 @@ fn release_held(conn: &mut PgConnection, scope: &TenantScope, id: WebhookId) -> 
 /// is over.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::VersionMismatch`] when it is not at the version that the caller named.
-pub fn delete(
-    conn: &mut PgConnection,
-    scope: &TenantScope,
-    id: WebhookId,
-    version: Option<i64>,
-) -> Result<()> {
-    lock(conn, scope, id, version)?;
+/// [`Error::NotFound`].
+pub fn delete(conn: &mut PgConnection, scope: &TenantScope, id: WebhookId) -> Result<()> {
+    lock(conn, scope, id)?;
     diesel::delete(webhooks::table.find((scope.uuid(), id.uuid()))).execute(conn)?;
     diesel::delete(jobs::table)
         .filter(jobs::tenant_id.eq(scope.uuid()))
@@ -338,25 +339,15 @@ pub(crate) struct Locked {
     pub(crate) status: String,
     pub(crate) suffix: String,
     pub(crate) draft_revision_id: Uuid,
-    version: i64,
 }
 
 /// Locks a webhook until the transaction ends.
-pub(crate) fn lock(
-    conn: &mut PgConnection,
-    scope: &TenantScope,
-    id: WebhookId,
-    version: Option<i64>,
-) -> Result<Locked> {
-    let locked: Locked = webhooks::table
+pub(crate) fn lock(conn: &mut PgConnection, scope: &TenantScope, id: WebhookId) -> Result<Locked> {
+    Ok(webhooks::table
         .find((scope.uuid(), id.uuid()))
         .select(Locked::as_select())
         .for_no_key_update()
-        .first(conn)?;
-    if version.is_some_and(|version| version != locked.version) {
-        return Err(Error::VersionMismatch);
-    }
-    Ok(locked)
+        .first(conn)?)
 }
 
 /// Whether the tenant has the webhook.

@@ -179,7 +179,10 @@ fn read_json(
                 format!("send Content-Type: application/json, not {essence}"),
             ));
         }
-        serde_json::from_slice(&bytes.await?)
+        let bytes = bytes.await?;
+        // No body at all is an object without fields: many a POST needs none.
+        let text = if bytes.is_empty() { b"{}" } else { bytes.as_ref() };
+        serde_json::from_slice(text)
             .map_err(|error| ApiError::new(ErrorCode::MalformedJson, error.to_string()))
     }
 }

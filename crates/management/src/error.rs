@@ -120,6 +120,10 @@ pub enum FieldCode {
     OutOfRange,
     /// It names an object that is not there.
     NotFound,
+    /// It is a template that cannot be read.
+    InvalidTemplate,
+    /// It is a template that names a variable which is not there.
+    UnknownVariable,
     /// It has the right type and is wrong in another way, which `detail` says.
     Invalid,
 }

@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod body;
+mod changes;
 pub mod error;
 pub mod etag;
 pub mod fields;
@@ -13,6 +14,8 @@ mod idempotency;
 pub mod openapi;
 pub mod page;
 pub mod path;
+pub mod query;
+pub mod request_view;
 pub mod routes;
 mod server;
 mod settings;

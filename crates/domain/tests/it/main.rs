@@ -1,3 +1,5 @@
 //! What Postgres itself holds of the rules, and what the queries make of it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod catalogue;

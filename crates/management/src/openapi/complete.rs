@@ -94,7 +94,7 @@ fn operation_of(path: &str, kind: Kind, operation: &mut Operation, components: &
             "4f0c6b1e-order-42",
         );
     }
-    if kind == Kind::Patch {
+    if kind == Kind::Patch || codes.contains(&ErrorCode::PreconditionFailed) {
         codes.extend([ErrorCode::InvalidHeader, ErrorCode::PreconditionFailed]);
         add_header(
             operation,

@@ -31,13 +31,23 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{auth as authentication, idempotency};
 
+pub mod allowlists;
+pub mod api_keys;
+pub mod attempts;
 pub mod auth;
+pub mod destinations;
 pub(crate) mod docs;
+pub mod events;
 pub mod health;
 pub mod management_keys;
 pub mod me;
+pub mod refusals;
+pub mod revisions;
+pub mod runs;
 pub mod tenant;
 pub mod tenants;
+pub mod urls;
+pub mod webhooks;
 
 /// Registers every route, in the order in which the document shows them.
 pub(crate) fn register(config: &mut ServiceConfig<'_>) {
@@ -47,6 +57,16 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(tenant::register)
         .configure(tenants::register)
         .configure(management_keys::register)
+        .configure(webhooks::register)
+        .configure(urls::register)
+        .configure(api_keys::register)
+        .configure(revisions::register)
+        .configure(allowlists::register)
+        .configure(destinations::register)
+        .configure(events::register)
+        .configure(refusals::register)
+        .configure(runs::register)
+        .configure(attempts::register)
         .wrap(from_fn(idempotency::middleware))
         .wrap(from_fn(authentication::middleware));
     config.configure(health::register).service(v1);

@@ -1,0 +1,140 @@
+//! Events: what came in.
+
+mod view;
+
+use actix_web::http::header::{self, ContentDisposition, DispositionParam, DispositionType, HeaderValue};
+use actix_web::{HttpResponse, get};
+use chrono::{DateTime, Utc};
+use hookgate_domain::events::{self, EventFilter};
+use hookgate_model::headers;
+use hookgate_model::ids::{EventId, UrlId, WebhookId};
+use hookgate_model::webhook::Environment;
+use utoipa::IntoParams;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+pub use view::{EventSummary, EventView};
+
+use crate::auth::Guarded;
+use crate::auth::permissions::EventsRead;
+use crate::body::Reply;
+use crate::error::{ApiError, ApiResult};
+use crate::fields::{Fields, FromFields, json, parsed, text, time};
+use crate::page::{Page, Paging, PagingParams};
+use crate::path::Path;
+
+pub(super) fn register(config: &mut ServiceConfig<'_>) {
+    config.service(index).service(read).service(body);
+}
+
+/// Which events a list shows.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filters {
+    /// Of this webhook.
+    webhook_id: Option<WebhookId>,
+    /// To this URL.
+    url_id: Option<UrlId>,
+    /// In this environment.
+    environment: Option<Environment>,
+    /// With this HTTP method.
+    #[param(example = "POST")]
+    method: Option<String>,
+    /// Received at this moment or later.
+    from: Option<DateTime<Utc>>,
+    /// Received before this moment.
+    to: Option<DateTime<Utc>>,
+}
+
+impl FromFields for Filters {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let webhook_id = fields.optional("webhook_id", parsed);
+        let url_id = fields.optional("url_id", parsed);
+        let environment = fields.optional("environment", json);
+        let method = fields.optional("method", text(1..=20));
+        let from = fields.optional("from", time);
+        let to = fields.optional("to", time);
+        Some(Self {
+            webhook_id: webhook_id?,
+            url_id: url_id?,
+            environment: environment?,
+            method: method?,
+            from: from?,
+            to: to?,
+        })
+    }
+}
+
+/// List events
+#[utoipa::path(tag = "events", operation_id = "listEvents", security(("bearer" = ["events:read"])),
+    params(Filters, PagingParams),
+    responses((status = 200, description = "A page of events, newest first", body = Page<EventSummary>)))]
+#[get("/events")]
+async fn index(caller: Guarded<EventsRead>, paging: Paging<Filters>) -> ApiResult<Reply<Page<EventSummary>>> {
+    let window = paging.window(&caller)?;
+    let rows = window.rows();
+    let Filters {
+        webhook_id,
+        url_id,
+        environment,
+        method,
+        from,
+        to,
+    } = paging.filters;
+    let filter = EventFilter {
+        webhook_id,
+        url_id,
+        environment,
+        method,
+        from,
+        to,
+    };
+    let found = caller
+        .run(move |conn, scope| events::list(conn, scope, &filter, rows))
+        .await?;
+    Ok(Reply::ok(window.page(
+        found,
+        |event| event.id.uuid(),
+        EventSummary::from,
+    )?))
+}
+
+/// Read an event
+///
+/// With its headers, and its body as far as JSON can show it.
+#[utoipa::path(tag = "events", operation_id = "getEvent", security(("bearer" = ["events:read"])),
+    responses((status = 200, description = "The event", body = EventView)))]
+#[get("/events/{id}")]
+async fn read(caller: Guarded<EventsRead>, Path((id,)): Path<(EventId,)>) -> ApiResult<Reply<EventView>> {
+    let (event, content) = caller
+        .run(move |conn, scope| {
+            Ok::<_, ApiError>((events::read(conn, scope, id)?, events::content(conn, scope, id)?))
+        })
+        .await?;
+    Ok(Reply::ok(EventView::new(event, &content)))
+}
+
+/// Download the body of an event
+///
+/// Byte for byte as it was sent, with the content type that the sender gave.
+#[utoipa::path(tag = "events", operation_id = "getEventBody", security(("bearer" = ["events:read"])),
+    responses((status = 200, description = "The body", body = Vec<u8>, content_type = "application/octet-stream")))]
+#[get("/events/{id}/body")]
+async fn body(caller: Guarded<EventsRead>, Path((id,)): Path<(EventId,)>) -> ApiResult<HttpResponse> {
+    let content = caller
+        .run(move |conn, scope| events::content(conn, scope, id))
+        .await?;
+    // Whatever a sender calls its body, a browser must only ever save it: it could be a page with scripts.
+    let attachment = ContentDisposition {
+        disposition: DispositionType::Attachment,
+        parameters: vec![DispositionParam::Filename(id.to_string())],
+    };
+    let content_type = headers::find(&content.headers, "content-type")
+        .and_then(|value| HeaderValue::from_bytes(value).ok())
+        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, content_type))
+        .insert_header(attachment)
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"))
+        .body(content.body))
+}

@@ -1,0 +1,107 @@
+//! An event as the API shows it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use hookgate_domain::events::{Event, EventContent, EventStatus};
+use hookgate_model::ids::{EventId, RevisionId, UrlId, WebhookId};
+use hookgate_model::suffix::UrlSuffix;
+use hookgate_model::webhook::Environment;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::request_view::{BodyPreview, HeaderView};
+
+/// An accepted request, without its headers and body.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventSummary {
+    /// Its id.
+    pub id: EventId,
+    /// The webhook that accepted it.
+    pub webhook_id: WebhookId,
+    /// The URL that it came to.
+    pub url_id: UrlId,
+    /// The revision that runs it; null when nothing was published.
+    pub revision_id: Option<RevisionId>,
+    /// The environment of the URL.
+    pub environment: Environment,
+    /// `received`: it is stored, and nothing more is to be done. `pending`: its flow is to run, or runs. Otherwise the
+    /// outcome of its run, such as `succeeded` or `failed`.
+    #[schema(example = "succeeded")]
+    pub status: String,
+    /// The HTTP method.
+    #[schema(example = "POST")]
+    pub method: String,
+    /// The path after the token, as it was sent.
+    #[schema(example = "orders/42")]
+    pub path: String,
+    /// The query string after the `?`, as it was sent.
+    #[schema(example = "source=shop")]
+    pub query: String,
+    /// Who sent it.
+    #[schema(example = "203.0.113.7")]
+    pub address: Option<String>,
+    /// The length of the body, in bytes.
+    #[schema(example = 512)]
+    pub body_bytes: i32,
+    /// When it was received.
+    pub received_at: DateTime<Utc>,
+}
+
+/// An accepted request.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
+pub struct EventView {
+    /// What a list shows too.
+    #[serde(flatten)]
+    pub summary: EventSummary,
+    /// The values of the suffix's path parameters.
+    #[schema(example = json!({ "order_id": "42" }))]
+    pub path_parameters: BTreeMap<String, String>,
+    /// The headers, in the order in which they came. Credentials are not shown.
+    pub headers: Vec<HeaderView>,
+    /// The beginning of the body; `/v1/events/{event_id}/body` has it byte for byte.
+    pub body: BodyPreview,
+}
+
+impl From<Event> for EventSummary {
+    fn from(event: Event) -> Self {
+        Self {
+            status: match event.status {
+                EventStatus::Received => "received".to_owned(),
+                EventStatus::Pending => "pending".to_owned(),
+                EventStatus::Finished(outcome) => outcome,
+            },
+            received_at: event.id.created_at(),
+            address: event.address.map(|network| network.addr().to_string()),
+            id: event.id,
+            webhook_id: event.webhook_id,
+            url_id: event.url_id,
+            revision_id: event.revision_id,
+            environment: event.environment,
+            method: event.method,
+            path: event.path,
+            query: event.query,
+            body_bytes: event.body_bytes,
+        }
+    }
+}
+
+impl EventView {
+    /// Shows an event with its content.
+    pub fn new(event: Event, content: &EventContent) -> Self {
+        let suffix = UrlSuffix::parse(&event.suffix).ok();
+        let parameters = suffix.as_ref().and_then(|suffix| suffix.parameters(&event.path));
+        let path_parameters = parameters
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        Self {
+            path_parameters,
+            headers: HeaderView::all(&content.headers),
+            body: BodyPreview::new(&content.headers, &content.body),
+            summary: event.into(),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Runs: what flows did.
+
+mod view;
+
+use actix_web::get;
+use hookgate_domain::runs::{self, RunFilter};
+use hookgate_model::flow::advance::RunOutcome;
+use hookgate_model::ids::{RunId, WebhookId};
+use utoipa::IntoParams;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+pub use view::{AnswerView, RunSummary, RunView};
+
+use crate::auth::Guarded;
+use crate::auth::permissions::RunsRead;
+use crate::body::Reply;
+use crate::error::{ApiError, ApiResult};
+use crate::fields::{Fields, FromFields, json, parsed};
+use crate::page::{Page, Paging, PagingParams};
+use crate::path::Path;
+
+pub(super) fn register(config: &mut ServiceConfig<'_>) {
+    config.service(index).service(read);
+}
+
+/// Which runs a list shows.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filters {
+    /// Of this webhook.
+    webhook_id: Option<WebhookId>,
+    /// That ended like this.
+    outcome: Option<RunOutcome>,
+}
+
+impl FromFields for Filters {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let webhook_id = fields.optional("webhook_id", parsed);
+        let outcome = fields.optional("outcome", json);
+        Some(Self {
+            webhook_id: webhook_id?,
+            outcome: outcome?,
+        })
+    }
+}
+
+/// List runs
+///
+/// A run appears when it has finished; until then its event is `pending`.
+#[utoipa::path(tag = "runs", operation_id = "listRuns", security(("bearer" = ["runs:read"])),
+    params(Filters, PagingParams),
+    responses((status = 200, description = "A page of runs, newest event first", body = Page<RunSummary>)))]
+#[get("/runs")]
+async fn index(caller: Guarded<RunsRead>, paging: Paging<Filters>) -> ApiResult<Reply<Page<RunSummary>>> {
+    let window = paging.window(&caller)?;
+    let rows = window.rows();
+    let Filters { webhook_id, outcome } = paging.filters;
+    let filter = RunFilter {
+        webhook_id,
+        outcome: outcome.map(|outcome| outcome.as_str().to_owned()),
+    };
+    let found = caller
+        .run(move |conn, scope| runs::list(conn, scope, &filter, rows))
+        .await?;
+    Ok(Reply::ok(window.page(
+        found,
+        |run| run.id.uuid(),
+        RunSummary::from,
+    )?))
+}
+
+/// Read a run
+///
+/// With a record of each step, and the answer. The run of `evt_…` is `run_…` with the same rest.
+#[utoipa::path(tag = "runs", operation_id = "getRun", security(("bearer" = ["runs:read"])),
+    responses((status = 200, description = "The run", body = RunView)))]
+#[get("/runs/{id}")]
+async fn read(caller: Guarded<RunsRead>, Path((id,)): Path<(RunId,)>) -> ApiResult<Reply<RunView>> {
+    let (run, content) = caller
+        .run(move |conn, scope| {
+            Ok::<_, ApiError>((runs::read(conn, scope, id)?, runs::content(conn, scope, id)?))
+        })
+        .await?;
+    Ok(Reply::ok(RunView::new(run, content)?))
+}

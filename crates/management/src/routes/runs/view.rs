@@ -1,0 +1,107 @@
+//! A run as the API shows it.
+
+use chrono::{DateTime, Utc};
+use hookgate_domain::runs::{Run, RunContent};
+use hookgate_model::answer::Answer;
+use hookgate_model::flow::state::StepRecord;
+use hookgate_model::ids::{EventId, RevisionId, RunId, WebhookId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::error::{ApiError, ApiResult};
+use crate::request_view::{HeaderView, text};
+
+/// What a flow did for one event, without its steps.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RunSummary {
+    /// Its id.
+    pub id: RunId,
+    /// The event that it ran for.
+    pub event_id: EventId,
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// The revision that ran.
+    pub revision_id: RevisionId,
+    /// How it ended.
+    #[schema(example = "succeeded")]
+    pub outcome: String,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// When a worker first took it up.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+}
+
+/// What a flow did for one event.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Run)]
+pub struct RunView {
+    /// What a list shows too.
+    #[serde(flatten)]
+    pub summary: RunSummary,
+    /// A record for each step that ran, in order.
+    pub steps: Vec<StepRecord>,
+    /// What the caller got, or would have got.
+    pub answer: Option<AnswerView>,
+}
+
+/// An answer to a caller.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RunAnswer)]
+pub struct AnswerView {
+    /// The status code.
+    #[schema(example = 200)]
+    pub status: u16,
+    /// The headers.
+    pub headers: Vec<HeaderView>,
+    /// The length of the body, in bytes.
+    pub body_bytes: usize,
+    /// The body, when it is text.
+    pub body: Option<String>,
+}
+
+impl From<Run> for RunSummary {
+    fn from(run: Run) -> Self {
+        Self {
+            id: run.id,
+            event_id: run.id.into(),
+            webhook_id: run.webhook_id,
+            revision_id: run.revision_id,
+            outcome: run.outcome,
+            error: run.error,
+            started_at: run.started_at,
+            finished_at: run.finished_at,
+        }
+    }
+}
+
+impl RunView {
+    /// Shows a run with its content.
+    ///
+    /// # Errors
+    /// 500 when the stored steps cannot be read.
+    pub fn new(run: Run, content: RunContent) -> ApiResult<Self> {
+        let steps = serde_json::from_slice(&content.steps).map_err(ApiError::internal)?;
+        Ok(Self {
+            summary: run.into(),
+            steps,
+            answer: content.answer.map(AnswerView::from),
+        })
+    }
+}
+
+impl From<Answer> for AnswerView {
+    fn from(answer: Answer) -> Self {
+        Self {
+            status: answer.status,
+            body_bytes: answer.body.len(),
+            body: text(&answer.body),
+            headers: answer
+                .headers
+                .into_iter()
+                .map(|(name, value)| HeaderView { name, value })
+                .collect(),
+        }
+    }
+}

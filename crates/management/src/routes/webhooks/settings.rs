@@ -1,0 +1,221 @@
+//! What a tenant chooses of a webhook, as the API takes it.
+
+use std::collections::HashSet;
+
+use hookgate_domain::limits;
+use hookgate_domain::webhooks::{Webhook, WebhookSettings};
+use hookgate_model::authentication::Authentication;
+use hookgate_model::ids::AllowlistId;
+use hookgate_model::methods::{self, MethodSet};
+use hookgate_model::suffix::UrlSuffix;
+use hookgate_model::webhook::{DEFAULT_BODY_BYTES, MAX_BODY_BYTES};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::error::FieldCode;
+use crate::fields::{self, Fields, FromFields, Read, integer, json, list, object, parsed, text, wrong};
+
+/// The system of a webhook that names none.
+const CUSTOM: &str = "custom";
+
+/// What a tenant chooses of a webhook. Only the name is needed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WebhookSettings, example = json!({"name": "Orders from the shop", "system": "custom",
+    "suffix": "orders/{order_id}", "methods": ["POST"], "authentication": {"kind": "api_key"},
+    "allowlists": ["alw_01k9z3v8e5f2q8r7w6t5y4x3m2"], "limits": {"body_bytes": 1_048_576}}))]
+pub struct SettingsBody {
+    /// What the tenant calls it.
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: String,
+    /// The system that sends, such as `github`, or `custom`.
+    #[schema(default = "custom", pattern = "^[a-z0-9][a-z0-9_-]{0,49}$")]
+    #[schema(required = false)]
+    pub system: String,
+    /// What follows the token in its URLs: segments of letters, digits, `-`, `_`, `.` and `~`, or parameters such as
+    /// `{order_id}`. By default it is made from the name. Changing it changes the URLs that have it.
+    #[schema(required = false, max_length = 200)]
+    pub suffix: String,
+    /// The methods that it accepts, of GET, POST, PUT, PATCH and DELETE; by default POST.
+    #[schema(required = false, min_items = 1)]
+    pub methods: Vec<String>,
+    /// What a sender must present; by default nothing but the URL.
+    #[schema(required = false)]
+    pub authentication: Authentication,
+    /// The allowlists of which one must hold the sender's address; none: every address may send.
+    #[schema(required = false, max_items = 10)]
+    pub allowlists: Vec<AllowlistId>,
+    /// What it accepts of one request.
+    #[schema(required = false)]
+    pub limits: LimitsBody,
+}
+
+/// What a webhook accepts of one request.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = WebhookLimits, example = json!({"body_bytes": 1_048_576}))]
+pub struct LimitsBody {
+    /// The longest body, in bytes; a longer one gets 413.
+    #[schema(required = false, default = 1_048_576, minimum = 1, maximum = 27_262_976)]
+    pub body_bytes: i32,
+}
+
+impl Default for LimitsBody {
+    fn default() -> Self {
+        Self {
+            body_bytes: i32::try_from(DEFAULT_BODY_BYTES).unwrap_or(i32::MAX),
+        }
+    }
+}
+
+impl FromFields for LimitsBody {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let most = i64::from(MAX_BODY_BYTES);
+        let body_bytes = fields.or("body_bytes", Self::default().body_bytes, integer(1..=most));
+        Some(Self {
+            body_bytes: body_bytes?,
+        })
+    }
+}
+
+/// The settings, read and valid.
+#[derive(Debug, Clone)]
+pub struct Settings(pub WebhookSettings);
+
+impl FromFields for Settings {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let name = fields.required("name", text(1..=limits::NAME_CHARACTERS));
+        let system = fields.or("system", CUSTOM.to_owned(), system);
+        let chosen = fields.optional("suffix", suffix);
+        let methods = fields.or("methods", MethodSet::POST, methods);
+        let authentication = fields.or("authentication", Authentication::None, json);
+        let allowlists = fields.or("allowlists", Vec::new(), allowlists);
+        let limits = fields.or("limits", LimitsBody::default(), object);
+        let name = name?;
+        Some(Self(WebhookSettings {
+            suffix: chosen?.unwrap_or_else(|| UrlSuffix::from_name(&name)),
+            name,
+            system: system?,
+            methods: methods?,
+            authentication: authentication?,
+            body_limit_bytes: limits?.body_bytes,
+            allowlists: allowlists?,
+        }))
+    }
+}
+
+/// What there is, for a merge patch.
+impl From<&Webhook> for SettingsBody {
+    fn from(webhook: &Webhook) -> Self {
+        Self {
+            name: webhook.name.clone(),
+            system: webhook.system.clone(),
+            suffix: webhook.suffix.to_string(),
+            methods: webhook.methods.iter().map(str::to_owned).collect(),
+            authentication: webhook.authentication.clone(),
+            allowlists: webhook.allowlists.clone(),
+            limits: LimitsBody {
+                body_bytes: webhook.body_limit_bytes,
+            },
+        }
+    }
+}
+
+/// The suffix of a URL. A text with blanks is told what to write instead.
+pub fn suffix(value: Value) -> Read<UrlSuffix> {
+    let Value::String(text) = &value else {
+        return text_only(value);
+    };
+    UrlSuffix::parse(text).or_else(|error| wrong(FieldCode::Invalid, error.to_string()))
+}
+
+/// Says that a value must be a string, in the words that other fields use.
+fn text_only<T>(value: Value) -> Read<T> {
+    fields::text(0..=0)(value).and_then(|_| wrong(FieldCode::WrongType, "must be a string"))
+}
+
+fn system(value: Value) -> Read<String> {
+    let name = text(1..=50)(value)?;
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if name.chars().all(fits) && name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        Ok(name)
+    } else {
+        wrong(
+            FieldCode::Invalid,
+            "must be of a-z, 0-9, `-` and `_`, such as `github` or `custom`",
+        )
+    }
+}
+
+fn methods(value: Value) -> Read<MethodSet> {
+    let names = list(1..=methods::KNOWN.len(), method)(value)?;
+    MethodSet::parse(&names).or_else(|error| wrong(FieldCode::Invalid, error.to_string()))
+}
+
+fn method(value: Value) -> Read<String> {
+    let name = text(1..=20)(value)?;
+    match MethodSet::parse(&[&name]) {
+        Ok(_) => Ok(name),
+        Err(error) => wrong(FieldCode::Invalid, error.to_string()),
+    }
+}
+
+fn allowlists(value: Value) -> Read<Vec<AllowlistId>> {
+    let ids: Vec<AllowlistId> = list(0..=limits::ATTACHED_ALLOWLISTS, parsed)(value)?;
+    let mut seen = HashSet::new();
+    if ids.iter().all(|id| seen.insert(*id)) {
+        Ok(ids)
+    } else {
+        wrong(FieldCode::Invalid, "may name each allowlist once")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn errors(body: Value) -> Vec<(String, String)> {
+        let errors = object::<Settings>(body).expect_err("wrong");
+        errors
+            .into_iter()
+            .map(|error| (error.pointer, error.detail))
+            .collect()
+    }
+
+    #[test]
+    fn a_name_is_enough() {
+        let Settings(settings) = object(json!({"name": "Orders from the shop"})).expect("settings");
+        assert_eq!(settings.suffix.as_str(), "orders-from-the-shop");
+        assert_eq!(settings.methods, MethodSet::POST);
+        assert_eq!(settings.body_limit_bytes, 1024 * 1024);
+        assert_eq!(settings.authentication, Authentication::None);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once() {
+        let told = errors(
+            json!({"name": "", "system": "My Shop", "suffix": "item updated", "methods": ["POST", "post"],
+            "authentication": {"kind": "magic"}, "allowlists": ["alw_1"], "limits": {"body_bytes": 0, "rows": 1}, "colour": 1}),
+        );
+        let pointers: Vec<_> = told.iter().map(|(pointer, _)| pointer.as_str()).collect();
+        assert_eq!(
+            pointers,
+            [
+                "/name",
+                "/system",
+                "/suffix",
+                "/methods/1",
+                "/authentication",
+                "/allowlists/0",
+                "/limits/body_bytes",
+                "/limits/rows",
+                "/colour"
+            ]
+        );
+        assert!(told[2].1.contains("`item-updated`"));
+        assert!(told[4].1.contains("api_key"), "{}", told[4].1);
+        let id = "alw_01k9z3v8e5f2q8r7w6t5y4x3m2";
+        assert_eq!(errors(json!({"name": "a", "allowlists": [id, id]})).len(), 1);
+        assert_eq!(errors(json!({"name": "a", "suffix": 7})).len(), 1);
+    }
+}
