@@ -19,6 +19,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod limits;
 pub mod login_sessions;
+pub mod maintenance;
 pub mod management_keys;
 pub mod migrations;
 pub mod page;

@@ -1,27 +1,128 @@
-//! Runs the flows of stored events. (To be written: nothing runs yet.)
+//! Runs the flows of stored events: claim, load, advance, effect, record.
+//!
+//! [`claim_loop`] takes up jobs and gives each to [`job`], which loads the events, drives each run ([`run`]) from effect to
+//! effect ([`effects`]) and hands the result to [`recorder`]. [`leases`] keeps what is in hand. Decisions are those of
+//! `hookgate_model::flow`.
+
+mod claim_loop;
+pub mod effects;
+mod job;
+mod leases;
+mod maintenance;
+mod recorder;
+mod revisions;
+mod run;
+mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_domain::redis::Redis;
-use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-/// The settings of the worker.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {}
+pub use settings::Settings;
+
+/// What everything in the worker shares.
+struct Shared {
+    settings: Settings,
+    database: Database,
+    redis: Redis,
+    master_key: MasterKey,
+    http: effects::http::HttpClient,
+    calls: Semaphore,
+    revisions: revisions::Revisions,
+    leases: leases::Leases,
+    recorder: recorder::Recorder,
+    /// Cancelled when no more work is to be taken up.
+    stopping: CancellationToken,
+    /// Cancelled when the work in hand is to be given back.
+    releasing: CancellationToken,
+}
+
+/// Why the worker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The HTTP client cannot be made: no trusted certificates, for example.
+    #[error("the HTTP client cannot be made: {0}")]
+    HttpClient(String),
+}
 
 /// A running worker.
-pub struct Worker {}
+pub struct Worker {
+    shared: Arc<Shared>,
+    jobs: TaskTracker,
+    services: TaskTracker,
+    ended: CancellationToken,
+}
 
-/// Starts the worker.
+/// Starts a worker on the running tokio runtime.
 ///
 /// # Errors
-/// None yet.
-pub async fn start(_: Settings, _: Database, _: Redis, _: MasterKey) -> std::io::Result<Worker> {
-    Ok(Worker {})
+/// When it cannot make outgoing calls. That Postgres or Redis is away is none: it waits for them.
+pub async fn start(
+    settings: Settings,
+    database: Database,
+    redis: Redis,
+    master_key: MasterKey,
+) -> Result<Worker, StartError> {
+    let http = effects::http::HttpClient::new(&settings).map_err(StartError::HttpClient)?;
+    let (recorder, recording) = recorder::Recorder::new(database.clone());
+    let shared = Arc::new(Shared {
+        calls: Semaphore::new(settings.calls.max(1)),
+        revisions: revisions::Revisions::new(),
+        leases: leases::Leases::default(),
+        stopping: CancellationToken::new(),
+        releasing: CancellationToken::new(),
+        settings,
+        database,
+        redis,
+        master_key,
+        http,
+        recorder,
+    });
+    let (jobs, services, ended) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
+    services.spawn(recording);
+    services.spawn(leases::keep(Arc::clone(&shared), ended.clone()));
+    services.spawn(maintenance::keep(Arc::clone(&shared)));
+    jobs.spawn(claim_loop::run(Arc::clone(&shared), jobs.clone()));
+    Ok(Worker {
+        shared,
+        jobs,
+        services,
+        ended,
+    })
 }
 
 impl Worker {
-    /// Finishes what is in hand and ends.
-    pub async fn stop(self) {}
+    /// Takes up no more work, lets the jobs in hand go on for a while, then gives the rest back. All that is done is
+    /// recorded when this returns, unless Postgres is away.
+    pub async fn stop(self) {
+        self.shared.stopping.cancel();
+        self.jobs.close();
+        let patience = Duration::from_millis(self.shared.settings.stop_timeout_ms);
+        if tokio::time::timeout(patience, self.jobs.wait()).await.is_err() {
+            self.shared.releasing.cancel();
+            if tokio::time::timeout(RELEASE_TIMEOUT, self.jobs.wait())
+                .await
+                .is_err()
+            {
+                tracing::warn!(
+                    "some jobs could not be given back; another worker takes them over when their leases end"
+                );
+            }
+        }
+        self.ended.cancel();
+        self.services.close();
+        let Self { shared, services, .. } = self;
+        drop(shared);
+        // The recorder ends when nobody can hand it anything any more.
+        let _ = tokio::time::timeout(RELEASE_TIMEOUT, services.wait()).await;
+    }
 }
+
+/// How long giving back the jobs in hand may take.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,113 @@
+//! Takes up jobs as long as there is room for them, when a wake-up comes or after a while.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookgate_domain::clock;
+use hookgate_domain::jobs::{self, ClaimedJob, Claims};
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::leases::InHand;
+use crate::{Shared, job};
+
+pub async fn run(shared: Arc<Shared>, tasks: TaskTracker) {
+    let wanted = Arc::new(Notify::new());
+    let _subscription = shared.redis.on_wake_up(Arc::clone(&wanted));
+    let room = Arc::new(Semaphore::new(shared.settings.jobs.max(1)));
+    let least = Duration::from_millis(shared.settings.poll_least_ms.max(1));
+    let most = Duration::from_millis(shared.settings.poll_most_ms).max(least);
+    let (mut delay, mut after) = (least, Uuid::nil());
+    while !shared.stopping.is_cancelled() {
+        let Some(free) = room_for(&shared, &room).await else {
+            return;
+        };
+        let claimed = match claim(&shared, free, after).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::warn!(%error, "no jobs could be claimed; trying again");
+                delay = (delay * 2).min(most);
+                pause(&shared, &wanted, delay, false).await;
+                continue;
+            }
+        };
+        let count = claimed.len();
+        after = if count < free {
+            Uuid::nil()
+        } else {
+            last_tenant(&claimed, after)
+        };
+        for job in claimed {
+            let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+                break;
+            };
+            let in_hand = InHand::new(&shared, job.lease);
+            let shared = Arc::clone(&shared);
+            tasks.spawn(async move {
+                job::work(&shared, job, in_hand).await;
+                drop(permit);
+            });
+        }
+        if count == 0 {
+            pause(&shared, &wanted, delay, true).await;
+            delay = (delay * 2).min(most);
+        } else {
+            delay = least;
+            if count < free {
+                pause(&shared, &wanted, delay, true).await;
+            }
+        }
+    }
+}
+
+/// Waits for room, and says how much there is; `None` when the worker stops.
+async fn room_for(shared: &Shared, room: &Arc<Semaphore>) -> Option<usize> {
+    tokio::select! {
+        () = shared.stopping.cancelled() => None,
+        permit = room.acquire() => {
+            drop(permit.ok()?);
+            Some(room.available_permits().max(1))
+        }
+    }
+}
+
+/// Waits for a wake-up, if it may be one, at most for `delay`.
+async fn pause(shared: &Shared, wanted: &Notify, delay: Duration, may_be_woken: bool) {
+    tokio::select! {
+        () = shared.stopping.cancelled() => {}
+        () = tokio::time::sleep(delay) => {}
+        () = wanted.notified(), if may_be_woken => {}
+    }
+}
+
+async fn claim(shared: &Shared, free: usize, after: Uuid) -> hookgate_domain::Result<Vec<ClaimedJob>> {
+    let claims = Claims {
+        jobs: i64::try_from(free).unwrap_or(i64::MAX),
+        per_tenant: i64::try_from(shared.settings.jobs_per_tenant.max(1)).unwrap_or(i64::MAX),
+        lease: shared.settings.lease(),
+    };
+    let claimed = shared
+        .database
+        .run(move |conn| jobs::claim(conn, claims, after))
+        .await?;
+    if !claimed.is_empty() {
+        metrics::histogram!("hookgate_claimed_jobs").record(claimed.len() as f64);
+    }
+    for job in &claimed {
+        let age = clock::now()
+            .signed_duration_since(job.due_at)
+            .as_seconds_f64()
+            .max(0.0);
+        metrics::histogram!("hookgate_queue_age_seconds").record(age);
+    }
+    Ok(claimed)
+}
+
+/// The tenant whose turn was the last: of those after `after`, and then of those from the beginning.
+fn last_tenant(claimed: &[ClaimedJob], after: Uuid) -> Uuid {
+    let tenants = claimed.iter().map(|job| job.lease.scope.uuid());
+    tenants
+        .max_by_key(|tenant| (*tenant <= after, *tenant))
+        .unwrap_or_default()
+}

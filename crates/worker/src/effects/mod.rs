@@ -1,0 +1,4 @@
+//! What flows do to the world outside.
+
+pub mod http;
+mod resolver;

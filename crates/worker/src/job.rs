@@ -1,0 +1,279 @@
+//! One job, from its claim to its record.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use hookgate_domain::jobs::{Again, ClaimedJob, Completion, FinishedRun, JobResult};
+use hookgate_domain::{Error, clock, events};
+use hookgate_model::answer::Answer;
+use hookgate_model::flow::advance::{Finished, RunOutcome, give_up};
+use hookgate_model::flow::compiled::{CompiledRevision, failed_by_default};
+use hookgate_model::flow::state::State;
+use hookgate_model::flow::variables::{EventInput, Request};
+use hookgate_model::ids::EventId;
+use tracing::Instrument;
+
+use crate::Shared;
+use crate::leases::InHand;
+use crate::revisions;
+use crate::run::{End, Ended, Job, Run, finished_run, send_answer};
+
+/// How long to wait before something is tried again while Postgres is away.
+pub const RETRY_DELAY: Duration = Duration::from_millis(500);
+/// The most bytes of bodies that are in memory for one job, but for a single event with more.
+const BODY_BYTES: i64 = 32 * 1024 * 1024;
+
+/// Works at a job until it is recorded, or lost.
+pub async fn work(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: InHand) {
+    let lease = claimed.lease;
+    let span = tracing::debug_span!("job", tenant = %lease.scope.tenant(), job = %lease.job, webhook = %claimed.webhook_id);
+    let lost = in_hand.lost();
+    tokio::select! {
+        () = lost.cancelled() => {
+            metrics::counter!("hookgate_leases_lost_total").increment(1);
+            tracing::warn!(job = %lease.job, "the lease was lost: another worker has the job");
+        }
+        () = carry_out(shared, claimed, &in_hand).instrument(span) => {}
+    }
+}
+
+/// What becomes of a job's events, gathered while it is worked at.
+struct Gathered {
+    result: JobResult,
+    /// Answers that were sent before the end.
+    sent: HashMap<EventId, Answer>,
+}
+
+async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHand) {
+    let mut gathered = Gathered {
+        result: JobResult {
+            lease: claimed.lease,
+            webhook_id: claimed.webhook_id,
+            revision_id: claimed.revision_id,
+            answer_to: claimed.answer_to.clone(),
+            finished: Vec::new(),
+            attempts: Vec::new(),
+            again: Vec::new(),
+        },
+        sent: HashMap::new(),
+    };
+    let Some(compiled) = patiently(shared, || {
+        revisions::compiled(
+            shared,
+            claimed.lease.scope,
+            claimed.webhook_id,
+            claimed.revision_id,
+        )
+    })
+    .await
+    else {
+        return;
+    };
+    match compiled {
+        Err(error) => gathered.fail_all(&claimed, &error),
+        Ok(revision) if is_poisonous(shared, &claimed) => gathered.isolate(&claimed, &revision),
+        Ok(revision) => {
+            if !run_all(shared, &claimed, &revision, &mut gathered).await {
+                return;
+            }
+        }
+    }
+    in_hand.let_go();
+    gathered.record(shared).await;
+}
+
+/// Tries again while Postgres is away; `None` when that makes no sense, and the lease is left to run out.
+async fn patiently<T, F: Future<Output = Result<T, Error>>>(
+    shared: &Shared,
+    mut query: impl FnMut() -> F,
+) -> Option<T> {
+    loop {
+        match query().await {
+            Ok(found) => return Some(found),
+            Err(error) if error.is_transient() && !shared.releasing.is_cancelled() => {
+                tracing::warn!(%error, "a job could not be loaded; trying again");
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "a job could not be loaded; it is tried again when its lease ends");
+                return None;
+            }
+        }
+    }
+}
+
+/// Whether workers have died of this job, or could not complete it, several times.
+fn is_poisonous(shared: &Shared, claimed: &ClaimedJob) -> bool {
+    let claims = u32::try_from(claimed.claims).unwrap_or(0);
+    // Of several events one is at fault: they are taken apart early, so that each alone has tries left.
+    let most = if claimed.event_ids.len() > 1 {
+        shared.settings.claims / 2
+    } else {
+        shared.settings.claims
+    };
+    claims > most.max(1)
+}
+
+fn stored_state(claimed: &ClaimedJob) -> Option<State> {
+    claimed.state.as_deref().and_then(State::decode)
+}
+
+/// Runs the events, some at a time. Returns whether there is something to record.
+async fn run_all(
+    shared: &Arc<Shared>,
+    claimed: &ClaimedJob,
+    revision: &Arc<CompiledRevision>,
+    gathered: &mut Gathered,
+) -> bool {
+    let mut waiting = claimed.event_ids.as_slice();
+    while !waiting.is_empty() {
+        if shared.releasing.is_cancelled() {
+            gathered.result.again.push(Again {
+                event_ids: waiting.to_vec(),
+                due_at: clock::now(),
+                state: claimed.state.clone(),
+                claims: 0,
+                is_retry: claimed.state.is_some(),
+            });
+            return true;
+        }
+        let (scope, ids) = (claimed.lease.scope, waiting.to_vec());
+        let load = || {
+            let ids = ids.clone();
+            shared.database.run(move |conn| {
+                scope.transaction(conn, |conn| events::inputs(conn, &scope, &ids, BODY_BYTES))
+            })
+        };
+        let Some(inputs) = patiently(shared, load).await else {
+            return false;
+        };
+        let Some(last) = inputs.last().map(|input| input.id) else {
+            tracing::error!(events = waiting.len(), "events of a job are gone");
+            return true;
+        };
+        waiting = &waiting[waiting.partition_point(|id| *id <= last)..];
+        if !run_some(shared, claimed, revision, inputs, gathered).await {
+            return false;
+        }
+    }
+    true
+}
+
+async fn run_some(
+    shared: &Arc<Shared>,
+    claimed: &ClaimedJob,
+    revision: &Arc<CompiledRevision>,
+    inputs: Vec<EventInput>,
+    gathered: &mut Gathered,
+) -> bool {
+    let state = stored_state(claimed);
+    let begin_with = Arc::clone(revision);
+    let begun = tokio::task::spawn_blocking(move || {
+        let begin = |input| Run::begin(&begin_with, Request::new(input), state.clone());
+        inputs.into_iter().map(begin).collect::<Vec<_>>()
+    });
+    let Ok(runs) = begun.await else { return false };
+    let job = Job::new(
+        Arc::clone(shared),
+        claimed.lease,
+        Arc::clone(revision),
+        claimed.answer_to.clone(),
+    );
+    let (done, open): (Vec<_>, Vec<_>) = runs.into_iter().partition(Run::is_done);
+    let at_once = shared.settings.calls_per_job.max(1);
+    let mut ends = stream::iter(done.into_iter().chain(open))
+        .map(|run| run.drive(&job))
+        .buffer_unordered(at_once);
+    while let Some(ended) = ends.next().await {
+        if !gathered.take(ended) {
+            return false;
+        }
+    }
+    true
+}
+
+impl Gathered {
+    /// Takes the end of a run; returns whether the job is still this worker's.
+    fn take(&mut self, ended: Ended) -> bool {
+        self.result.attempts.extend(ended.attempts);
+        if let Some(answer) = ended.sent {
+            self.sent.insert(ended.event, answer);
+        }
+        match ended.end {
+            End::Finished(run) => self.result.finished.push(run),
+            End::Again(again) => self.result.again.push(again),
+            End::LeaseLost => return false,
+        }
+        true
+    }
+
+    /// Takes a job apart that no worker survives, and gives up the event that is alone already.
+    fn isolate(&mut self, claimed: &ClaimedJob, revision: &CompiledRevision) {
+        if let [event] = claimed.event_ids[..] {
+            tracing::error!(%event, claims = claimed.claims, "a run was given up: no worker completed it");
+            let state = stored_state(claimed).unwrap_or_else(|| State::new(clock::now()));
+            let error = format!("given up: no worker completed it in {} tries", claimed.claims - 1);
+            // Without the event: whatever it does to a worker, it must not do it again.
+            let finished = give_up(revision, None, &state, &error);
+            self.result.finished.push(finished_run(event, &state, finished));
+            return;
+        }
+        tracing::warn!(
+            events = claimed.event_ids.len(),
+            "no worker completed the job: its events are taken apart"
+        );
+        self.result
+            .again
+            .extend(claimed.event_ids.iter().map(|event| Again {
+                event_ids: vec![*event],
+                due_at: clock::now(),
+                state: None,
+                claims: claimed.claims - 1,
+                is_retry: true,
+            }));
+    }
+
+    fn fail_all(&mut self, claimed: &ClaimedJob, error: &str) {
+        let state = State::new(clock::now());
+        let answer = claimed.answer_to.is_some().then(|| failed_by_default().clone());
+        let finished = Finished {
+            outcome: RunOutcome::Failed,
+            error: Some(error.to_owned()),
+            answer,
+        };
+        let runs = claimed
+            .event_ids
+            .iter()
+            .map(|event| finished_run(*event, &state, finished.clone()));
+        self.result.finished.extend(runs);
+    }
+
+    /// Writes what there is, then tells the caller who waits.
+    async fn record(self, shared: &Shared) {
+        let node = self.result.answer_to.clone();
+        let answers: Vec<(EventId, Answer)> = self.result.finished.iter().filter_map(answer).collect();
+        let lease = self.result.lease;
+        match shared.recorder.record(self.result).await {
+            Some(Completion::Written) => {}
+            Some(Completion::LeaseLost) => {
+                metrics::counter!("hookgate_leases_lost_total").increment(1);
+                tracing::warn!(job = %lease.job, "the lease was lost before the job was recorded");
+                return;
+            }
+            None => return,
+        }
+        let Some(node) = node else { return };
+        for (event, answer) in answers {
+            if self.sent.get(&event) != Some(&answer) {
+                send_answer(shared, &node, event, &answer).await;
+            }
+        }
+    }
+}
+
+fn answer(run: &FinishedRun) -> Option<(EventId, Answer)> {
+    Some((run.event_id, Answer::decode(run.answer.as_deref()?)?))
+}

@@ -1,0 +1,70 @@
+//! What keeps the tables in shape: days made ahead and dropped behind, what has expired deleted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Days, Utc};
+use hookgate_domain::{clock, maintenance, partitions};
+
+use crate::Shared;
+
+/// How many days there are partitions for, after today.
+const DAYS_AHEAD: u64 = 7;
+/// How soon it is tried again when Postgres was away.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// Runs the maintenance at once and then regularly, until the worker stops.
+pub async fn keep(shared: Arc<Shared>) {
+    loop {
+        let delay = match run(&shared).await {
+            Ok(()) => Duration::from_secs(shared.settings.maintenance_seconds.max(1)),
+            Err(error) => {
+                tracing::warn!(%error, "the maintenance failed; trying again");
+                RETRY_DELAY
+            }
+        };
+        tokio::select! {
+            () = shared.stopping.cancelled() => return,
+            () = tokio::time::sleep(delay) => {}
+        }
+    }
+}
+
+async fn run(shared: &Shared) -> hookgate_domain::Result<()> {
+    let now = clock::now();
+    // Also while another worker is at the rest: events cannot be stored on a day without partitions.
+    shared.database.run(move |conn| make_days(conn, now)).await?;
+    let (retention, refusals) = (
+        shared.settings.retention_days,
+        shared.settings.refusals_per_webhook,
+    );
+    let oldest = now
+        .date_naive()
+        .checked_sub_days(Days::new(retention.max(1).into()))
+        .unwrap_or_default();
+    // Each a transaction of its own: dropping a partition locks its table until the end.
+    let drop_days = move |conn: &mut _| maintenance::alone(conn, |conn| partitions::drop_older(conn, oldest));
+    if let Some(dropped) = shared.database.run(drop_days).await?
+        && !dropped.is_empty()
+    {
+        tracing::info!(
+            partitions = dropped.join(","),
+            "partitions past their retention were dropped"
+        );
+    }
+    let trim =
+        move |conn: &mut _| maintenance::alone(conn, |conn| maintenance::trim_refusals(conn, refusals));
+    shared.database.run(trim).await?;
+    let delete = move |conn: &mut _| maintenance::alone(conn, |conn| maintenance::delete_expired(conn, now));
+    shared.database.run(delete).await?;
+    Ok(())
+}
+
+fn make_days(conn: &mut maintenance::Connection, now: DateTime<Utc>) -> hookgate_domain::Result<()> {
+    for ahead in 0..=DAYS_AHEAD {
+        if let Some(day) = now.date_naive().checked_add_days(Days::new(ahead)) {
+            partitions::ensure(conn, day)?;
+        }
+    }
+    Ok(())
+}

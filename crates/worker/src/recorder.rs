@@ -1,0 +1,105 @@
+//! Group commit of completions: what gathers while one transaction runs goes into the next.
+
+use std::time::Duration;
+
+use hookgate_domain::database::Database;
+use hookgate_domain::jobs::{self, Completion, JobResult};
+use tokio::sync::{mpsc, oneshot};
+
+/// The most jobs in one transaction.
+const JOBS_PER_COMMIT: usize = 64;
+/// The most runs in one transaction, but for a single job with more.
+const RUNS_PER_COMMIT: usize = 1_000;
+/// How long to wait before a transaction is tried again while Postgres is away.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+
+type Waiting = (JobResult, oneshot::Sender<Option<Completion>>);
+
+/// Takes completions.
+pub struct Recorder(mpsc::UnboundedSender<Waiting>);
+
+impl Recorder {
+    /// Makes a recorder and the task that writes, which ends when the recorder is dropped.
+    pub fn new(database: Database) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        // As many completions as jobs in hand: bounded by those.
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), write(database, receiver))
+    }
+
+    /// Writes a result, however long Postgres is away; `None` when it cannot be written at all.
+    pub async fn record(&self, result: JobResult) -> Option<Completion> {
+        let (told, outcome) = oneshot::channel();
+        self.0.send((result, told)).ok()?;
+        outcome.await.ok().flatten()
+    }
+}
+
+async fn write(database: Database, mut waiting: mpsc::UnboundedReceiver<Waiting>) {
+    let mut next = None;
+    loop {
+        let Some(first) = (match next.take() {
+            Some(first) => Some(first),
+            None => waiting.recv().await,
+        }) else {
+            return;
+        };
+        let mut runs = first.0.finished.len();
+        let (mut results, mut told) = (vec![first.0], vec![first.1]);
+        while results.len() < JOBS_PER_COMMIT
+            && let Ok(more) = waiting.try_recv()
+        {
+            runs += more.0.finished.len();
+            if runs > RUNS_PER_COMMIT {
+                next = Some(more);
+                break;
+            }
+            results.push(more.0);
+            told.push(more.1);
+        }
+        for (told, completion) in told.into_iter().zip(commit(&database, results).await) {
+            // Whoever waited may have been stopped.
+            let _ = told.send(completion);
+        }
+    }
+}
+
+/// Writes results together; one by one when Postgres refuses them together, so that one does not fail the others.
+async fn commit(database: &Database, results: Vec<JobResult>) -> Vec<Option<Completion>> {
+    match commit_together(database, results.clone()).await {
+        Ok(completions) => completions.into_iter().map(Some).collect(),
+        Err(error) if results.len() == 1 => {
+            tracing::error!(%error, "a completion was refused; the job is tried again when its lease ends");
+            vec![None]
+        }
+        Err(_) => {
+            let mut completions = Vec::with_capacity(results.len());
+            for result in results {
+                let job = result.lease.job;
+                completions.push(match commit_together(database, vec![result]).await {
+                    Ok(completion) => completion.first().copied(),
+                    Err(error) => {
+                        tracing::error!(%error, %job, "a completion was refused; the job is tried again when its lease ends");
+                        None
+                    }
+                });
+            }
+            completions
+        }
+    }
+}
+
+async fn commit_together(
+    database: &Database,
+    results: Vec<JobResult>,
+) -> hookgate_domain::Result<Vec<Completion>> {
+    loop {
+        let batch = results.clone();
+        match database.run(move |conn| jobs::complete(conn, &batch)).await {
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "completions could not be written; trying again");
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! One event's run, from effect to effect.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use hookgate_domain::jobs::{Again, FinishedRun, Lease, NewAttempt, save_progress};
+use hookgate_domain::{Error, clock, destinations};
+use hookgate_model::answer::Answer;
+use hookgate_model::flow::advance::{Decision, Finished, Outcome, advance, give_up};
+use hookgate_model::flow::compiled::CompiledRevision;
+use hookgate_model::flow::state::State;
+use hookgate_model::flow::step::http::{HttpCall, HttpFailure, HttpOutcome};
+use hookgate_model::flow::variables::Request;
+use hookgate_model::ids::{DestinationId, EventId};
+use hookgate_model::outbound_signature::SigningSecret;
+use hookgate_model::retry::Verdict;
+
+use crate::Shared;
+use crate::effects::http::{Made, Target};
+
+/// How much of a response's body is kept with an attempt.
+const PREVIEW_BYTES: usize = 2_048;
+
+/// What a run's steps share: the job that it belongs to.
+pub struct Job {
+    pub shared: Arc<Shared>,
+    pub lease: Lease,
+    pub revision: Arc<CompiledRevision>,
+    pub answer_to: Option<String>,
+    targets: Mutex<HashMap<DestinationId, Arc<Result<Target, String>>>>,
+}
+
+/// A run in hand.
+pub struct Run {
+    request: Arc<Request>,
+    state: State,
+    decision: Decision,
+    attempts: Vec<NewAttempt>,
+    /// The answer that is stored, and may not have been sent: the worker that stored it did not live to complete the run.
+    unsent: Option<Answer>,
+    /// The answer that was sent from the middle of the run.
+    sent: Option<Answer>,
+}
+
+/// How far a run came.
+pub struct Ended {
+    pub event: EventId,
+    pub end: End,
+    pub attempts: Vec<NewAttempt>,
+    pub sent: Option<Answer>,
+}
+
+/// What is left of a run.
+pub enum End {
+    /// Nothing.
+    Finished(FinishedRun),
+    /// It goes on later.
+    Again(Again),
+    /// Another worker has it.
+    LeaseLost,
+}
+
+impl Job {
+    pub fn new(
+        shared: Arc<Shared>,
+        lease: Lease,
+        revision: Arc<CompiledRevision>,
+        answer_to: Option<String>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            shared,
+            lease,
+            revision,
+            answer_to,
+            targets: Mutex::default(),
+        })
+    }
+
+    /// Where a destination's calls go: read once per job, so a change holds for the next.
+    async fn target(&self, id: DestinationId) -> Result<Arc<Result<Target, String>>, Error> {
+        let known = |id| {
+            self.targets
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(&id)
+                .cloned()
+        };
+        if let Some(target) = known(id) {
+            return Ok(target);
+        }
+        let (scope, key) = (self.lease.scope, self.shared.master_key.clone());
+        let read = move |conn: &mut _| {
+            let destination = scope.transaction(conn, |conn| destinations::read(conn, &scope, id))?;
+            let secret = destination.signing_secret(&scope, &key)?;
+            Ok::<_, Error>((destination.base_url, secret))
+        };
+        let target = match self.shared.database.run(read).await {
+            Ok((base_url, secret)) => secret
+                .map(|secret| {
+                    SigningSecret::parse(&secret).map_err(|_| "the signing secret is not one".to_owned())
+                })
+                .transpose()
+                .map(|secret| Target { base_url, secret }),
+            Err(Error::NotFound) => Err("the destination was deleted".to_owned()),
+            Err(error) => return Err(error),
+        };
+        let target = Arc::new(target);
+        self.targets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, Arc::clone(&target));
+        Ok(target)
+    }
+}
+
+impl Run {
+    /// Begins a run, or goes on with one: up to its first effect. Takes CPU time, bounded by the templates' fuel.
+    pub fn begin(revision: &CompiledRevision, request: Arc<Request>, state: Option<State>) -> Self {
+        let state = state.unwrap_or_else(|| State::new(clock::now()));
+        let unsent = state.answer().cloned();
+        let decision = Decision::Retry { due_at: clock::now() };
+        let mut run = Self {
+            request,
+            state,
+            decision,
+            attempts: Vec::new(),
+            unsent,
+            sent: None,
+        };
+        run.advance(revision, Outcome::Begin);
+        run
+    }
+
+    /// Whether there is nothing more to be done.
+    pub fn is_done(&self) -> bool {
+        matches!(self.decision, Decision::Done(_))
+    }
+
+    fn advance(&mut self, revision: &CompiledRevision, outcome: Outcome) {
+        let (now, random) = (clock::now(), rand::random());
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            advance(revision, &self.request, &mut self.state, outcome, now, random)
+        }));
+        self.decision = decided.unwrap_or_else(|_| {
+            tracing::error!(event = %self.request.event().id, "a flow's evaluation panicked");
+            Decision::Done(give_up(
+                revision,
+                None,
+                &self.state,
+                "the flow's evaluation crashed",
+            ))
+        });
+    }
+
+    /// [`Self::advance`] off the async threads.
+    async fn advance_aside(mut self, job: &Job, outcome: Outcome) -> Option<Self> {
+        let revision = Arc::clone(&job.revision);
+        let advanced = tokio::task::spawn_blocking(move || {
+            self.advance(&revision, outcome);
+            self
+        });
+        advanced.await.ok()
+    }
+
+    /// Takes the run on until it is over, must wait, or is given back.
+    pub async fn drive(mut self, job: &Job) -> Ended {
+        // A second time does no harm.
+        if let Some(answer) = self.unsent.take() {
+            self.send(job, answer).await;
+        }
+        let event = self.request.event().id;
+        loop {
+            let outcome = match &self.decision {
+                Decision::Done(_) => return self.ended(),
+                Decision::Retry { due_at } => {
+                    let due_at = *due_at;
+                    return self.again(due_at, true);
+                }
+                Decision::Answer(answer) => {
+                    let answer = answer.clone();
+                    if !self.store(job).await {
+                        return self.end(End::LeaseLost);
+                    }
+                    self.send(job, answer).await;
+                    Outcome::Answered
+                }
+                Decision::Call(call) => {
+                    let call = call.clone();
+                    let made = tokio::select! {
+                        biased;
+                        () = job.shared.releasing.cancelled() => None,
+                        made = make(job, &call) => Some(made),
+                    };
+                    let Some(made) = made else {
+                        let is_retry = self.state.attempts() > 0;
+                        return self.again(clock::now(), is_retry);
+                    };
+                    let made = match made {
+                        Ok(made) => made,
+                        Err(error) => not_made(&error),
+                    };
+                    self.attempts.push(attempt(event, &call, &made));
+                    Outcome::Called(made.outcome)
+                }
+            };
+            match self.advance_aside(job, outcome).await {
+                Some(advanced) => self = advanced,
+                // The runtime is being shut down.
+                None => {
+                    return Ended {
+                        event,
+                        end: End::LeaseLost,
+                        attempts: Vec::new(),
+                        sent: None,
+                    };
+                }
+            }
+        }
+    }
+
+    /// Stores the progress with the answer, if there is a caller for whom it must not be lost. Returns whether the
+    /// lease is still held.
+    async fn store(&self, job: &Job) -> bool {
+        if job.answer_to.is_none() {
+            return true;
+        }
+        let (lease, state) = (job.lease, self.state.encode());
+        loop {
+            let state = state.clone();
+            let save = move |conn: &mut _| {
+                lease
+                    .scope
+                    .transaction(conn, |conn| save_progress(conn, &lease, &state))
+            };
+            match job.shared.database.run(save).await {
+                Ok(held) => return held,
+                Err(error) if error.is_transient() && !job.shared.releasing.is_cancelled() => {
+                    tracing::warn!(%error, "an answer could not be stored; trying again");
+                    tokio::time::sleep(crate::job::RETRY_DELAY).await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "an answer could not be stored");
+                    return false;
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, job: &Job, answer: Answer) {
+        if let Some(node) = &job.answer_to {
+            send_answer(&job.shared, node, self.request.event().id, &answer).await;
+            self.sent = Some(answer);
+        }
+    }
+
+    fn ended(self) -> Ended {
+        let Decision::Done(finished) = self.decision.clone() else {
+            return self.again(clock::now(), false);
+        };
+        let run = finished_run(self.request.event().id, &self.state, finished);
+        self.end(End::Finished(run))
+    }
+
+    fn again(self, due_at: DateTime<Utc>, is_retry: bool) -> Ended {
+        let again = Again {
+            event_ids: vec![self.request.event().id],
+            due_at,
+            state: Some(self.state.encode()),
+            claims: 0,
+            is_retry,
+        };
+        self.end(End::Again(again))
+    }
+
+    fn end(self, end: End) -> Ended {
+        Ended {
+            event: self.request.event().id,
+            end,
+            attempts: self.attempts,
+            sent: self.sent,
+        }
+    }
+}
+
+/// Sends an answer that is committed. That it does not arrive is no loss: the ingress finds it in Postgres.
+pub async fn send_answer(shared: &Shared, node: &str, event: EventId, answer: &Answer) {
+    if let Err(error) = shared.redis.send_answer(node, event, answer).await {
+        tracing::debug!(%event, %error, "an answer was not sent; the ingress reads it from Postgres");
+    }
+}
+
+async fn make(job: &Job, call: &HttpCall) -> Result<Made, Error> {
+    let target = job.target(call.destination).await?;
+    // Never closed.
+    let _permit = job.shared.calls.acquire().await;
+    Ok(match target.as_ref() {
+        Ok(target) => job.shared.http.call(call, target).await,
+        Err(detail) => none(HttpFailure::Refused, detail.clone()),
+    })
+}
+
+/// Postgres did not say where to: an attempt like any other that failed, so that it is tried again later.
+fn not_made(error: &Error) -> Made {
+    tracing::warn!(%error, "a destination could not be read");
+    none(
+        HttpFailure::Internal,
+        "the destination's settings could not be read".to_owned(),
+    )
+}
+
+fn none(failure: HttpFailure, detail: String) -> Made {
+    Made {
+        outcome: HttpOutcome::Failed { failure, detail },
+        url: String::new(),
+        started_at: clock::now(),
+        duration: std::time::Duration::ZERO,
+        timing: serde_json::json!({}),
+    }
+}
+
+fn attempt(event: EventId, call: &HttpCall, made: &Made) -> NewAttempt {
+    let outcome = if made.outcome.verdict() == Verdict::Success {
+        "succeeded"
+    } else {
+        "failed"
+    };
+    metrics::counter!("hookgate_attempts_total", "outcome" => outcome).increment(1);
+    let (status, error, response_preview) = match &made.outcome {
+        HttpOutcome::Response { status, body, .. } => {
+            let preview = body.get(..PREVIEW_BYTES).unwrap_or(body);
+            (i16::try_from(*status).ok(), None, Some(preview.to_vec()))
+        }
+        HttpOutcome::Failed { failure, detail } => {
+            (None, Some(format!("{}: {detail}", failure.as_str())), None)
+        }
+    };
+    NewAttempt {
+        id: clock::new_id(),
+        event_id: event,
+        destination_id: call.destination,
+        step: call.step.clone(),
+        number: i32::try_from(call.attempt).unwrap_or(i32::MAX),
+        method: call.method.as_str(),
+        url: storable(&made.url),
+        outcome,
+        status,
+        error: error.as_deref().map(storable),
+        started_at: made.started_at,
+        duration_us: made.duration_us(),
+        timing: made.timing.clone(),
+        response_preview,
+    }
+}
+
+/// A finished run as it is stored.
+pub fn finished_run(event: EventId, state: &State, finished: Finished) -> FinishedRun {
+    metrics::counter!("hookgate_runs_total", "outcome" => finished.outcome.as_str()).increment(1);
+    FinishedRun {
+        event_id: event,
+        outcome: finished.outcome,
+        error: finished.error.as_deref().map(storable),
+        started_at: state.started_at,
+        finished_at: clock::now(),
+        steps: serde_json::to_vec(state.records()).unwrap_or_default(),
+        answer: finished.answer.map(|answer| answer.encode()),
+    }
+}
+
+/// Postgres keeps no NUL in text.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

@@ -1,0 +1,65 @@
+//! The worker's settings.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// The settings of the worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Jobs that one worker has in hand. Default 64.
+    pub jobs: usize,
+    /// Jobs of one tenant that are claimed at once, first attempts and retries each. Default 8.
+    pub jobs_per_tenant: usize,
+    /// Outgoing calls at the same time. Default 256.
+    pub calls: usize,
+    /// Outgoing calls at the same time for the events of one job. Default 16.
+    pub calls_per_job: usize,
+    /// How long a worker may be silent before another takes over its jobs, in milliseconds; it extends its leases three
+    /// times as often. Default 30,000.
+    pub lease_ms: u64,
+    /// How often a job may be claimed without any progress before its run is given up as crashed. Default 5.
+    pub claims: u32,
+    /// How soon it looks for work again when there was some, and no wake-up comes, in milliseconds. Default 50.
+    pub poll_least_ms: u64,
+    /// How soon at the latest, after looking in vain several times, in milliseconds. Default 1,000.
+    pub poll_most_ms: u64,
+    /// How long the jobs in hand may go on when the worker stops, in milliseconds; then they are released. Default 10,000.
+    pub stop_timeout_ms: u64,
+    /// Networks that are not public and may be called nevertheless, such as `127.0.0.0/8` in development. Default none.
+    pub allowed_private_networks: Vec<IpNet>,
+    /// How many days events, runs, attempts and refusals are kept. Default 30.
+    pub retention_days: u32,
+    /// Refusals that are kept per webhook. Default 1,000.
+    pub refusals_per_webhook: u32,
+    /// How often the maintenance runs, in seconds; it also runs at the start. Default 3,600.
+    pub maintenance_seconds: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            jobs: 64,
+            jobs_per_tenant: 8,
+            calls: 256,
+            calls_per_job: 16,
+            lease_ms: 30_000,
+            claims: 5,
+            poll_least_ms: 50,
+            poll_most_ms: 1_000,
+            stop_timeout_ms: 10_000,
+            allowed_private_networks: Vec::new(),
+            retention_days: 30,
+            refusals_per_webhook: 1_000,
+            maintenance_seconds: 3_600,
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+}
