@@ -308,9 +308,10 @@ fn release_held(conn: &mut PgConnection, scope: &TenantScope, id: WebhookId) -> 
         .filter(jobs::tenant_id.eq(scope.uuid()))
         .filter(jobs::webhook_id.eq(id.uuid()))
         .filter(
-            jobs::due_at.ge(diesel::dsl::sql::<diesel::sql_types::Timestamptz>(
-                appender::HELD_UNTIL,
-            )),
+            jobs::due_at.ge(diesel::dsl::sql::<diesel::sql_types::Timestamptz>(&format!(
+                "'{}'",
+                appender::HELD_UNTIL
+            ))),
         )
         .set(jobs::due_at.eq(clock::now()))
         .execute(conn)?;

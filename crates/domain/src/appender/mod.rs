@@ -30,9 +30,9 @@ pub use event::{NewEvent, Work};
 use session::Session;
 use writer::Writer;
 
-/// When a held job is due, as SQL: never, until the activation of its webhook makes it due. A real date, because clients
+/// When a held job is due: never, until the activation of its webhook makes it due. A real date, because clients
 /// of Postgres disagree about what to do with `infinity`.
-pub const HELD_UNTIL: &str = "'9999-01-01T00:00:00Z'";
+pub const HELD_UNTIL: &str = "9999-01-01T00:00:00Z";
 
 /// The bounds of group commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Appender {
             threads: Mutex::default(),
         }));
         for number in 0..writers {
-            let session = Session::new(database, "hookgate-writer");
+            let session = Session::new(database, "hookgate-writer", Some(event::PREPARE_JOBS));
             let writer = Writer::new(Arc::clone(&appender.0), session, wake_ups.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("writer-{number}"))

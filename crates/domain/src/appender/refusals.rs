@@ -76,7 +76,7 @@ impl RefusalLog {
     /// When the operating system gives no thread.
     pub fn start(database: &DatabaseSettings, per_minute: u32) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE);
-        let session = Session::new(database, "hookgate-refusals");
+        let session = Session::new(database, "hookgate-refusals", None);
         let thread = std::thread::Builder::new()
             .name("refusals".into())
             .spawn(move || write_all(session, &receiver))?;

@@ -20,16 +20,18 @@ const UNDEFINED_TABLE: &str = "42P01";
 /// A connection that comes back.
 pub struct Session {
     conninfo: SecretString,
+    prepare: Option<&'static str>,
     connection: Option<RawConnection>,
     failed_at: Option<Instant>,
 }
 
 impl Session {
-    /// A session that is not connected yet.
-    pub fn new(database: &DatabaseSettings, application: &str) -> Self {
+    /// A session that is not connected yet; `prepare` is run once on each new connection.
+    pub fn new(database: &DatabaseSettings, application: &str, prepare: Option<&'static str>) -> Self {
         let conninfo = with_timeouts(database.url.expose_secret(), application).into();
         Self {
             conninfo,
+            prepare,
             connection: None,
             failed_at: None,
         }
@@ -68,6 +70,9 @@ impl Session {
             self.failed_at = Some(Instant::now());
             let mut connection = RawConnection::connect(self.conninfo.expose_secret())?;
             connection.execute(SESSION)?;
+            if let Some(statement) = self.prepare {
+                connection.execute(statement)?;
+            }
             self.failed_at = None;
             self.connection = Some(connection);
         }

@@ -1,10 +1,14 @@
 //! "There is work": sent after a commit that made jobs, so that workers need not wait for their next poll.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::{Notice, Redis, Subscription};
+
+/// The shortest time between two wake-ups.
+const PAUSE: Duration = Duration::from_millis(2);
 
 const CHANNEL: &str = "hookgate:jobs";
 
@@ -23,9 +27,12 @@ impl WakeUps {
         let task = tokio::spawn(async move {
             loop {
                 waiting.notified().await;
+                // What follows at once is merged: under load, commits come faster than workers need to hear of them.
+                let pause = tokio::time::sleep(PAUSE);
                 if let Err(error) = redis.publish(CHANNEL, b"").await {
                     tracing::debug!(%error, "a wake-up was not sent; workers find the job by polling");
                 }
+                pause.await;
             }
         });
         Self {
