@@ -191,15 +191,10 @@ fn explain(error: &figment::Error) -> String {
         | Kind::InvalidLength(_, expected) => {
             format!("expected {expected}")
         }
-        Kind::UnknownField(name, known) => {
-            let path = [error.path.join("."), name.clone()]
-                .iter()
-                .filter(|part| !part.is_empty())
-                .cloned()
-                .collect::<Vec<_>>();
+        Kind::UnknownField(_, known) => {
             return format!(
                 "{} is not a setting; there are {}",
-                names(&path.join(".")),
+                names(&error.path.join(".")),
                 known.join(", ")
             );
         }

@@ -37,6 +37,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "hookgate-ingress",
             "hookgate-worker",
             "hookgate-devservers",
+            "hookgate-testkit",
         ],
     ),
 ];
@@ -53,7 +54,7 @@ const LIBRARIES: [(&str, &[&str]); 9] = [
         "diesel",
         &["hookgate-domain", "hookgate-testkit", "hookgate-bench"],
     ),
-    ("r2d2", &["hookgate-domain"]),
+    ("r2d2", &["hookgate-domain", "hookgate-bench"]),
     ("pq-sys", &["hookgate-domain"]),
     (
         "redis",

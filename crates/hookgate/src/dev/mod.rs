@@ -66,11 +66,13 @@ fn prepare(data: &Path, fresh: bool) -> Result<PathBuf> {
     Ok(data)
 }
 
-/// The settings: the private servers' addresses always; free ports and logs for people unless set otherwise.
+/// The settings: the private servers' addresses always; free ports, logs for people, and calls to
+/// this machine, unless set otherwise.
 fn settings(source: Source, address: &Address, keepsake: &Keepsake) -> Result<(Settings, Vec<String>)> {
     let source = source
         .by_default("log.format", LogFormat::Text)
         .by_default("log.filter", "warn")
+        .by_default("worker.allowed_private_networks", ["127.0.0.0/8", "::1/128"])
         .always("master_key", keepsake.master_key())
         .always("redis.url", address.redis(""))
         .always("database.owner_url", address.postgres(OWNER, DATABASE))

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod chaos;
 mod commands;
 mod dev;
+mod github;
+mod installation;
 mod process;
+mod settings;

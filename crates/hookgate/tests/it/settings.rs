@@ -1,0 +1,59 @@
+//! `deploy/hookgate.example.toml` shows every setting with its default.
+
+use crate::process::run;
+
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/hookgate.example.toml");
+
+#[test]
+fn the_example_file_is_the_defaults() {
+    let defaults = run(["settings"], &[]);
+    let with_example = run(["--config", EXAMPLE, "settings"], &[]);
+    assert!(
+        with_example.status.success(),
+        "{}",
+        String::from_utf8_lossy(&with_example.stderr)
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&with_example.stdout),
+        String::from_utf8_lossy(&defaults.stdout)
+    );
+}
+
+#[test]
+fn the_example_file_has_every_setting_with_an_explanation() {
+    let defaults = run(["settings"], &[]);
+    let defaults: toml::Table = toml::from_str(&String::from_utf8(defaults.stdout).unwrap()).unwrap();
+    let example = std::fs::read_to_string(EXAMPLE).unwrap();
+    let mut section = String::new();
+    let mut shown = Vec::new();
+    let mut explained = false;
+    for line in example.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = format!("{name}.");
+        } else if let Some((name, _)) = line
+            .trim_start_matches("# ")
+            .split_once(" = ")
+            .filter(|(name, _)| is_name(name))
+        {
+            assert!(explained, "{section}{name} has no comment before it");
+            shown.push(format!("{section}{name}"));
+        }
+        explained = line.starts_with("# ");
+    }
+    for (name, value) in &defaults {
+        let names = match value {
+            toml::Value::Table(table) => table.keys().map(|key| format!("{name}.{key}")).collect(),
+            _ => vec![name.clone()],
+        };
+        for name in names {
+            assert!(
+                shown.contains(&name),
+                "{name} is not in deploy/hookgate.example.toml"
+            );
+        }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
