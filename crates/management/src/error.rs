@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::trace;
 
 macro_rules! error_codes {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $status:ident, $title:literal;)*) => {
+    ($($(#[$doc:meta])* $variant:ident = $name:tt, $status:ident, $title:tt;)*) => {
         /// A stable name for why a request was refused.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
         pub enum ErrorCode { $($(#[$doc])* #[serde(rename = $name)] $variant,)* }

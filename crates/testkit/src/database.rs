@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection};
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 use hookgate_devservers::OWNER;
 use hookgate_domain::database::{Database, DatabaseSettings};
 use hookgate_domain::redis::Redis;
@@ -115,9 +115,29 @@ impl TestDatabase {
         PgConnection::establish(&self.owner_url()).expect("a connection as the owner")
     }
 
+    /// Runs statements as the superuser.
+    pub fn execute(&self, sql: &str) {
+        self.superuser().batch_execute(sql).expect("the statements run");
+    }
+
+    /// The first column of a query's rows, which must be text, as the superuser.
+    pub fn query_text(&self, sql: &str) -> Vec<String> {
+        let sql = format!("SELECT column_0 AS text FROM ({sql}) AS query (column_0)");
+        let rows: Vec<TextRow> = diesel::sql_query(sql)
+            .load(&mut self.superuser())
+            .expect("the query runs");
+        rows.into_iter().map(|row| row.text).collect()
+    }
+
     fn url(&self, role: &str) -> String {
         servers::address().postgres(role, &self.name)
     }
+}
+
+#[derive(QueryableByName)]
+struct TextRow {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    text: String,
 }
 
 impl Drop for TestDatabase {

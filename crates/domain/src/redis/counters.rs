@@ -12,17 +12,17 @@ pub struct Counted {
     pub seconds_left: u64,
 }
 
-fn name(kind: &str, key: &str) -> String {
-    format!("hookgate:count:{kind}:{key}")
-}
-
 impl Redis {
+    fn counter(&self, kind: &str, key: &str) -> String {
+        self.name(&format!("hookgate:count:{kind}:{key}"))
+    }
+
     /// Counts once; the window begins with the first.
     ///
     /// # Errors
     /// When Redis is away.
     pub async fn count(&self, kind: &str, key: &str, window_seconds: u32) -> Result<Counted> {
-        let name = name(kind, key);
+        let name = self.counter(kind, key);
         let mut connection = self.connection().await?;
         let (count, seconds_left): (u64, i64) = redis::pipe()
             .atomic()
@@ -50,7 +50,7 @@ impl Redis {
     pub async fn forget(&self, kind: &str, key: &str) -> Result<()> {
         let mut connection = self.connection().await?;
         Ok(redis::cmd("DEL")
-            .arg(name(kind, key))
+            .arg(self.counter(kind, key))
             .query_async(&mut connection)
             .await?)
     }

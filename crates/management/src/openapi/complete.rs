@@ -105,7 +105,7 @@ fn operation_of(path: &str, kind: Kind, operation: &mut Operation, components: &
     }
     codes.sort();
     codes.dedup();
-    add_errors(operation, &codes, path);
+    add_errors(operation, &codes);
     add_examples(operation, components);
     describe_parameters(operation);
 }
@@ -152,7 +152,7 @@ fn add_header(operation: &mut Operation, name: &str, description: &str, example:
         .push(RefOr::T(header));
 }
 
-fn add_errors(operation: &mut Operation, codes: &[ErrorCode], path: &str) {
+fn add_errors(operation: &mut Operation, codes: &[ErrorCode]) {
     let mut by_status: BTreeMap<String, Vec<ErrorCode>> = BTreeMap::new();
     for code in codes {
         by_status
@@ -166,7 +166,7 @@ fn add_errors(operation: &mut Operation, codes: &[ErrorCode], path: &str) {
             .map(|code| format!("`{}`: {}", code.as_str(), code.title()))
             .collect();
         let examples = codes.iter().map(|code| {
-            let example = ExampleBuilder::new().value(Some(problem(*code, path))).build();
+            let example = ExampleBuilder::new().value(Some(problem(*code))).build();
             (code.as_str().to_owned(), RefOr::T(example))
         });
         let mut content = ContentBuilder::new()
@@ -192,7 +192,7 @@ fn add_errors(operation: &mut Operation, codes: &[ErrorCode], path: &str) {
     }
 }
 
-fn problem(code: ErrorCode, path: &str) -> Value {
+fn problem(code: ErrorCode) -> Value {
     let errors = if code == ErrorCode::InvalidRequest {
         json!([{"pointer": "/name", "code": "required", "detail": "must be given"}])
     } else {
@@ -203,7 +203,6 @@ fn problem(code: ErrorCode, path: &str) -> Value {
     } else {
         code.title()
     };
-    let _ = path;
     json!({
         "type": format!("urn:hookgate:problem:{}", code.as_str()),
         "title": code.title(),
@@ -242,8 +241,13 @@ fn add_example(content: &mut RefOr<Content>, components: &Components) {
 
 /// The example of a schema; of a page, one with the example of what it is a page of.
 fn example(schema: &RefOr<Schema>, components: &Components) -> Option<Value> {
-    let Schema::Object(object) = resolve(components, schema)? else {
-        return None;
+    let object = match resolve(components, schema)? {
+        Schema::Object(object) => object,
+        // What `#[serde(flatten)]` makes.
+        Schema::AllOf(all_of) => return all_of.examples.first().or(all_of.example.as_ref()).cloned(),
+        // What a tagged enum makes.
+        Schema::OneOf(one_of) => return one_of.examples.first().or(one_of.example.as_ref()).cloned(),
+        _ => return None,
     };
     if let Some(example) = object.examples.first().or(object.example.as_ref()) {
         return Some(example.clone());

@@ -66,7 +66,7 @@ impl From<management_keys::ManagementKey> for ManagementKey {
 /// What a new management key needs.
 #[derive(Debug, ToSchema)]
 #[schema(example = json!({"name": "Deployment", "scopes": ["webhooks:write"], "expires_at": "2027-11-21T00:00:00Z"}))]
-pub struct NewKey {
+pub struct ManagementKeyRequest {
     /// What it is for.
     #[schema(min_length = 1, max_length = 200)]
     name: String,
@@ -77,7 +77,7 @@ pub struct NewKey {
     expires_at: Option<DateTime<Utc>>,
 }
 
-impl FromFields for NewKey {
+impl FromFields for ManagementKeyRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let name = fields.required("name", text(1..=limits::NAME_CHARACTERS));
         let scopes = fields.required("scopes", list(1..=Scope::ALL.len(), parsed));
@@ -111,7 +111,7 @@ struct CreatedManagementKey {
 #[post("/management-keys")]
 async fn create(
     caller: Guarded<ManagementKeysWrite>,
-    Json(new): Json<NewKey>,
+    Json(new): Json<ManagementKeyRequest>,
 ) -> ApiResult<Reply<CreatedManagementKey>> {
     check(&new, &grantable(&caller.actor))?;
     let token = SecretToken::new(secret_token::MANAGEMENT_KEY);
@@ -132,7 +132,7 @@ async fn create(
     }))
 }
 
-fn check(new: &NewKey, grantable: &[Scope]) -> ApiResult<()> {
+fn check(new: &ManagementKeyRequest, grantable: &[Scope]) -> ApiResult<()> {
     if new.expires_at.is_some_and(|at| at <= clock::now()) {
         return Err(ApiError::field(
             "/expires_at",

@@ -1,0 +1,299 @@
+//! Rules that the OpenAPI document holds, for every operation there is and will be.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use hookgate_management::error::ErrorCode;
+use hookgate_management::openapi;
+use hookgate_model::access::Scope;
+use serde_json::{Value, json};
+
+use crate::service::Service;
+
+struct Operation {
+    path: String,
+    method: String,
+    value: Value,
+}
+
+impl Operation {
+    fn name(&self) -> String {
+        format!("{} {}", self.method.to_uppercase(), self.path)
+    }
+
+    fn is_guarded(&self) -> bool {
+        self.value["security"]
+            .as_array()
+            .is_some_and(|security| !security.is_empty())
+    }
+
+    fn scopes(&self) -> Vec<&str> {
+        let scopes = self.value["security"][0]["bearer"].as_array();
+        scopes
+            .into_iter()
+            .flatten()
+            .map(|scope| scope.as_str().expect("text"))
+            .collect()
+    }
+
+    fn responses(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.value["responses"].as_object().expect("responses").iter()
+    }
+}
+
+fn document() -> Value {
+    serde_json::to_value(openapi::document()).expect("JSON")
+}
+
+fn operations() -> Vec<Operation> {
+    let document = document();
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, value) in item.as_object().expect("operations") {
+            operations.push(Operation {
+                path: path.clone(),
+                method: method.clone(),
+                value: value.clone(),
+            });
+        }
+    }
+    assert!(operations.len() > 10);
+    operations
+}
+
+#[test]
+fn the_kept_document_is_current() {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/openapi.json"));
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    let current = openapi::document_text().expect("JSON");
+    assert!(
+        kept == current,
+        "openapi/openapi.json is not current: run `make openapi`"
+    );
+}
+
+#[test]
+fn the_document_is_the_same_every_time() {
+    assert_eq!(
+        openapi::document_text().expect("JSON"),
+        openapi::document_text().expect("JSON")
+    );
+}
+
+#[test]
+fn every_operation_is_described() {
+    let document = document();
+    let tags: BTreeSet<&str> = document["tags"]
+        .as_array()
+        .expect("tags")
+        .iter()
+        .filter_map(|tag| tag["name"].as_str())
+        .collect();
+    let mut ids = BTreeSet::new();
+    for operation in operations() {
+        let name = operation.name();
+        let value = &operation.value;
+        let summary = value["summary"].as_str().unwrap_or_default();
+        assert!(
+            !summary.is_empty() && !summary.ends_with('.') && summary.len() < 80,
+            "{name}: summary {summary:?}"
+        );
+        let id = value["operationId"].as_str().expect("an operationId").to_owned();
+        assert!(
+            id.chars().all(|c| c.is_ascii_alphanumeric()) && id.starts_with(|c: char| c.is_ascii_lowercase())
+        );
+        assert!(ids.insert(id.clone()), "{id} is there twice");
+        let used: Vec<&str> = value["tags"]
+            .as_array()
+            .expect("tags")
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        assert!(used.len() == 1 && tags.contains(used[0]), "{name}: tags {used:?}");
+        for parameter in value["parameters"].as_array().into_iter().flatten() {
+            assert!(parameter["description"].is_string(), "{name}: {parameter}");
+        }
+    }
+}
+
+#[test]
+fn every_body_has_an_example() {
+    for operation in operations() {
+        let name = operation.name();
+        let bodies = operation.value["requestBody"]["content"]
+            .as_object()
+            .into_iter()
+            .flatten();
+        let answers = operation
+            .responses()
+            .flat_map(|(_, response)| response["content"].as_object().into_iter().flatten());
+        for (media_type, content) in bodies.chain(answers) {
+            let has = !content["example"].is_null()
+                || content["examples"].as_object().is_some_and(|all| !all.is_empty());
+            let is_opaque = media_type == "application/octet-stream";
+            assert!(has || is_opaque, "{name}: a body ({media_type}) has no example");
+        }
+    }
+}
+
+#[test]
+fn every_operation_tells_its_errors() {
+    let known: BTreeSet<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+    let mut told = BTreeSet::new();
+    for operation in operations() {
+        let name = operation.name();
+        let mut codes = BTreeSet::new();
+        for (status, response) in operation.responses() {
+            let content = &response["content"]["application/problem+json"];
+            if content.is_null() {
+                assert!(
+                    status.starts_with('2') || operation.path == "/readyz",
+                    "{name}: {status} is no problem: {}",
+                    response["description"]
+                );
+                continue;
+            }
+            assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem");
+            for (code, example) in content["examples"].as_object().expect("examples") {
+                assert_eq!(example["value"]["status"].to_string(), *status, "{name}: {code}");
+                assert!(known.contains(code.as_str()));
+                codes.insert(code.clone());
+            }
+        }
+        let mut demanded = Vec::new();
+        if operation.path.starts_with("/v1/") {
+            demanded.extend(["unavailable", "internal"]);
+        }
+        if operation.is_guarded() {
+            demanded.push("unauthenticated");
+        }
+        if !operation.scopes().is_empty() {
+            demanded.push("forbidden");
+        }
+        if operation.path.contains('{') {
+            demanded.push("not_found");
+        }
+        if operation.value["requestBody"].is_object() {
+            demanded.push("invalid_request");
+        }
+        for code in demanded {
+            assert!(codes.contains(code), "{name} does not tell {code}");
+        }
+        told.extend(codes);
+    }
+    // What no operation tells is given before there is an operation, or by nouns that are not there yet.
+    let elsewhere = ["route_not_found", "method_not_allowed"];
+    for code in known.difference(&told.iter().map(String::as_str).collect()) {
+        let reserved = [
+            "name_taken",
+            "already_exists",
+            "in_use",
+            "wrong_state",
+            "limit_reached",
+        ];
+        assert!(
+            elsewhere.contains(code) || reserved.contains(code),
+            "no operation tells {code}"
+        );
+    }
+}
+
+#[test]
+fn enums_are_named_as_they_are_written() {
+    let document = document();
+    let told = |schema: &str| document["components"]["schemas"][schema]["enum"].clone();
+    let names = |all: &[&str]| json!(all);
+    let codes: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(told("ErrorCode"), names(&codes));
+    let scopes: Vec<&str> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+    assert_eq!(told("Scope"), names(&scopes));
+    for (name, schema) in document["components"]["schemas"].as_object().expect("schemas") {
+        for value in schema["enum"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
+            // Methods are upper case; everything else is lower case, also where a macro made the enum.
+            let as_written = value == value.to_lowercase() || value == value.to_uppercase();
+            assert!(as_written, "{name}: {value}");
+        }
+    }
+}
+
+/// What every operation demands is what the document says: with all scopes but those that it names it refuses, with those
+/// alone it does not. Without a credential it is 401.
+#[tokio::test]
+async fn every_operation_demands_the_scope_that_it_tells() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    for operation in operations()
+        .iter()
+        .filter(|operation| operation.path.starts_with("/v1/"))
+    {
+        let name = operation.name();
+        let path = operation
+            .path
+            .split('/')
+            .map(|part| if part.starts_with('{') { "nothing" } else { part })
+            .collect::<Vec<_>>()
+            .join("/");
+        let method = || operation.method.to_uppercase().parse().expect("a method");
+        let body = operation.value["requestBody"]
+            .is_object()
+            .then(|| "[]".to_owned());
+        let without = service.stranger().send(method(), &path, body.clone()).await;
+        assert_eq!(
+            without.status == 401,
+            operation.is_guarded(),
+            "{name}: {}",
+            without.text
+        );
+        let scopes = operation.scopes();
+        let [scope] = scopes.as_slice() else { continue };
+        let wanted: Scope = scope.parse().expect("a scope");
+        let permission = wanted
+            .permissions()
+            .find(|given| given.as_str() == *scope)
+            .expect("its permission");
+        let others: Vec<&str> = Scope::ALL
+            .iter()
+            .filter(|other| !permission.allowed_to_scopes(&[**other]))
+            .map(|other| other.as_str())
+            .collect();
+        let refused = owner.key(&others).await.send(method(), &path, body.clone()).await;
+        assert_eq!(refused.status, 403, "{name} without {scope}: {}", refused.text);
+        let allowed = owner.key(&[scope]).await.send(method(), &path, body).await;
+        assert!(
+            ![401, 403].contains(&allowed.status.as_u16()),
+            "{name} with {scope}: {}",
+            allowed.text
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_example_of_a_request_without_references_is_accepted() {
+    let service = Service::start().await;
+    let owner = service.register("owner@example.com").await;
+    for operation in operations() {
+        let content = &operation.value["requestBody"]["content"];
+        let Some((_, content)) = content.as_object().and_then(|content| content.iter().next()) else {
+            continue;
+        };
+        if operation.path.contains('{') {
+            continue;
+        }
+        let method = operation.method.to_uppercase().parse().expect("a method");
+        let body = Some(content["example"].to_string());
+        let answer = owner.send(method, &operation.path, body).await;
+        // Examples are well-formed; what they refer to need not be there.
+        assert!(
+            !answer.text.contains("\"unknown\"") && !answer.text.contains("wrong_type"),
+            "{}: {}",
+            operation.name(),
+            answer.text
+        );
+        assert_ne!(answer.json()["code"], json!("malformed_json"));
+    }
+}

@@ -1,0 +1,232 @@
+//! A service under test and its callers.
+
+use std::num::NonZeroUsize;
+
+use hookgate_domain::crypto::MasterKey;
+use hookgate_domain::redis::Redis;
+use hookgate_management::{Management, Settings};
+use hookgate_testkit::TestDatabase;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+/// The password of everyone.
+pub const PASSWORD: &str = "three plain words";
+
+/// A running service with a database of its own.
+pub struct Service {
+    pub database: TestDatabase,
+    pub management: Management,
+    pub http: reqwest::Client,
+    pub base: String,
+}
+
+/// What the service answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON; null when it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// A header's text.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// Checks the status, and gives the body.
+    #[track_caller]
+    pub fn is(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self.json()
+    }
+
+    /// Checks that it is a complete problem of this code, and gives its body.
+    #[track_caller]
+    pub fn is_problem(&self, status: u16, code: &str) -> Value {
+        let problem = self.is(status);
+        assert_eq!(problem["code"], code, "{}", self.text);
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["type"], format!("urn:hookgate:problem:{code}"));
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(problem["trace_id"], self.header("x-trace-id"));
+        assert!(
+            problem["errors"].is_array() && problem["detail"].is_string() && problem["title"].is_string()
+        );
+        problem
+    }
+
+    /// Checks that it is a 400 that names exactly these fields, as `(pointer, code)`.
+    #[track_caller]
+    pub fn is_invalid(&self, fields: &[(&str, &str)]) {
+        let problem = self.is_problem(400, "invalid_request");
+        let told: Vec<(&str, &str)> = problem["errors"]
+            .as_array()
+            .expect("errors")
+            .iter()
+            .map(|error| {
+                (
+                    error["pointer"].as_str().expect("text"),
+                    error["code"].as_str().expect("text"),
+                )
+            })
+            .collect();
+        assert_eq!(told, fields, "{}", self.text);
+    }
+}
+
+impl Service {
+    /// Starts it with defaults that suit tests.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts it with other settings.
+    pub async fn start_with(set: impl FnOnce(&mut Settings)) -> Self {
+        let database = TestDatabase::create();
+        let redis = database.redis();
+        Self::start_on(database, redis, set).await
+    }
+
+    /// Starts it on a database and a Redis.
+    pub async fn start_on(database: TestDatabase, redis: Redis, set: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
+            listen: vec!["127.0.0.1:0".parse().expect("an address")],
+            threads: NonZeroUsize::new(1),
+            ..Settings::default()
+        };
+        set(&mut settings);
+        let master_key = MasterKey::from_bytes(&[7; 32]);
+        let management = hookgate_management::start(settings, database.management(), redis, master_key)
+            .await
+            .expect("the service starts");
+        let base = format!("http://{}", management.addresses[0]);
+        Self {
+            database,
+            management,
+            http: hookgate_testkit::http_client(),
+            base,
+        }
+    }
+
+    /// A caller with this credential.
+    pub fn caller(&self, credential: impl Into<String>) -> Caller {
+        Caller {
+            http: self.http.clone(),
+            base: self.base.clone(),
+            credential: Some(credential.into()),
+            headers: Vec::new(),
+        }
+    }
+
+    /// A caller without a credential.
+    pub fn stranger(&self) -> Caller {
+        Caller {
+            credential: None,
+            ..self.caller("")
+        }
+    }
+
+    /// Registers a person with a tenant of their own, and calls as them.
+    pub async fn register(&self, email: &str) -> Caller {
+        self.caller(
+            self.register_account(email).await["tokens"]["access_token"]
+                .as_str()
+                .expect("a token"),
+        )
+    }
+
+    /// Registers a person, and gives the whole answer.
+    pub async fn register_account(&self, email: &str) -> Value {
+        let registration =
+            json!({"email": email, "password": PASSWORD, "name": "Ada", "tenant_name": "Engines"});
+        self.stranger()
+            .post("/v1/auth/register", registration)
+            .await
+            .is(201)
+    }
+}
+
+/// Someone who calls the service.
+#[derive(Clone)]
+pub struct Caller {
+    http: reqwest::Client,
+    base: String,
+    credential: Option<String>,
+    headers: Vec<(String, String)>,
+}
+
+impl Caller {
+    /// The same caller, who sends one more header.
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let mut caller = self.clone();
+        caller.headers.push((name.to_owned(), value.to_owned()));
+        caller
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(body.to_string())).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PATCH, path, Some(body.to_string())).await
+    }
+
+    #[allow(dead_code, reason = "for the nouns that can be deleted")]
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// Sends a request with a body that need not be JSON.
+    pub async fn send(&self, method: Method, path: &str, body: Option<String>) -> Answer {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if let Some(credential) = &self.credential {
+            request = request.bearer_auth(credential);
+        }
+        let mut has_type = false;
+        for (name, value) in &self.headers {
+            has_type |= name == "content-type";
+            request = request.header(name, value);
+        }
+        if let Some(body) = body {
+            if !has_type {
+                request = request.header("content-type", "application/json");
+            }
+            request = request.body(body);
+        }
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer {
+            status,
+            headers,
+            text: response.text().await.expect("a body"),
+        }
+    }
+
+    /// Makes a management key with these scopes, and calls with it.
+    pub async fn key(&self, scopes: &[&str]) -> Self {
+        let made = self
+            .post(
+                "/v1/management-keys",
+                json!({"name": "a machine", "scopes": scopes}),
+            )
+            .await
+            .is(201);
+        Self {
+            credential: Some(made["key"].as_str().expect("a key").to_owned()),
+            ..self.clone()
+        }
+    }
+}
