@@ -6,16 +6,20 @@ use serde_json::{Value, json};
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{Components, ObjectBuilder, Type};
-use utoipa::openapi::{Content, ContentBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder, Schema};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder};
 
-use super::resolve;
+use super::examples::{Schemas, without_schema_of_bytes};
 use crate::error::ErrorCode;
 
 const PROBLEM_JSON: &str = "application/problem+json";
 
 pub(super) fn complete(document: &mut OpenApi) {
-    let components = document.components.clone().unwrap_or_default();
+    let schemas = document
+        .components
+        .as_ref()
+        .map(|components| serde_json::to_value(&components.schemas));
+    let schemas = Schemas(schemas.and_then(Result::ok).unwrap_or_default());
     for (path, item) in &mut document.paths.paths {
         let operations = [
             (Kind::Read, &mut item.get),
@@ -26,7 +30,7 @@ pub(super) fn complete(document: &mut OpenApi) {
         ];
         for (kind, operation) in operations {
             if let Some(operation) = operation {
-                operation_of(path, kind, operation, &components);
+                operation_of(path, kind, operation, &schemas);
             }
         }
     }
@@ -40,7 +44,7 @@ enum Kind {
     Patch,
 }
 
-fn operation_of(path: &str, kind: Kind, operation: &mut Operation, components: &Components) {
+fn operation_of(path: &str, kind: Kind, operation: &mut Operation, schemas: &Schemas) {
     let guarded = operation
         .security
         .as_ref()
@@ -106,7 +110,7 @@ fn operation_of(path: &str, kind: Kind, operation: &mut Operation, components: &
     codes.sort();
     codes.dedup();
     add_errors(operation, &codes);
-    add_examples(operation, components);
+    add_examples(operation, schemas);
     describe_parameters(operation);
 }
 
@@ -214,52 +218,27 @@ fn problem(code: ErrorCode) -> Value {
     })
 }
 
-fn add_examples(operation: &mut Operation, components: &Components) {
-    if let Some(RefOr::T(body)) = &mut operation.request_body {
-        for content in body.content.values_mut() {
-            add_example(content, components);
+fn add_examples(operation: &mut Operation, schemas: &Schemas) {
+    let body = match &mut operation.request_body {
+        Some(RefOr::T(body)) => Some(body),
+        _ => None,
+    };
+    let of_request = body.into_iter().flat_map(|body| body.content.iter_mut());
+    let answers = operation
+        .responses
+        .responses
+        .values_mut()
+        .filter_map(|response| match response {
+            RefOr::T(response) => Some(response),
+            RefOr::Ref(_) => None,
+        });
+    let of_answers = answers.flat_map(|response| response.content.iter_mut());
+    for (media_type, content) in of_request.chain(of_answers) {
+        without_schema_of_bytes(media_type, content);
+        if let RefOr::T(content) = content {
+            schemas.add_example(content);
         }
     }
-    for response in operation.responses.responses.values_mut() {
-        if let RefOr::T(response) = response {
-            for content in response.content.values_mut() {
-                add_example(content, components);
-            }
-        }
-    }
-}
-
-fn add_example(content: &mut RefOr<Content>, components: &Components) {
-    let RefOr::T(content) = content else { return };
-    if content.example.is_none() && content.examples.is_empty() {
-        content.example = content
-            .schema
-            .as_ref()
-            .and_then(|schema| example(schema, components));
-    }
-}
-
-/// The example of a schema; of a page, one with the example of what it is a page of.
-fn example(schema: &RefOr<Schema>, components: &Components) -> Option<Value> {
-    let object = match resolve(components, schema)? {
-        Schema::Object(object) => object,
-        // What `#[serde(flatten)]` makes.
-        Schema::AllOf(all_of) => return all_of.examples.first().or(all_of.example.as_ref()).cloned(),
-        // What a tagged enum makes.
-        Schema::OneOf(one_of) => return one_of.examples.first().or(one_of.example.as_ref()).cloned(),
-        _ => return None,
-    };
-    if let Some(example) = object.examples.first().or(object.example.as_ref()) {
-        return Some(example.clone());
-    }
-    object.properties.get("next_cursor")?;
-    let RefOr::T(Schema::Array(data)) = object.properties.get("data")? else {
-        return None;
-    };
-    let utoipa::openapi::schema::ArrayItems::RefOrSchema(item) = &data.items else {
-        return None;
-    };
-    Some(json!({"data": [example(item, components)?], "next_cursor": null}))
 }
 
 /// An id in a path says what it is by its type.

@@ -1,11 +1,12 @@
 //! The OpenAPI document: collected from the routes, then completed with what all operations have in common.
 
 mod complete;
+mod examples;
 
 use actix_web::App;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_actix_web::AppExt;
 
@@ -97,21 +98,4 @@ pub fn document() -> OpenApi {
 /// When it cannot be written as JSON.
 pub fn document_text() -> Result<String, serde_json::Error> {
     Ok(serde_json::to_string_pretty(&document())? + "\n")
-}
-
-/// The schema of a reference, or the schema itself.
-fn resolve<'a>(
-    schemas: &'a utoipa::openapi::schema::Components,
-    schema: &'a RefOr<utoipa::openapi::Schema>,
-) -> Option<&'a utoipa::openapi::Schema> {
-    match schema {
-        RefOr::T(schema) => Some(schema),
-        RefOr::Ref(reference) => {
-            let name = reference.ref_location.strip_prefix("#/components/schemas/")?;
-            match schemas.schemas.get(name)? {
-                RefOr::T(schema) => Some(schema),
-                RefOr::Ref(_) => None,
-            }
-        }
-    }
 }

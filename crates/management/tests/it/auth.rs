@@ -318,7 +318,7 @@ async fn processes_share_the_keys_that_sign_tokens() {
     let service = Service::start().await;
     let management = hookgate_management::start(
         hookgate_management::Settings {
-            listen: vec!["127.0.0.1:0".parse().expect("an address")],
+            listen: "127.0.0.1:0".parse().expect("an address"),
             ..Default::default()
         },
         service.database.management(),

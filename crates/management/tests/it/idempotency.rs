@@ -71,7 +71,7 @@ async fn keys_of_different_callers_have_nothing_to_do_with_each_other() {
 
 #[tokio::test]
 async fn of_simultaneous_requests_one_is_done() {
-    let service = Service::start_with(|settings| settings.threads = std::num::NonZeroUsize::new(2)).await;
+    let service = Service::start_with(|settings| settings.threads = 2).await;
     let owner = service.register("ada@example.com").await;
     let once = owner.with("idempotency-key", "race");
     let body = json!({"name": "a", "scopes": ["tenant:read"]});

@@ -1,7 +1,5 @@
 //! A service under test and its callers.
 
-use std::num::NonZeroUsize;
-
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::redis::Redis;
 use hookgate_management::{Management, Settings};
@@ -99,8 +97,8 @@ impl Service {
     /// Starts it on a database and a Redis.
     pub async fn start_on(database: TestDatabase, redis: Redis, set: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings {
-            listen: vec!["127.0.0.1:0".parse().expect("an address")],
-            threads: NonZeroUsize::new(1),
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            threads: 1,
             ..Settings::default()
         };
         set(&mut settings);
