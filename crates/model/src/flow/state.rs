@@ -35,8 +35,10 @@ pub struct State {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StepRecord {
     /// The step's name.
+    #[schema(example = "crm")]
     pub name: String,
     /// The step's kind.
+    #[schema(example = "http")]
     pub kind: String,
     /// What it came to.
     pub outcome: StepOutcome,
@@ -48,6 +50,7 @@ pub struct StepRecord {
     pub attempts: Option<u32>,
     /// What it gave: a `set` step's values, the status of an `http` or `respond` step.
     #[serde(default, skip_serializing_if = "Value::is_null")]
+    #[schema(example = json!({ "status": 201 }))]
     pub result: Value,
     /// When it was over.
     pub finished_at: DateTime<Utc>,

@@ -205,7 +205,7 @@ mod tests {
                 "/system",
                 "/suffix",
                 "/methods/1",
-                "/authentication",
+                "/authentication/kind",
                 "/allowlists/0",
                 "/limits/body_bytes",
                 "/limits/rows",
