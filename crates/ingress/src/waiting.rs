@@ -157,7 +157,7 @@ async fn ask(shared: Arc<Shared>, database: Database) {
         let found = database.run(move |conn| {
             let mut found = Vec::new();
             for (scope, event) in overdue {
-                if let Some(answer) = answers::read(conn, &scope, event)? {
+                if let Some(answer) = scope.transaction(conn, |conn| answers::read(conn, &scope, event))? {
                     found.push((event, answer));
                 }
             }

@@ -1,0 +1,166 @@
+//! A running ingress with a tenant, and what tests look at.
+
+use std::net::SocketAddr;
+
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable, SmallInt, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use hookgate_domain::body;
+use hookgate_ingress::{Ingress, Settings};
+use hookgate_model::ids::{EventId, TenantId};
+use hookgate_testkit::TestDatabase;
+use hookgate_testkit::fixtures::{NewWebhook, PublicUrl, Webhook};
+use reqwest::{Client, Method, RequestBuilder};
+use uuid::Uuid;
+
+/// An ingress, its database and a tenant in it.
+pub struct Harness {
+    pub database: TestDatabase,
+    pub tenant: TenantId,
+    pub client: Client,
+    pub address: SocketAddr,
+    ingress: Option<Ingress>,
+}
+
+impl Harness {
+    pub async fn start() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    pub async fn with(settings: Settings) -> Self {
+        Self::on(TestDatabase::create(), settings).await
+    }
+
+    pub async fn on(database: TestDatabase, settings: Settings) -> Self {
+        let redis = database.redis();
+        Self::on_redis(database, settings, redis).await
+    }
+
+    pub async fn on_redis(
+        database: TestDatabase,
+        settings: Settings,
+        redis: hookgate_domain::redis::Redis,
+    ) -> Self {
+        let tenant = database.tenant("Ingress");
+        let settings = Settings {
+            listen: ([127, 0, 0, 1], 0).into(),
+            threads: 2,
+            ..settings
+        };
+        let connection = database.settings(database.ingress_url());
+        let ingress = hookgate_ingress::start(settings, &connection, redis)
+            .await
+            .expect("an ingress");
+        let address = ingress.addresses()[0];
+        Self {
+            database,
+            tenant,
+            client: hookgate_testkit::http_client(),
+            address,
+            ingress: Some(ingress),
+        }
+    }
+
+    /// Stops the ingress, which writes what is waiting.
+    pub async fn stop(&mut self) {
+        if let Some(ingress) = self.ingress.take() {
+            ingress.stop().await;
+        }
+    }
+
+    pub fn webhook(&self, new: NewWebhook) -> Webhook {
+        self.database.webhook(self.tenant, new)
+    }
+
+    pub fn post(&self, url: &PublicUrl) -> RequestBuilder {
+        self.request(Method::POST, &url.path)
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client
+            .request(method, format!("http://{}{path}", self.address))
+    }
+
+    /// The stored events of a webhook, oldest first.
+    pub fn events(&self, webhook: &Webhook) -> Vec<StoredEvent> {
+        sql_query("SELECT * FROM events WHERE webhook_id = $1 ORDER BY id")
+            .bind::<SqlUuid, _>(webhook.id.uuid())
+            .load(&mut self.database.superuser())
+            .expect("the events")
+    }
+
+    /// The reasons of a webhook's refusals, oldest first.
+    pub fn refusals(&self, webhook: &Webhook) -> Vec<StoredRefusal> {
+        sql_query(
+            "SELECT reason, status, headers, body_preview FROM refusals WHERE webhook_id = $1 ORDER BY id",
+        )
+        .bind::<SqlUuid, _>(webhook.id.uuid())
+        .load(&mut self.database.superuser())
+        .expect("the refusals")
+    }
+
+    pub fn count(&self, query: &str) -> i64 {
+        #[derive(QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = BigInt)]
+            count: i64,
+        }
+        let count: Count = sql_query(query)
+            .get_result(&mut self.database.superuser())
+            .expect("a count");
+        count.count
+    }
+
+    pub fn execute(&self, statement: &str) {
+        sql_query(statement)
+            .execute(&mut self.database.superuser())
+            .expect(statement);
+    }
+}
+
+#[derive(Debug, QueryableByName)]
+pub struct StoredEvent {
+    #[diesel(sql_type = SqlUuid)]
+    pub id: Uuid,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    pub revision_id: Option<Uuid>,
+    #[diesel(sql_type = Text)]
+    pub environment: String,
+    #[diesel(sql_type = Text)]
+    pub method: String,
+    #[diesel(sql_type = Text)]
+    pub path: String,
+    #[diesel(sql_type = Text)]
+    pub query: String,
+    #[diesel(sql_type = Binary)]
+    pub headers: Vec<u8>,
+    #[diesel(sql_type = SmallInt)]
+    body_codec: i16,
+    #[diesel(sql_type = Integer)]
+    body_bytes: i32,
+    #[diesel(sql_type = Binary)]
+    body: Vec<u8>,
+}
+
+impl StoredEvent {
+    pub fn body(&self) -> Vec<u8> {
+        body::read(self.body_codec, self.body_bytes, &self.body)
+            .expect("a readable body")
+            .into_owned()
+    }
+
+    pub fn event_id(&self) -> String {
+        EventId::from(self.id).to_string()
+    }
+}
+
+#[derive(Debug, QueryableByName)]
+pub struct StoredRefusal {
+    #[diesel(sql_type = Text)]
+    pub reason: String,
+    #[diesel(sql_type = SmallInt)]
+    pub status: i16,
+    #[diesel(sql_type = Binary)]
+    pub headers: Vec<u8>,
+    #[diesel(sql_type = Binary)]
+    pub body_preview: Vec<u8>,
+}
