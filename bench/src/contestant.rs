@@ -46,7 +46,7 @@ impl Name {
 }
 
 /// Serves until standard input ends; prints the port first.
-pub fn serve(name: Name, sockets: &Path, database: &str) -> Result<()> {
+pub fn serve(name: Name, sockets: &Path, database: &str, writers: usize) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -82,6 +82,7 @@ pub fn serve(name: Name, sockets: &Path, database: &str) -> Result<()> {
                 let ingress = hookgate_ingress::start(
                     hookgate_ingress::Settings {
                         listen: ([127, 0, 0, 1], 0).into(),
+                        writers,
                         ..Default::default()
                     },
                     &settings,

@@ -37,6 +37,9 @@ struct Arguments {
     /// Contestants, by name; all by default.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Writer threads of the ingress.
+    #[arg(long, default_value_t = 2)]
+    writers: usize,
     /// Leave out the measurements of latency at half the load and of an idle system.
     #[arg(long)]
     no_latency: bool,
@@ -55,6 +58,8 @@ enum Command {
         sockets: PathBuf,
         /// The database.
         database: String,
+        /// Writer threads of the ingress.
+        writers: usize,
     },
 }
 
@@ -65,7 +70,8 @@ fn main() -> anyhow::Result<()> {
             name,
             sockets,
             database,
-        }) => contestant::serve(*name, sockets, database),
+            writers,
+        }) => contestant::serve(*name, sockets, database, *writers),
         None => rounds::run(&arguments),
     }
 }

@@ -18,9 +18,10 @@ use crate::report::{Figures, Report};
 use crate::{Arguments, cpu};
 
 /// What PostgreSQL is given beyond its defaults: memory and log that suit a machine of a few GiB.
-const POSTGRES: [(&str, &str); 4] = [
-    ("shared_buffers", "512MB"),
-    ("max_wal_size", "8GB"),
+const POSTGRES: [(&str, &str); 5] = [
+    ("shared_buffers", "256MB"),
+    ("min_wal_size", "2GB"),
+    ("max_wal_size", "4GB"),
     ("checkpoint_timeout", "15min"),
     ("wal_buffers", "32MB"),
 ];
@@ -71,6 +72,7 @@ impl<'a> Bench<'a> {
             "CREATE TABLE naive_events (id uuid PRIMARY KEY, headers text NOT NULL, body bytea NOT NULL);
              GRANT INSERT ON naive_events TO hookgate_ingress",
         )?;
+        settle(servers, database.name())?;
         let tenant = database.tenant("Bench");
         let plain = database.webhook(tenant, NewWebhook::default());
         let revision = json!({ "flow": { "steps": [{ "name": "a", "kind": "set", "values": { "b": 1 } }] } });
@@ -96,6 +98,7 @@ impl<'a> Bench<'a> {
                 .args(["serve", name.as_str()])
                 .arg(address.sockets())
                 .arg(database.name())
+                .arg(arguments.writers.to_string())
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()?;
@@ -237,6 +240,20 @@ impl<'a> Bench<'a> {
             let _ = contestant.child.wait();
         }
     }
+}
+
+/// Brings a new PostgreSQL into the state of one that has been running: its memory touched, and log files to use again,
+/// since a server that makes a new one stops every commit for as long as it takes to write 16 MiB of zeros.
+fn settle(servers: &Servers, database: &str) -> Result<()> {
+    for statement in [
+        "CREATE TABLE filler (text text)",
+        "INSERT INTO filler SELECT repeat('x', 1000) FROM generate_series(1, 1800000)",
+        "DROP TABLE filler",
+        "CHECKPOINT",
+    ] {
+        servers.postgres.execute(database, statement)?;
+    }
+    Ok(())
 }
 
 /// JSON of 1,024 bytes, with text that compresses about as well as an order does.

@@ -13,7 +13,7 @@ const RAW: i16 = 0;
 const LZ4: i16 = 1;
 
 /// Bodies shorter than this stay as they are: their row is small enough.
-const WORTH_COMPRESSING: usize = 1400;
+const WORTH_COMPRESSING: usize = 256;
 
 /// A body as it is stored.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@
 
 mod address;
 mod admission;
+mod answer;
 mod refusal;
 mod request;
 mod routes;

@@ -1,9 +1,10 @@
 //! The way of a request, from its first byte to its answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::Method;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -13,22 +14,23 @@ use hookgate_domain::body::StoredBody;
 use hookgate_domain::clock;
 use hookgate_domain::database::Database;
 use hookgate_model::answer::Answer;
+use hookgate_model::flow::compiled::failed_by_default;
+use hookgate_model::flow::variables::{EventInput, Request as FlowRequest};
 use hookgate_model::ids::EventId;
 use hookgate_model::network_set::NetworkSet;
 use hookgate_model::webhook::Status;
 
 use crate::address;
 use crate::admission::Admission;
+use crate::answer::Prepared;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::routes::Routes;
 use crate::settings::Settings;
 use crate::used_keys::UsedKeys;
-use crate::waiting::Waiting;
+use crate::waiting::{Place, Waiting};
 use crate::webhook::Webhook;
 
-/// The header that tells a caller its event's id.
-const EVENT_ID: HeaderName = HeaderName::from_static("hookgate-event-id");
 /// Bodies longer than this are compressed on a thread of their own, so that they hold nobody up.
 const COMPRESS_APART: usize = 128 * 1024;
 /// How much of a refused body is kept.
@@ -77,7 +79,7 @@ impl Service {
         &self,
         request: &Request<'_>,
         body: web::Payload,
-        webhook: &Webhook,
+        webhook: &Arc<Webhook>,
     ) -> Result<HttpResponse, (Refusal, Bytes)> {
         let mut admission = Admission {
             request,
@@ -91,49 +93,67 @@ impl Service {
         }
         let body = self.read_body(body, webhook.route.body_limit).await?;
         let id = EventId::new(admission.now, rand::random());
-        let paused = webhook.route.status == Status::Paused;
-        let wait = webhook.behaviour.wait.as_ref();
-        let place = wait.filter(|_| !paused).and_then(|_| {
+        let place = self.take_place(webhook, id);
+        let headers = request.stored_headers();
+        let committed = self
+            .append(request, webhook, id, &headers, body.clone(), place.as_ref())
+            .await;
+        committed.map_err(|error| (refusal_of(&error), body.clone()))?;
+        if let Some(answer) = &webhook.constant_answer {
+            return Ok(answer.send(id));
+        }
+        let waiting = place.map(|place| place.wait(webhook.revision.timeout()));
+        let answer = match waiting {
+            Some(waiting) => waiting.await,
+            None => None,
+        };
+        let answer = match answer {
+            Some(answer) => answer,
+            None => answer_from_request(webhook, event_input(request, webhook, id, headers, body)).await,
+        };
+        Ok(Prepared::from(&answer).send(id))
+    }
+
+    /// A place among the waiting callers; none when the webhook answers at once, holds its work, or too many wait.
+    fn take_place(&self, webhook: &Webhook, id: EventId) -> Option<Place> {
+        let waits = webhook.revision.waits() && webhook.route.status == Status::Active;
+        waits.then(|| {
             self.waiting
                 .take_place(webhook.route.scope, id, self.settings.waiting_callers)
-        });
-        let node = place.as_ref().map(|_| self.waiting.node());
-        let stored = compress(body.clone()).await;
+        })?
+    }
+
+    /// Stores the event; returns when it is durable.
+    async fn append(
+        &self,
+        request: &Request<'_>,
+        webhook: &Webhook,
+        id: EventId,
+        headers: &[u8],
+        body: Bytes,
+        place: Option<&Place>,
+    ) -> Result<(), AppendError> {
+        let node = place.map(|_| self.waiting.node());
         let ticket = self.appender.submit(&NewEvent {
             scope: webhook.route.scope,
             id,
             webhook_id: webhook.route.webhook_id,
             url_id: webhook.route.url_id,
-            revision_id: webhook.route.revision.as_ref().map(|(id, _)| *id),
+            revision_id: webhook.revision_id(),
             environment: webhook.route.environment,
             method: request.method(),
             suffix: webhook.route.suffix.as_str(),
             path: request.path,
             query: request.query(),
             address: request.address,
-            headers: &request.stored_headers(),
-            body: &stored,
-            work: webhook.work(node, paused),
-        });
+            headers,
+            body: &compress(body).await,
+            work: webhook.work(node, webhook.route.status == Status::Paused),
+        })?;
         let longest = Duration::from_millis(self.settings.append_timeout_ms);
-        let committed = match ticket {
-            Ok(ticket) => tokio::time::timeout(longest, ticket)
-                .await
-                .unwrap_or(Err(AppendError::Unavailable)),
-            Err(error) => Err(error),
-        };
-        committed.map_err(|error| (refusal_of(&error), body))?;
-        let answer = match (wait, place) {
-            (None, _) => None,
-            (Some((_, timed_out)), None) => Some(timed_out.clone()),
-            (Some((longest, timed_out)), Some(place)) => {
-                Some(place.wait(*longest).await.unwrap_or_else(|| timed_out.clone()))
-            }
-        };
-        Ok(respond(
-            answer.as_ref().unwrap_or(&webhook.behaviour.accepted),
-            id,
-        ))
+        tokio::time::timeout(longest, ticket)
+            .await
+            .unwrap_or(Err(AppendError::Unavailable))
     }
 
     /// Reads the body up to the webhook's limit, in bounded time.
@@ -218,20 +238,38 @@ fn refusal_of(error: &AppendError) -> Refusal {
     }
 }
 
-/// The answer to an accepted request.
-fn respond(answer: &Answer, id: EventId) -> HttpResponse {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
-    let mut response = HttpResponse::build(status);
-    for (name, value) in &answer.headers {
-        response.append_header((name.as_str(), value.as_str()));
-    }
-    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-        response.insert_header((EVENT_ID, value));
-    }
-    if status == StatusCode::NO_CONTENT {
-        response.finish()
-    } else {
-        response.body(answer.body.clone())
+/// The answer that is made from the request alone. Templates run apart: they may take a while.
+async fn answer_from_request(webhook: &Arc<Webhook>, event: EventInput) -> Answer {
+    let webhook = Arc::clone(webhook);
+    let made = tokio::task::spawn_blocking(move || {
+        let request = FlowRequest::new(event);
+        if webhook.revision.waits() {
+            webhook.revision.timed_out_answer(&request)
+        } else {
+            webhook.revision.immediate_answer(&request)
+        }
+    });
+    made.await.unwrap_or_else(|_| failed_by_default().clone())
+}
+
+fn event_input(
+    request: &Request<'_>,
+    webhook: &Webhook,
+    id: EventId,
+    headers: Vec<u8>,
+    body: Bytes,
+) -> EventInput {
+    EventInput {
+        id,
+        received_at: id.created_at(),
+        method: request.method().to_owned(),
+        address: request.address,
+        environment: webhook.route.environment,
+        suffix: webhook.route.suffix.as_str().to_owned(),
+        path: request.path.to_owned(),
+        query: request.query().to_owned(),
+        headers,
+        body: body.into(),
     }
 }
 

@@ -2,14 +2,10 @@
 
 use std::collections::VecDeque;
 
-use tokio::sync::oneshot;
-
 use super::event::{JobPart, NewEvent};
 use super::session::day_of;
+use super::ticket::{self, Outcome, Waiter};
 use super::{AppendError, AppenderSettings};
-
-/// The outcome that a handler waits for.
-pub type Outcome = Result<(), AppendError>;
 
 /// Rows of one day that are committed together.
 #[derive(Default)]
@@ -29,16 +25,16 @@ pub struct Entry {
     /// The work that it starts.
     pub job: Option<JobPart>,
     /// Who waits for it.
-    pub waiter: oneshot::Sender<Outcome>,
+    pub waiter: Waiter,
 }
 
 impl Batch {
     /// Tells every waiter.
     pub fn settle(self, outcome: &Outcome) {
-        for entry in self.entries {
-            // A handler that went away does not need to know.
-            let _ = entry.waiter.send(outcome.clone());
-        }
+        ticket::settle(
+            self.entries.into_iter().map(|entry| entry.waiter).collect(),
+            outcome,
+        );
     }
 
     /// Cuts the batch in two, for finding the row that Postgres refuses.
@@ -71,12 +67,7 @@ pub struct Waiting {
 
 impl Waiting {
     /// Encodes an event at the end of the queue.
-    pub fn push(
-        &mut self,
-        settings: &AppenderSettings,
-        event: &NewEvent<'_>,
-        waiter: oneshot::Sender<Outcome>,
-    ) -> Outcome {
+    pub fn push(&mut self, settings: &AppenderSettings, event: &NewEvent<'_>, waiter: Waiter) -> Outcome {
         if self.closed {
             return Err(AppendError::Unavailable);
         }

@@ -12,22 +12,20 @@ mod libpq;
 pub mod refusals;
 mod row;
 mod session;
+mod ticket;
 mod writer;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::oneshot;
 
 use crate::database::DatabaseSettings;
 use crate::redis::wakeups::WakeUps;
-use batch::{Outcome, Waiting};
+use batch::Waiting;
 pub use event::{NewEvent, Work};
 use session::Session;
+pub use ticket::Ticket;
 use writer::Writer;
 
 /// When a held job is due: never, until the activation of its webhook makes it due. A real date, because clients
@@ -120,10 +118,10 @@ impl Appender {
     /// # Errors
     /// [`AppendError::Full`] at once when too much is waiting.
     pub fn submit(&self, event: &NewEvent<'_>) -> Result<Ticket, AppendError> {
-        let (waiter, ticket) = oneshot::channel();
+        let (waiter, ticket) = ticket::ticket();
         self.0.waiting.lock().push(&self.0.settings, event, waiter)?;
         self.0.arrived.notify_one();
-        Ok(Ticket(ticket))
+        Ok(ticket)
     }
 
     /// Writes what is waiting and ends the writers. Blocks.
@@ -135,17 +133,5 @@ impl Appender {
                 tracing::error!("a writer thread panicked");
             }
         }
-    }
-}
-
-/// The promise of an outcome. Dropping it changes nothing for the event.
-pub struct Ticket(oneshot::Receiver<Outcome>);
-
-impl Future for Ticket {
-    type Output = Outcome;
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        Pin::new(&mut self.0)
-            .poll(context)
-            .map(|outcome| outcome.unwrap_or(Err(AppendError::Unavailable)))
     }
 }

@@ -64,6 +64,11 @@ impl AnswerTemplate {
         template
     }
 
+    /// The answer itself, when nothing in it depends on the event.
+    pub fn constant(&self) -> Option<&Answer> {
+        self.constant.as_ref()
+    }
+
     /// Evaluates it.
     ///
     /// # Errors

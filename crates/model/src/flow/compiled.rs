@@ -59,6 +59,11 @@ impl CompiledRevision {
         self.steps.is_empty() && !self.waits()
     }
 
+    /// The answer of a revision that does not wait, when it is the same for every request.
+    pub fn constant_answer(&self) -> Option<&Answer> {
+        self.succeeded.constant().filter(|_| !self.waits())
+    }
+
     /// The answer of a revision that does not wait, from the request alone.
     pub fn immediate_answer(&self, request: &Arc<Request>) -> Answer {
         // The event is stored, so whatever is wrong with the template is no reason to let the sender try again.
