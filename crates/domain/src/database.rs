@@ -50,7 +50,8 @@ impl Database {
             .max_size(settings.pool_size)
             .min_idle(Some(0))
             .connection_timeout(settings.acquire_timeout)
-            .test_on_check_out(false)
+            // A restart of Postgres leaves dead connections behind; finding them costs a round trip, failing costs a caller.
+            .test_on_check_out(true)
             .error_handler(Box::new(r2d2::NopErrorHandler))
             .connection_customizer(Box::new(Session {
                 statement_timeout: settings.statement_timeout,
