@@ -14,7 +14,7 @@ use hookgate_model::ids::{AttemptId, DestinationId, EventId, RevisionId, Webhook
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::lease::{Held, Lease, columns};
+use super::lease::{HeldRow, Lease, columns, held};
 use crate::error::Result;
 use crate::scope::{TenantScope, transaction};
 
@@ -132,7 +132,7 @@ pub fn complete(conn: &mut PgConnection, results: &[JobResult]) -> Result<Vec<Co
             let written: Vec<&JobResult> = results
                 .iter()
                 .copied()
-                .filter(|result| ended.contains(&result.lease.job.uuid()))
+                .filter(|result| ended.contains(&result.lease))
                 .collect();
             insert_runs(conn, &scope, &written)?;
             insert_attempts(conn, &scope, &written)?;
@@ -151,18 +151,20 @@ pub fn complete(conn: &mut PgConnection, results: &[JobResult]) -> Result<Vec<Co
     Ok(results.iter().map(completion).collect())
 }
 
-/// Deletes the jobs whose lease is still held, and returns their ids.
-fn end_leases(conn: &mut PgConnection, results: &[&JobResult]) -> Result<HashSet<Uuid>> {
-    let (tenants, jobs, tokens) = columns(results.iter().map(|result| &result.lease));
-    let held: Vec<Held> = sql_query(
+/// Deletes the jobs whose lease is still held, and returns those leases.
+fn end_leases(conn: &mut PgConnection, results: &[&JobResult]) -> Result<HashSet<Lease>> {
+    let leases = || results.iter().map(|result| &result.lease);
+    let (tenants, jobs, tokens) = columns(leases());
+    let rows: Vec<HeldRow> = sql_query(
         "DELETE FROM jobs USING unnest($1, $2, $3) AS mine (tenant_id, id, token)
-         WHERE jobs.tenant_id = mine.tenant_id AND jobs.id = mine.id AND lease_token = token RETURNING jobs.id",
+         WHERE jobs.tenant_id = mine.tenant_id AND jobs.id = mine.id AND lease_token = token
+         RETURNING jobs.id, lease_token",
     )
     .bind::<Array<SqlUuid>, _>(tenants)
     .bind::<Array<SqlUuid>, _>(jobs)
     .bind::<Array<BigInt>, _>(tokens)
     .load(conn)?;
-    Ok(held.into_iter().map(|row| row.id).collect())
+    Ok(held(rows, leases()))
 }
 
 fn insert_runs(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResult]) -> Result<()> {
@@ -250,7 +252,7 @@ fn insert_jobs(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResu
             .bind::<SqlUuid, _>(result.revision_id.uuid())
             .bind::<Array<SqlUuid>, _>(again.event_ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
             .bind::<Timestamptz, _>(again.due_at)
-            .bind::<BigInt, _>(result.lease.token)
+            .bind::<BigInt, _>(result.lease.token + 1)
             .bind::<Integer, _>(again.claims)
             .bind::<Bool, _>(again.is_retry)
             .bind::<Nullable<Text>, _>(result.answer_to.as_deref())

@@ -24,10 +24,22 @@ pub struct Lease {
     pub(super) token: i64,
 }
 
+/// What a statement over [`columns`] returns of the jobs whose lease is held.
 #[derive(QueryableByName)]
-pub(super) struct Held {
+pub(super) struct HeldRow {
     #[diesel(sql_type = SqlUuid)]
-    pub id: Uuid,
+    id: Uuid,
+    #[diesel(sql_type = BigInt)]
+    lease_token: i64,
+}
+
+/// The leases that are held. The token counts: a batch may hold an old and a new lease of one job.
+pub(super) fn held<'a>(rows: Vec<HeldRow>, leases: impl Iterator<Item = &'a Lease>) -> HashSet<Lease> {
+    let rows: HashSet<_> = rows.into_iter().map(|row| (row.id, row.lease_token)).collect();
+    leases
+        .filter(|lease| rows.contains(&(lease.job.uuid(), lease.token)))
+        .copied()
+        .collect()
 }
 
 /// Tenants, jobs and tokens of leases, as arrays for a query.
@@ -47,20 +59,20 @@ pub(super) fn columns<'a>(leases: impl Iterator<Item = &'a Lease>) -> (Vec<Uuid>
 /// When Postgres cannot be reached.
 pub fn extend(conn: &mut PgConnection, leases: &[Lease], by: Duration) -> Result<Vec<Lease>> {
     let (tenants, jobs, tokens) = columns(leases.iter());
-    let held: Vec<Held> = sql_query(
+    let rows: Vec<HeldRow> = sql_query(
         "UPDATE jobs SET leased_until = now() + make_interval(secs => $4)
          FROM unnest($1, $2, $3) AS mine (tenant_id, id, token)
-         WHERE jobs.tenant_id = mine.tenant_id AND jobs.id = mine.id AND lease_token = token RETURNING jobs.id",
+         WHERE jobs.tenant_id = mine.tenant_id AND jobs.id = mine.id AND lease_token = token RETURNING jobs.id, lease_token",
     )
     .bind::<Array<SqlUuid>, _>(tenants)
     .bind::<Array<SqlUuid>, _>(jobs)
     .bind::<Array<BigInt>, _>(tokens)
     .bind::<Double, _>(by.as_secs_f64())
     .load(conn)?;
-    let held: HashSet<Uuid> = held.into_iter().map(|row| row.id).collect();
+    let held = held(rows, leases.iter());
     Ok(leases
         .iter()
-        .filter(|lease| !held.contains(&lease.job.uuid()))
+        .filter(|lease| !held.contains(lease))
         .copied()
         .collect())
 }

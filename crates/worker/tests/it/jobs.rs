@@ -1,0 +1,276 @@
+//! Leases, fairness, crashes and stopping.
+
+use std::time::Duration;
+
+use diesel::PgConnection;
+use hookgate_domain::jobs::ClaimedJob;
+use hookgate_domain::jobs::{self, Completion, FinishedRun, JobResult};
+use hookgate_domain::{clock, jobs::Again};
+use hookgate_model::flow::advance::RunOutcome;
+use hookgate_testkit::receiver::Reply;
+use hookgate_testkit::{Receiver, eventually};
+use hookgate_worker::Settings;
+use serde_json::json;
+
+use crate::stage::{PATIENCE, Stage, http_step, set_only, settings};
+
+fn result(claimed: &ClaimedJob) -> JobResult {
+    let run = |event| FinishedRun {
+        event_id: event,
+        outcome: RunOutcome::Succeeded,
+        error: None,
+        started_at: clock::now(),
+        finished_at: clock::now(),
+        steps: b"[]".to_vec(),
+        answer: None,
+    };
+    JobResult {
+        lease: claimed.lease,
+        webhook_id: claimed.webhook_id,
+        revision_id: claimed.revision_id,
+        answer_to: None,
+        finished: claimed.event_ids.iter().copied().map(run).collect(),
+        attempts: Vec::new(),
+        again: Vec::new(),
+    }
+}
+
+async fn complete(stage: &Stage, results: Vec<JobResult>) -> Vec<Completion> {
+    stage
+        .database
+        .worker()
+        .run(move |conn: &mut PgConnection| jobs::complete(conn, &results))
+        .await
+        .expect("completed")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_ran_out_is_taken_over_and_the_old_holder_writes_nothing() {
+    let stage = Stage::new();
+    let event = stage.event(&stage.webhook(set_only()), json!({ "n": 1 }));
+    let first = stage.claim(10, Duration::from_millis(50)).await.remove(0);
+    let second = eventually(PATIENCE, "the lease runs out", async || {
+        stage.claim(10, PATIENCE).await.pop()
+    })
+    .await;
+    assert_eq!((second.lease.job, second.claims), (first.lease.job, 2));
+    assert_eq!(
+        complete(&stage, vec![result(&first)]).await,
+        [Completion::LeaseLost]
+    );
+    assert!(stage.find_run(event).is_none());
+
+    let database = stage.database.worker();
+    let leases = [first.lease, second.lease];
+    let lost = database
+        .run(move |conn| jobs::extend(conn, &leases, PATIENCE))
+        .await
+        .expect("extended");
+    assert_eq!(lost, [first.lease]);
+    assert_eq!(
+        complete(&stage, vec![result(&second)]).await,
+        [Completion::Written]
+    );
+    assert_eq!(
+        complete(&stage, vec![result(&second)]).await,
+        [Completion::LeaseLost]
+    );
+    assert_eq!(stage.find_run(event).expect("a run").outcome, "succeeded");
+    assert_eq!(stage.jobs(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_lease_does_not_fit_what_was_put_off() {
+    let stage = Stage::new();
+    let event = stage.event(&stage.webhook(set_only()), json!({ "n": 1 }));
+    let first = stage.claim(10, PATIENCE).await.remove(0);
+    let again = Again {
+        event_ids: vec![event],
+        due_at: clock::now(),
+        state: Some(b"{}".to_vec()),
+        claims: 0,
+        is_retry: true,
+    };
+    let put_off = JobResult {
+        finished: Vec::new(),
+        again: vec![again],
+        ..result(&first)
+    };
+    assert_eq!(complete(&stage, vec![put_off]).await, [Completion::Written]);
+    assert_eq!(
+        complete(&stage, vec![result(&first)]).await,
+        [Completion::LeaseLost]
+    );
+    let second = stage.claim(10, PATIENCE).await.remove(0);
+    assert_eq!(
+        (second.claims, second.state.as_deref()),
+        (1, Some(b"{}".as_slice()))
+    );
+    assert_eq!(
+        complete(&stage, vec![result(&first), result(&second)]).await,
+        [Completion::LeaseLost, Completion::Written]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_are_fair_between_tenants_and_between_firsts_and_retries() {
+    let stage = Stage::new();
+    let others = [stage.database.tenant("B"), stage.database.tenant("C")];
+    let loud = stage.webhook(set_only());
+    for n in 0..30 {
+        stage.event(&loud, json!({ "n": n }));
+    }
+    stage.execute("UPDATE jobs SET is_retry = true, due_at = now() - interval '1 day' WHERE id IN (SELECT id FROM jobs LIMIT 20)");
+    for tenant in others {
+        stage.event(&stage.webhook_of(tenant, set_only()), json!({ "n": 1 }));
+    }
+    let claimed = stage.claim(6, PATIENCE).await;
+    assert_eq!(claimed.len(), 6);
+    for tenant in others {
+        let count = claimed
+            .iter()
+            .filter(|job| job.lease.scope.tenant() == tenant)
+            .count();
+        assert_eq!(count, 1, "a quiet tenant's job is in the first batch");
+    }
+    let retries = stage.number("SELECT count(*) AS number FROM jobs WHERE is_retry AND lease_token > 0");
+    assert_eq!(retries, 2, "half of the loud tenant's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_many_tenants_are_run_and_completed_together() {
+    let stage = Stage::new();
+    let mut events = Vec::new();
+    for n in 0..5 {
+        let webhook = stage.webhook_of(stage.database.tenant(&n.to_string()), set_only());
+        events.extend(stage.events(
+            &webhook,
+            &(0..200).map(|n| json!({ "n": n })).collect::<Vec<_>>(),
+            None,
+        ));
+    }
+    let worker = stage.worker(settings()).await;
+    eventually(PATIENCE, "every job is over", async || {
+        (stage.jobs() == 0).then_some(())
+    })
+    .await;
+    assert_eq!(
+        stage.number("SELECT count(*) AS number FROM runs WHERE outcome = 'succeeded'"),
+        1000
+    );
+    assert_eq!(
+        stage.find_run(events[7]).expect("a run").steps[0].result,
+        json!({ "n": 7 })
+    );
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_no_worker_survives_is_taken_apart_and_given_up() {
+    let stage = Stage::new();
+    let webhook = stage.webhook(json!({ "flow": { "steps": [] }, "response": { "mode": "wait", "on": { "failed": { "status": 503 } } } }));
+    let events = stage.events(&webhook, &[json!({ "n": 1 }), json!({ "n": 2 })], None);
+    // Workers that claim and die.
+    stage.execute("UPDATE jobs SET attempt = 2");
+    let worker = stage.worker(settings()).await;
+    for event in events {
+        assert_eq!(
+            stage.run_of(event).await.outcome,
+            "succeeded",
+            "taken apart, each event runs"
+        );
+    }
+    worker.stop().await;
+    let event = stage.event(&webhook, json!({ "n": 3 }));
+    stage.execute("UPDATE jobs SET attempt = 5");
+    let worker = stage.worker(settings()).await;
+    let run = stage.run_of(event).await;
+    assert_eq!(
+        (run.outcome.as_str(), run.answer.map(|answer| answer.status)),
+        ("crashed", Some(500))
+    );
+    assert!(run.error.expect("an error").contains("5 tries"));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_run_ends_as_failed() {
+    let stage = Stage::new();
+    let broken = stage.webhook(json!({ "flow": { "steps": [{ "name": "a", "kind": "teleport" }] } }));
+    let unchecked = stage.webhook(
+        json!({ "flow": { "steps": [{ "name": "a", "kind": "set", "values": { "x": "{{ nope }}" } }] } }),
+    );
+    let events = [&broken, &unchecked].map(|webhook| stage.event(webhook, json!({ "n": 1 })));
+    let worker = stage.worker(settings()).await;
+    for (event, part) in events
+        .into_iter()
+        .zip(["cannot be read", "there is no variable `nope`"])
+    {
+        let run = stage.run_of(event).await;
+        assert_eq!(run.outcome, "failed");
+        assert!(
+            run.error.as_deref().expect("an error").contains(part),
+            "{:?}",
+            run.error
+        );
+    }
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_stops_gracefully() {
+    let (stage, receiver) = (Stage::new(), Receiver::start().await);
+    let destination = stage.destination(&receiver.url()).await;
+    let webhook = stage.webhook(json!({ "flow": { "steps": [http_step(destination, json!({}))] } }));
+    // One call is answered while the worker stops; the other takes longer than the worker's patience.
+    receiver.script([Reply::status(200).after(Duration::from_millis(300))]);
+    let quick = stage.event(&webhook, json!({ "n": 1 }));
+    let worker = stage
+        .worker(Settings {
+            stop_timeout_ms: 1_500,
+            ..settings()
+        })
+        .await;
+    receiver.wait_for(1, PATIENCE).await;
+    receiver.otherwise(Reply::status(200).after(Duration::from_secs(60)));
+    let slow = stage.event(&webhook, json!({ "n": 2 }));
+    receiver.wait_for(2, PATIENCE).await;
+    worker.stop().await;
+    assert_eq!(stage.find_run(quick).expect("finished").outcome, "succeeded");
+    assert!(stage.find_run(slow).is_none());
+    let due =
+        "SELECT count(*) AS number FROM jobs WHERE greatest(due_at, leased_until) <= now() AND attempt = 0";
+    assert_eq!(
+        stage.number(due),
+        1,
+        "given back at once, without waiting for its lease"
+    );
+    receiver.otherwise(Reply::status(200));
+    let worker = stage.worker(settings()).await;
+    assert_eq!(stage.run_of(slow).await.outcome, "succeeded");
+    let ids: Vec<_> = receiver.received()[1..]
+        .iter()
+        .map(|r| r.header("webhook-id").map(str::to_owned))
+        .collect();
+    assert_eq!(ids[0], ids[1]);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_call_keeps_its_lease() {
+    let (stage, receiver) = (Stage::new(), Receiver::start().await);
+    receiver.otherwise(Reply::status(200).after(Duration::from_secs(2)));
+    let destination = stage.destination(&receiver.url()).await;
+    let webhook = stage.webhook(json!({ "flow": { "steps": [http_step(destination, json!({}))] } }));
+    let event = stage.event(&webhook, json!({ "n": 1 }));
+    let short = Settings {
+        lease_ms: 600,
+        ..settings()
+    };
+    let workers = [stage.worker(short.clone()).await, stage.worker(short).await];
+    assert_eq!(stage.run_of(event).await.outcome, "succeeded");
+    assert_eq!(receiver.received().len(), 1, "nobody else took it up");
+    for worker in workers {
+        worker.stop().await;
+    }
+}

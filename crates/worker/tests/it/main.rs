@@ -1,0 +1,9 @@
+//! The worker against a real PostgreSQL and Redis, with a receiver to deliver to.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod answers;
+mod calls;
+mod jobs;
+mod maintenance;
+mod stage;

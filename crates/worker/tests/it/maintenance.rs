@@ -1,0 +1,60 @@
+//! The maintenance of the tables.
+
+use hookgate_testkit::eventually;
+use hookgate_worker::Settings;
+use serde_json::json;
+
+use crate::stage::{PATIENCE, Stage, set_only, settings};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_are_made_ahead_and_what_is_old_goes() {
+    let stage = Stage::new();
+    let webhook = stage.webhook(set_only());
+    stage.execute("SELECT ensure_partitions((now() AT TIME ZONE 'UTC')::date - 5)");
+    stage.execute("SELECT ensure_partitions((now() AT TIME ZONE 'UTC')::date - 4)");
+    // An old day whose event still has work behind it.
+    stage.execute(&format!(
+        "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at)
+         SELECT '{}', day, gen_random_uuid(), gen_random_uuid(), ARRAY[day], '9999-01-01'
+         FROM uuidv7_floor(((now() AT TIME ZONE 'UTC')::date - 4)::timestamp AT TIME ZONE 'UTC') AS day",
+        stage.tenant.uuid()
+    ));
+    stage.execute(&format!(
+        "INSERT INTO refusals (tenant_id, id, webhook_id, url_id, reason, detail, status, method, path, query, headers, body_preview)
+         SELECT '{}', ('0' || substr(uuidv7_floor(now())::text, 2, 32) || lpad(n::text, 3, '0'))::uuid, '{}', '{}', 'x', '', 404, 'GET', '', '', '', ''
+         FROM generate_series(1, 20) AS n",
+        stage.tenant.uuid(), webhook.id.uuid(), webhook.production.id.uuid()
+    ));
+    stage.execute(&format!(
+        "INSERT INTO idempotency_keys (tenant_id, actor, key, request_digest, created_at)
+         SELECT '{}', 'a', hours::text, '', now() - make_interval(hours => hours) FROM generate_series(20, 29) AS hours",
+        stage.tenant.uuid()
+    ));
+    let worker = stage
+        .worker(Settings {
+            retention_days: 3,
+            refusals_per_webhook: 7,
+            ..settings()
+        })
+        .await;
+    let count = |relation: &str, days: &str| {
+        stage.number(&format!(
+            "SELECT count(*) AS number FROM pg_class WHERE relname = '{relation}_' || to_char((now() AT TIME ZONE 'UTC')::date {days}, 'YYYYMMDD')"
+        ))
+    };
+    eventually(PATIENCE, "the maintenance is done", async || {
+        (stage.number("SELECT count(*) AS number FROM idempotency_keys") == 4).then_some(())
+    })
+    .await;
+    assert_eq!((count("events", "+ 7"), count("attempts", "+ 7")), (1, 1));
+    assert_eq!((count("events", "- 5"), count("runs", "- 5")), (0, 0));
+    assert_eq!(
+        (count("events", "- 4"), count("runs", "- 4")),
+        (1, 1),
+        "live work is never deleted"
+    );
+    assert_eq!(stage.number("SELECT count(*) AS number FROM refusals"), 7);
+    let event = stage.event(&webhook, json!({ "n": 1 }));
+    assert_eq!(stage.run_of(event).await.outcome, "succeeded");
+    worker.stop().await;
+}
