@@ -267,8 +267,9 @@ CREATE TABLE jobs (
   state bytea,
   PRIMARY KEY (tenant_id, id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
--- Retries apart from first attempts, so that neither waits behind a backlog of the other.
-CREATE INDEX jobs_due ON jobs (tenant_id, is_retry, greatest(due_at, leased_until));
+-- Retries apart from first attempts, so that neither waits behind a backlog of the other; without what is held for a
+-- paused webhook, so that a claim does not look at tenants that have nothing else.
+CREATE INDEX jobs_due ON jobs (tenant_id, is_retry, greatest(due_at, leased_until)) WHERE due_at < '9000-01-01Z';
 
 -- What came in and what became of it ------------------------------------------------------------------
 

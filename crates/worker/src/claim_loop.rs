@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookgate_domain::clock;
-use hookgate_domain::jobs::{self, ClaimedJob, Claims};
+use hookgate_domain::jobs::{self, Claimed, Claims};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -12,18 +12,23 @@ use uuid::Uuid;
 use crate::leases::InHand;
 use crate::{Shared, job};
 
+/// The most jobs of one claim.
+const JOBS_PER_CLAIM: usize = 64;
+/// The most first attempts, and the most retries, of one tenant in one claim.
+const JOBS_PER_TENANT: usize = 16;
+
 pub async fn run(shared: Arc<Shared>, tasks: TaskTracker) {
     let wanted = Arc::new(Notify::new());
     let _subscription = shared.redis.on_wake_up(Arc::clone(&wanted));
     let room = Arc::new(Semaphore::new(shared.settings.jobs.max(1)));
     let least = Duration::from_millis(shared.settings.poll_least_ms.max(1));
     let most = Duration::from_millis(shared.settings.poll_most_ms).max(least);
-    let (mut delay, mut after) = (least, Uuid::nil());
+    let (mut delay, mut after, mut found) = (least, Uuid::nil(), false);
     while !shared.stopping.is_cancelled() {
         let Some(free) = room_for(&shared, &room).await else {
             return;
         };
-        let claimed = match claim(&shared, free, after).await {
+        let claimed = match claim(&shared, free.min(JOBS_PER_CLAIM), after).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 tracing::warn!(%error, "no jobs could be claimed; trying again");
@@ -32,13 +37,9 @@ pub async fn run(shared: Arc<Shared>, tasks: TaskTracker) {
                 continue;
             }
         };
-        let count = claimed.len();
-        after = if count < free {
-            Uuid::nil()
-        } else {
-            last_tenant(&claimed, after)
-        };
-        for job in claimed {
+        found |= !claimed.jobs.is_empty();
+        for job in claimed.jobs {
+            // There is room: nobody else takes it.
             let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
                 break;
             };
@@ -49,14 +50,16 @@ pub async fn run(shared: Arc<Shared>, tasks: TaskTracker) {
                 drop(permit);
             });
         }
-        if count == 0 {
+        after = claimed.next.unwrap_or_default();
+        if claimed.next.is_some() {
+            continue;
+        }
+        // Once round all tenants: at once again while there was something, with longer and longer pauses otherwise.
+        if std::mem::take(&mut found) {
+            delay = least;
+        } else {
             pause(&shared, &wanted, delay, true).await;
             delay = (delay * 2).min(most);
-        } else {
-            delay = least;
-            if count < free {
-                pause(&shared, &wanted, delay, true).await;
-            }
         }
     }
 }
@@ -81,20 +84,21 @@ async fn pause(shared: &Shared, wanted: &Notify, delay: Duration, may_be_woken: 
     }
 }
 
-async fn claim(shared: &Shared, free: usize, after: Uuid) -> hookgate_domain::Result<Vec<ClaimedJob>> {
+async fn claim(shared: &Shared, jobs: usize, after: Uuid) -> hookgate_domain::Result<Claimed> {
     let claims = Claims {
-        jobs: i64::try_from(free).unwrap_or(i64::MAX),
-        per_tenant: i64::try_from(shared.settings.jobs_per_tenant.max(1)).unwrap_or(i64::MAX),
+        jobs: i64::try_from(jobs).unwrap_or(i64::MAX),
+        per_tenant: i64::try_from(JOBS_PER_TENANT).unwrap_or(i64::MAX),
+        not_of: shared.leases.tenants_with(shared.settings.jobs_per_tenant.max(1)),
         lease: shared.settings.lease(),
     };
     let claimed = shared
         .database
-        .run(move |conn| jobs::claim(conn, claims, after))
+        .run(move |conn| jobs::claim(conn, &claims, after))
         .await?;
-    if !claimed.is_empty() {
-        metrics::histogram!("hookgate_claimed_jobs").record(claimed.len() as f64);
+    if !claimed.jobs.is_empty() {
+        metrics::histogram!("hookgate_claimed_jobs").record(claimed.jobs.len() as f64);
     }
-    for job in &claimed {
+    for job in &claimed.jobs {
         let age = clock::now()
             .signed_duration_since(job.due_at)
             .as_seconds_f64()
@@ -102,12 +106,4 @@ async fn claim(shared: &Shared, free: usize, after: Uuid) -> hookgate_domain::Re
         metrics::histogram!("hookgate_queue_age_seconds").record(age);
     }
     Ok(claimed)
-}
-
-/// The tenant whose turn was the last: of those after `after`, and then of those from the beginning.
-fn last_tenant(claimed: &[ClaimedJob], after: Uuid) -> Uuid {
-    let tenants = claimed.iter().map(|job| job.lease.scope.uuid());
-    tenants
-        .max_by_key(|tenant| (*tenant <= after, *tenant))
-        .unwrap_or_default()
 }

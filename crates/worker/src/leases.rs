@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hookgate_domain::jobs::{self, Lease};
+use hookgate_model::ids::TenantId;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
@@ -51,6 +52,19 @@ impl Drop for InHand {
 impl Leases {
     fn in_hand(&self) -> Vec<Lease> {
         self.lock().keys().copied().collect()
+    }
+
+    /// The tenants that have as many jobs in hand, or more.
+    pub fn tenants_with(&self, jobs: usize) -> Vec<TenantId> {
+        let mut counts: HashMap<TenantId, usize> = HashMap::new();
+        for lease in self.lock().keys() {
+            *counts.entry(lease.scope.tenant()).or_default() += 1;
+        }
+        counts
+            .into_iter()
+            .filter(|(_, count)| *count >= jobs)
+            .map(|(tenant, _)| tenant)
+            .collect()
     }
 
     fn stop(&self, lost: &Lease) {

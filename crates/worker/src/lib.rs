@@ -20,7 +20,6 @@ use std::time::Duration;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_domain::redis::Redis;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,7 +32,7 @@ struct Shared {
     redis: Redis,
     master_key: MasterKey,
     http: effects::http::HttpClient,
-    calls: Semaphore,
+    calls: effects::permits::Permits,
     revisions: revisions::Revisions,
     leases: leases::Leases,
     recorder: recorder::Recorder,
@@ -72,7 +71,7 @@ pub async fn start(
     let http = effects::http::HttpClient::new(&settings).map_err(StartError::HttpClient)?;
     let (recorder, recording) = recorder::Recorder::new(database.clone());
     let shared = Arc::new(Shared {
-        calls: Semaphore::new(settings.calls.max(1)),
+        calls: effects::permits::Permits::new(settings.calls, settings.calls_per_tenant),
         revisions: revisions::Revisions::new(),
         leases: leases::Leases::default(),
         stopping: CancellationToken::new(),

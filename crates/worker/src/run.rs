@@ -293,8 +293,7 @@ pub async fn send_answer(shared: &Shared, node: &str, event: EventId, answer: &A
 
 async fn make(job: &Job, call: &HttpCall) -> Result<Made, Error> {
     let target = job.target(call.destination).await?;
-    // Never closed.
-    let _permit = job.shared.calls.acquire().await;
+    let _permit = job.shared.calls.acquire(job.lease.scope.tenant()).await;
     Ok(match target.as_ref() {
         Ok(target) => job.shared.http.call(call, target).await,
         Err(detail) => none(HttpFailure::Refused, detail.clone()),
@@ -356,6 +355,7 @@ fn attempt(event: EventId, call: &HttpCall, made: &Made) -> NewAttempt {
 
 /// A finished run as it is stored.
 pub fn finished_run(event: EventId, state: &State, finished: Finished) -> FinishedRun {
+    tracing::debug!(%event, outcome = finished.outcome.as_str(), "a run is over");
     metrics::counter!("hookgate_runs_total", "outcome" => finished.outcome.as_str()).increment(1);
     FinishedRun {
         event_id: event,

@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Jobs that one worker has in hand. Default 64.
+    /// Jobs that one worker has in hand. Default 256.
     pub jobs: usize,
-    /// Jobs of one tenant that are claimed at once, first attempts and retries each. Default 8.
+    /// Jobs of one tenant that one worker has in hand, about: so that slow calls of one do not hold up the others.
+    /// Default 64.
     pub jobs_per_tenant: usize,
-    /// Outgoing calls at the same time. Default 256.
+    /// Outgoing calls at the same time. Default 512.
     pub calls: usize,
+    /// Outgoing calls of one tenant at the same time. Default 128.
+    pub calls_per_tenant: usize,
     /// Outgoing calls at the same time for the events of one job. Default 16.
     pub calls_per_job: usize,
     /// How long a worker may be silent before another takes over its jobs, in milliseconds; it extends its leases three
@@ -41,9 +44,10 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            jobs: 64,
-            jobs_per_tenant: 8,
-            calls: 256,
+            jobs: 256,
+            jobs_per_tenant: 64,
+            calls: 512,
+            calls_per_tenant: 128,
             calls_per_job: 16,
             lease_ms: 30_000,
             claims: 5,

@@ -9,7 +9,7 @@ use diesel::sql_query;
 use diesel::sql_types::{
     Array, BigInt, Bytea, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
-use hookgate_model::ids::{EventId, JobId, RevisionId, WebhookId};
+use hookgate_model::ids::{EventId, JobId, RevisionId, TenantId, WebhookId};
 use uuid::Uuid;
 
 use super::lease::Lease;
@@ -17,14 +17,25 @@ use crate::error::Result;
 use crate::scope::TenantScope;
 
 /// How much to take up.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Claims {
     /// The most jobs in all.
     pub jobs: i64,
     /// The most first attempts of one tenant, and the most retries of one tenant.
     pub per_tenant: i64,
+    /// Tenants that have enough already.
+    pub not_of: Vec<TenantId>,
     /// How long the worker has until it must extend the leases.
     pub lease: Duration,
+}
+
+/// What a claim found.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The jobs.
+    pub jobs: Vec<ClaimedJob>,
+    /// The tenant after which the next claim is to look on; `None` when there is nobody after the last.
+    pub next: Option<Uuid>,
 }
 
 /// A job that this worker may work at.
@@ -51,37 +62,56 @@ pub struct ClaimedJob {
 /// How many tenants one claim looks at: bounds its cost where very many have jobs that are not due.
 const TENANTS: i32 = 500;
 
-/// The loose index scan goes from tenant to tenant, one look-up each, however many jobs a tenant has.
+/// The loose index scan goes from tenant to tenant, one look-up each, however many jobs a tenant has. There is a row
+/// without a job when there is none.
 const CLAIM: &str = "
 WITH RECURSIVE visited AS (
-  (SELECT tenant_id, 1 AS place FROM jobs WHERE tenant_id > $1 ORDER BY tenant_id LIMIT 1)
+  (SELECT tenant_id, 1 AS place FROM jobs WHERE tenant_id > $1 AND due_at < '9000-01-01Z' ORDER BY tenant_id LIMIT 1)
   UNION ALL
   SELECT following.tenant_id, place + 1 FROM visited, LATERAL (
-    SELECT tenant_id FROM jobs WHERE jobs.tenant_id > visited.tenant_id ORDER BY tenant_id LIMIT 1) following
+    SELECT tenant_id FROM jobs WHERE jobs.tenant_id > visited.tenant_id AND due_at < '9000-01-01Z'
+    ORDER BY tenant_id LIMIT 1) following
   WHERE place < $2
 ), firsts AS (
   SELECT job.*, place FROM visited, LATERAL (
     SELECT tenant_id, id, row_number() OVER () AS turn FROM (
       SELECT tenant_id, id FROM jobs
       WHERE jobs.tenant_id = visited.tenant_id AND NOT is_retry AND greatest(due_at, leased_until) <= now()
+        AND due_at < '9000-01-01Z'
       ORDER BY greatest(due_at, leased_until) LIMIT $3 FOR UPDATE SKIP LOCKED) due) job
-  LIMIT $4
+  WHERE visited.tenant_id <> ALL ($6) LIMIT $4
 ), retries AS (
   SELECT job.*, place FROM visited, LATERAL (
     SELECT tenant_id, id, row_number() OVER () AS turn FROM (
       SELECT tenant_id, id FROM jobs
       WHERE jobs.tenant_id = visited.tenant_id AND is_retry AND greatest(due_at, leased_until) <= now()
+        AND due_at < '9000-01-01Z'
       ORDER BY greatest(due_at, leased_until) LIMIT $3 FOR UPDATE SKIP LOCKED) due) job
-  LIMIT $4
+  WHERE visited.tenant_id <> ALL ($6) LIMIT $4
 ), chosen AS (
-  SELECT tenant_id, id FROM (SELECT * FROM firsts UNION ALL SELECT * FROM retries) due ORDER BY turn, place LIMIT $4
+  SELECT tenant_id, id, place FROM (SELECT * FROM firsts UNION ALL SELECT * FROM retries) due ORDER BY turn, place LIMIT $4
+), claimed AS (
+  UPDATE jobs SET leased_until = now() + make_interval(secs => $5), lease_token = lease_token + 1, attempt = attempt + 1
+  FROM chosen WHERE jobs.tenant_id = chosen.tenant_id AND jobs.id = chosen.id
+  RETURNING jobs.tenant_id, jobs.id, lease_token, webhook_id, revision_id, event_ids, due_at, attempt, answer_to, state
 )
-UPDATE jobs SET leased_until = now() + make_interval(secs => $5), lease_token = lease_token + 1, attempt = attempt + 1
-FROM chosen WHERE jobs.tenant_id = chosen.tenant_id AND jobs.id = chosen.id
-RETURNING jobs.tenant_id, jobs.id, lease_token, webhook_id, revision_id, event_ids, due_at, attempt, answer_to, state";
+SELECT claimed.*, (SELECT tenant_id FROM visited WHERE place = $2) AS last_visited,
+  CASE WHEN (SELECT count(*) FROM chosen) >= $4
+    THEN (SELECT tenant_id FROM chosen ORDER BY place DESC LIMIT 1) END AS last_chosen
+FROM (SELECT) AS always LEFT JOIN claimed ON true";
 
 #[derive(QueryableByName)]
 struct Row {
+    #[diesel(embed)]
+    job: Option<JobRow>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    last_visited: Option<Uuid>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    last_chosen: Option<Uuid>,
+}
+
+#[derive(QueryableByName)]
+struct JobRow {
     #[diesel(sql_type = SqlUuid)]
     tenant_id: Uuid,
     #[diesel(sql_type = SqlUuid)]
@@ -104,40 +134,34 @@ struct Row {
     state: Option<Vec<u8>>,
 }
 
-/// Claims jobs that are due, of the tenants after `after` and then of all: a worker passes the last tenant of its last
-/// claim, so that everybody's turn comes when there is more due than it can take.
+/// Claims jobs that are due, of the tenants after `after`: a worker goes from claim to claim by [`Claimed::next`] and then
+/// begins anew with the nil UUID, so that everybody's turn comes.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
-pub fn claim(conn: &mut PgConnection, claims: Claims, after: Uuid) -> Result<Vec<ClaimedJob>> {
-    let mut jobs = claim_after(conn, claims, after)?;
-    let missing = claims.jobs - i64::try_from(jobs.len()).unwrap_or(i64::MAX);
-    if missing > 0 && !after.is_nil() {
-        jobs.extend(claim_after(
-            conn,
-            Claims {
-                jobs: missing,
-                ..claims
-            },
-            Uuid::nil(),
-        )?);
-    }
-    Ok(jobs)
-}
-
-fn claim_after(conn: &mut PgConnection, claims: Claims, after: Uuid) -> Result<Vec<ClaimedJob>> {
+pub fn claim(conn: &mut PgConnection, claims: &Claims, after: Uuid) -> Result<Claimed> {
+    let not_of: Vec<Uuid> = claims.not_of.iter().map(|tenant| tenant.uuid()).collect();
     let rows: Vec<Row> = sql_query(CLAIM)
         .bind::<SqlUuid, _>(after)
         .bind::<Integer, _>(TENANTS)
         .bind::<BigInt, _>(claims.per_tenant)
         .bind::<BigInt, _>(claims.jobs)
         .bind::<Double, _>(claims.lease.as_secs_f64())
+        .bind::<Array<SqlUuid>, _>(not_of)
         .load(conn)?;
-    Ok(rows.into_iter().map(ClaimedJob::from).collect())
+    let next = rows.first().and_then(|row| row.last_chosen.or(row.last_visited));
+    Ok(Claimed {
+        jobs: rows
+            .into_iter()
+            .filter_map(|row| row.job)
+            .map(ClaimedJob::from)
+            .collect(),
+        next,
+    })
 }
 
-impl From<Row> for ClaimedJob {
-    fn from(row: Row) -> Self {
+impl From<JobRow> for ClaimedJob {
+    fn from(row: JobRow) -> Self {
         Self {
             lease: Lease {
                 scope: TenantScope::proven(row.tenant_id.into()),

@@ -8,6 +8,6 @@ pub mod claim;
 pub mod complete;
 pub mod lease;
 
-pub use claim::{ClaimedJob, Claims, claim};
+pub use claim::{Claimed, ClaimedJob, Claims, claim};
 pub use complete::{Again, Completion, FinishedRun, JobResult, NewAttempt, complete};
 pub use lease::{Lease, extend, save_progress};

@@ -1,4 +1,5 @@
 //! What flows do to the world outside.
 
 pub mod http;
+pub mod permits;
 mod resolver;

@@ -138,6 +138,47 @@ async fn claims_are_fair_between_tenants_and_between_firsts_and_retries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_behind_many_with_nothing_due_has_its_turn() {
+    let stage = Stage::new();
+    stage.execute(
+        "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at)
+         SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, gen_random_uuid(), gen_random_uuid(),
+           gen_random_uuid(), '{}', now() + interval '1 hour' FROM generate_series(1, 1200) AS n",
+    );
+    let event = stage.event(&stage.webhook(set_only()), json!({ "n": 1 }));
+    let worker = stage.worker(settings()).await;
+    assert_eq!(stage.run_of(event).await.outcome, "succeeded");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_calls_of_one_tenant_do_not_hold_up_another() {
+    let (stage, slow) = (Stage::new(), Receiver::start().await);
+    slow.otherwise(Reply::status(200).after(Duration::from_secs(60)));
+    let destination = stage.destination(&slow.url()).await;
+    let loud = stage
+        .webhook(json!({ "flow": { "steps": [http_step(destination, json!({ "timeout_ms": 60000 }))] } }));
+    for n in 0..12 {
+        stage.event(&loud, json!({ "n": n }));
+    }
+    // One claim may pass the bound by what it takes at once.
+    let few = Settings {
+        jobs: 16,
+        jobs_per_tenant: 4,
+        stop_timeout_ms: 100,
+        ..settings()
+    };
+    let worker = stage.worker(few).await;
+    slow.wait_for(4, PATIENCE).await;
+    let quiet = stage.event(
+        &stage.webhook_of(stage.database.tenant("Quiet"), set_only()),
+        json!({ "n": 1 }),
+    );
+    assert_eq!(stage.run_of(quiet).await.outcome, "succeeded");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn jobs_of_many_tenants_are_run_and_completed_together() {
     let stage = Stage::new();
     let mut events = Vec::new();

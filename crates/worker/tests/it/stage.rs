@@ -223,10 +223,11 @@ impl Stage {
         let claims = Claims {
             jobs,
             per_tenant: 4,
+            not_of: Vec::new(),
             lease,
         };
-        let claim = move |conn: &mut PgConnection| jobs::claim(conn, claims, Uuid::nil());
-        self.database.worker().run(claim).await.expect("claims")
+        let claim = move |conn: &mut PgConnection| jobs::claim(conn, &claims, Uuid::nil());
+        self.database.worker().run(claim).await.expect("claims").jobs
     }
 }
 
@@ -241,11 +242,12 @@ async fn scope_of(database: &TestDatabase, tenant: TenantId) -> TenantScope {
     let claims = Claims {
         jobs: 100,
         per_tenant: 100,
+        not_of: Vec::new(),
         lease: Duration::from_secs(60),
     };
     let claimed = database
         .worker()
-        .run(move |conn| jobs::claim(conn, claims, Uuid::nil()))
+        .run(move |conn| jobs::claim(conn, &claims, Uuid::nil()))
         .await
         .expect("claims");
     for undo in [
@@ -255,6 +257,7 @@ async fn scope_of(database: &TestDatabase, tenant: TenantId) -> TenantScope {
         sql_query(undo).execute(&mut database.superuser()).expect(undo);
     }
     claimed
+        .jobs
         .iter()
         .map(|job| job.lease.scope)
         .find(|scope| scope.tenant() == tenant)
