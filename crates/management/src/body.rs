@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
@@ -187,6 +188,9 @@ fn read_json(
     }
 }
 
+/// How long a body may take to arrive: a sender that trickles must not hold a connection for ever.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
+
 /// Reads a body up to the limit of the settings.
 pub(crate) fn read(
     request: &HttpRequest,
@@ -207,19 +211,23 @@ pub(crate) fn read(
                 format!("a body may have at most {most} bytes"),
             )
         };
+        let incomplete = || ApiError::new(ErrorCode::MalformedJson, "the body did not arrive completely");
         if declared.is_some_and(|bytes| bytes > most) {
             return Err(too_large());
         }
-        let mut body = BytesMut::with_capacity(declared.unwrap_or(0));
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| {
-                ApiError::new(ErrorCode::MalformedJson, "the body ended before it was complete")
-            })?;
-            if body.len() + chunk.len() > most {
-                return Err(too_large());
+        let arriving = async {
+            let mut body = BytesMut::with_capacity(declared.unwrap_or(0));
+            while let Some(chunk) = payload.next().await {
+                let chunk = chunk.map_err(|_| incomplete())?;
+                if body.len() + chunk.len() > most {
+                    return Err(too_large());
+                }
+                body.extend_from_slice(&chunk);
             }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body.freeze())
+            Ok(body.freeze())
+        };
+        tokio::time::timeout(ARRIVES_WITHIN, arriving)
+            .await
+            .unwrap_or_else(|_| Err(incomplete()))
     }
 }

@@ -1,6 +1,6 @@
 //! The management REST API: people and machines of a tenant configure webhooks and read what came of them.
 //!
-//! A request passes `trace` (its id), `idempotency` (POST with an Idempotency-Key), then one handler in
+//! A request passes `trace` (its id), `auth` (who calls), `idempotency` (POST with an Idempotency-Key), then one handler in
 //! `routes/<noun>.rs`, whose extractors say what is proven: [`auth::Guarded`] the caller and the permission,
 //! [`body::Json`] a body without errors, [`page::Paging`] where a list goes on. Every error is an [`error::ApiError`].
 

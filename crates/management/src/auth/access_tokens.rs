@@ -26,6 +26,8 @@ const AUDIENCE: &str = "hookgate-management";
 const LEEWAY_SECONDS: u64 = 5;
 /// How often an unknown key name makes this process look for new keys, at most.
 const RELOAD_AT_MOST: Duration = Duration::from_secs(5);
+/// How long keys are used before they are looked up again: a new one is taken up, and a retired one dropped, in this time.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// What a token says.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -124,9 +126,12 @@ impl AccessTokens {
         }
     }
 
-    /// The keys, loaded again when they do not fit and were not just loaded.
+    /// The keys, loaded again when they are old, or do not fit and were not just loaded.
     async fn load(&self, fit: impl Fn(&Keys) -> bool) -> ApiResult<Arc<Keys>> {
-        let usable = |keys: &Keys| fit(keys) || keys.loaded.elapsed() < RELOAD_AT_MOST;
+        let usable = |keys: &Keys| {
+            let age = keys.loaded.elapsed();
+            age < RELOAD_AT_MOST || (age < FRESH && fit(keys))
+        };
         if let Some(keys) = self.keys.read().await.as_ref().filter(|keys| usable(keys)) {
             return Ok(Arc::clone(keys));
         }

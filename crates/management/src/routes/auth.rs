@@ -33,7 +33,7 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 }
 
 /// What a new account needs.
-#[derive(Debug, ToSchema)]
+#[derive(ToSchema)]
 #[schema(example = json!({"email": "ada@example.com", "password": "three plain words", "name": "Ada",
     "tenant_name": "Analytical Engines"}))]
 struct Registration {

@@ -91,7 +91,7 @@ impl FromFields for ManagementKeyRequest {
 }
 
 /// A new management key with the key itself, which is shown this once.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(example = json!({"key": "hgm_4fJxQmV0c2lHb3d3aGF0YXJlYWxseWxvbmdrZXl0aGlzaXM", "id": "mgk_01k9z3v8e5f2q8r7w6t5y4x3m2",
     "name": "Deployment", "hint": "hgm_4fJx", "scopes": ["webhooks:write"], "created_at": "2026-11-21T12:00:00Z",
     "expires_at": null, "revoked_at": null, "last_used_at": null}))]

@@ -1,5 +1,9 @@
 //! `Idempotency-Key`.
 
+use std::time::Duration;
+
+use hookgate_testkit::eventually;
+use hookgate_testkit::eventually::eventually_blocking;
 use serde_json::json;
 
 use crate::service::Service;
@@ -170,4 +174,62 @@ async fn a_key_must_be_one_short_text() {
         .is_problem(400, "invalid_header");
     let stranger = service.stranger().with("idempotency-key", "a");
     stranger.post(PATH, body).await.is_problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_fault_of_the_service_is_not_kept() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let once = owner.with("idempotency-key", "faulty");
+    let body = json!({"name": "a", "scopes": ["tenant:read"]});
+    service
+        .database
+        .execute("REVOKE INSERT ON management_keys FROM hookgate_management");
+    let problem = once.post(PATH, body.clone()).await.is_problem(500, "internal");
+    assert!(
+        !problem.to_string().contains("permission denied"),
+        "nothing internal is echoed: {problem}"
+    );
+    service
+        .database
+        .execute("GRANT INSERT ON management_keys TO hookgate_management");
+    let done = once.post(PATH, body).await;
+    done.is(201);
+    assert_eq!(done.header("idempotency-replayed"), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_who_hangs_up_finds_the_answer_later() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let once = owner.with("idempotency-key", "impatient");
+    let body = json!({"name": "a", "scopes": ["tenant:read"]});
+    let database = &service.database;
+    std::thread::scope(|threads| {
+        // The work waits for this lock while the caller loses patience.
+        threads.spawn(|| {
+            database.execute("BEGIN; LOCK TABLE management_keys; SELECT pg_sleep(2); COMMIT");
+        });
+        eventually_blocking(Duration::from_secs(5), "the table is locked", || {
+            let locks = "SELECT mode FROM pg_locks WHERE relation = 'management_keys'::regclass AND granted \
+                AND mode = 'AccessExclusiveLock'";
+            database.query_text(locks).pop()
+        });
+        tokio::task::block_in_place(|| {
+            let impatient = tokio::time::timeout(Duration::from_millis(300), once.post(PATH, body.clone()));
+            let hung_up = tokio::runtime::Handle::current().block_on(impatient);
+            assert!(hung_up.is_err(), "the request was to be given up");
+        });
+    });
+    let answer = eventually(Duration::from_secs(10), "the work is done", async || {
+        let answer = once.post(PATH, body.clone()).await;
+        (answer.status != 409).then_some(answer)
+    })
+    .await;
+    answer.is(201);
+    assert_eq!(answer.header("idempotency-replayed"), "true");
+    assert_eq!(
+        owner.get(PATH).await.is(200)["data"].as_array().map(Vec::len),
+        Some(1)
+    );
 }
