@@ -1,5 +1,7 @@
 //! Logs go to standard error, through `tracing`.
 
+use std::io::IsTerminal;
+
 use anyhow::{Result, anyhow};
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -16,7 +18,11 @@ pub fn start(settings: &LogSection) -> Result<()> {
     let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.format {
         LogFormat::Json => logs.json().flatten_event(true).init(),
-        LogFormat::Text => logs.with_target(false).compact().init(),
+        LogFormat::Text => logs
+            .with_target(false)
+            .with_ansi(std::io::stderr().is_terminal())
+            .compact()
+            .init(),
     }
     Ok(())
 }

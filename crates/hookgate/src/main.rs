@@ -5,6 +5,7 @@ mod logging;
 mod migrate;
 mod openapi;
 mod operator;
+mod ready;
 mod serve;
 mod services;
 mod settings;
@@ -63,6 +64,8 @@ enum Command {
     Openapi,
     /// Print the settings in effect, without secrets.
     Settings,
+    /// Ask the services that run with these settings on this machine whether they are ready, for health checks.
+    Ready,
 }
 
 fn main() -> ExitCode {
@@ -84,5 +87,6 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Migrate { revert_last } => migrate::run(&source.settings()?, revert_last),
         Command::Openapi => openapi::print(),
         Command::Settings => settings::print(&source.settings()?),
+        Command::Ready => ready::run(&source.settings()?.operator),
     }
 }

@@ -16,8 +16,8 @@ pub fn run(settings: Settings, roles: &[Role]) -> Result<()> {
         let services = Services::start(&settings, roles).await.context("starting")?;
         tracing::info!(
             roles = ?roles,
-            ingress = ?services.ingress_address(),
-            management = ?services.management_address(),
+            ingress = services.ingress_address().map(tracing::field::display),
+            management = services.management_address().map(tracing::field::display),
             operator = %services.operator_address(),
             "Hookgate is running"
         );

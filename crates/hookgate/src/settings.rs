@@ -110,7 +110,8 @@ impl Default for OperatorSection {
 pub struct LogSection {
     /// `json` or `text`. Default `json`; `hookgate dev` writes text.
     pub format: LogFormat,
-    /// Levels by module, as in `info,hookgate_worker=debug`. Default `info`; `hookgate dev` begins at `warn`.
+    /// Levels by module, as in `info,hookgate_worker=debug`. Default `info,actix_server=warn`;
+    /// `hookgate dev` begins at `warn`.
     pub filter: String,
 }
 
@@ -118,7 +119,7 @@ impl Default for LogSection {
     fn default() -> Self {
         Self {
             format: LogFormat::Json,
-            filter: "info".to_owned(),
+            filter: "info,actix_server=warn".to_owned(),
         }
     }
 }

@@ -8,7 +8,7 @@ use hookgate_testkit::{TestDatabase, eventually, http_client};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::process::{Background, free_port, hookgate};
+use crate::process::{Background, free_port, hookgate, run};
 
 /// Where the facts and the rest are kept: URLs per role.
 pub struct Storage {
@@ -150,6 +150,8 @@ impl Installation {
             worker: service("worker", worker),
             api: Api::new(format!("http://127.0.0.1:{management_port}/v1")),
         };
+        let before = run(["ready"], &installation.worker.environment);
+        assert!(!before.status.success(), "nothing runs yet");
         for service in [
             &mut installation.ingress,
             &mut installation.management,
@@ -158,6 +160,12 @@ impl Installation {
             service.start();
             service.ready().await;
         }
+        let after = run(["ready"], &installation.worker.environment);
+        assert!(
+            after.status.success(),
+            "{}",
+            String::from_utf8_lossy(&after.stderr)
+        );
         installation.api.register().await;
         installation
     }
