@@ -14,6 +14,7 @@ PATH="$PATH:/usr/sbin:/sbin"
 
 if ! has cc || ! has make; then need build-essential; fi
 if ! has pkg-config; then need pkg-config; fi
+if ! has curl; then need curl; fi
 if ! has pkg-config || ! pkg-config --exists libpq; then need libpq-dev; fi
 has_postgres() {
   for directory in /usr/lib/postgresql/*/bin; do
