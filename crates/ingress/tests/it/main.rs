@@ -1,5 +1,7 @@
 //! The ingress over real HTTP, on a real Postgres and Redis.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod admission;
 mod answers;
 mod changes;
