@@ -100,6 +100,19 @@ mod tests {
     }
 
     #[test]
+    fn templates_are_counted() {
+        let values = |count| json!({ "x": vec!["{{ body.x }}"; count], "y": vec!["text"; 1000] });
+        assert_eq!(
+            steps(json!([{ "name": "a", "kind": "set", "values": values(500) }])),
+            []
+        );
+        assert_eq!(
+            steps(json!([{ "name": "a", "kind": "set", "values": values(501) }])),
+            [(String::new(), "out_of_range")]
+        );
+    }
+
+    #[test]
     fn what_works_has_no_problems() {
         assert_eq!(problems(json!({})), []);
         let document = json!({

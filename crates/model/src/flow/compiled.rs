@@ -10,7 +10,8 @@ use super::answer_template::AnswerTemplate;
 use super::check::{Context, Problem, ProblemCode};
 use super::compiler::Compiler;
 use super::definition::{
-    MAX_NAME_CHARS, MAX_STEPS, OutcomeAnswer, RESPONSE_TIMEOUT_MS, ResponseMode, RevisionDocument, Step,
+    MAX_NAME_CHARS, MAX_STEPS, MAX_TEMPLATES, OutcomeAnswer, RESPONSE_TIMEOUT_MS, ResponseMode,
+    RevisionDocument, Step,
 };
 use super::step::CompiledStep;
 use super::template::ExpressionTemplate;
@@ -138,6 +139,7 @@ pub(super) fn compile(
         context,
         problems: Vec::new(),
         known: Vec::new(),
+        templates: 0,
         steps: names,
     };
     compiler.range("/flow/steps", document.flow.steps.len(), &(0..=MAX_STEPS));
@@ -173,6 +175,13 @@ pub(super) fn compile(
     compiler.known.push(ERROR_VARIABLE.to_owned());
     let failed = outcome(&mut compiler, "failed", &response.on.failed);
 
+    if compiler.templates > MAX_TEMPLATES {
+        let detail = format!(
+            "a revision has at most {MAX_TEMPLATES} templates, not {}",
+            compiler.templates
+        );
+        compiler.problem("", ProblemCode::OutOfRange, detail);
+    }
     let timeout = Duration::from_millis(response.timeout_ms.into());
     let compiled = CompiledRevision {
         only_if,

@@ -17,6 +17,8 @@ pub(super) struct Compiler<'a> {
     pub problems: Vec<Problem>,
     /// The steps whose results can be used at the place that is being compiled, and `error`.
     pub known: Vec<String>,
+    /// How many templates there are so far.
+    pub templates: usize,
     /// All steps' names, for a better explanation.
     pub steps: Vec<String>,
 }
@@ -84,6 +86,7 @@ impl Compiler<'_> {
     }
 
     fn roots(&mut self, pointer: &str, roots: &BTreeSet<String>) {
+        self.templates += 1;
         for root in roots {
             if REQUEST_VARIABLES.contains(&root.as_str()) || self.known.contains(root) {
                 continue;

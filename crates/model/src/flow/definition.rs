@@ -20,6 +20,8 @@ pub const MAX_NAME_CHARS: usize = 64;
 pub const MAX_HEADERS: usize = 50;
 /// The most bytes in one template.
 pub const MAX_TEMPLATE_BYTES: usize = 16 * 1024;
+/// The most strings with `{{ }}` or `{% %}` in one revision: bounds, with the fuel of each, what an event may cost.
+pub const MAX_TEMPLATES: usize = 500;
 /// How long a caller may be kept waiting for a flow's result, in milliseconds.
 pub const RESPONSE_TIMEOUT_MS: std::ops::RangeInclusive<u32> = 100..=60_000;
 /// How long one attempt of an HTTP call may take, from the name's resolution to the last byte, in milliseconds.

@@ -158,12 +158,12 @@ async fn slow_calls_of_one_tenant_do_not_hold_up_another() {
     let destination = stage.destination(&slow.url()).await;
     let loud = stage
         .webhook(json!({ "flow": { "steps": [http_step(destination, json!({ "timeout_ms": 60000 }))] } }));
-    for n in 0..12 {
+    for n in 0..40 {
         stage.event(&loud, json!({ "n": n }));
     }
     // One claim may pass the bound by what it takes at once.
     let few = Settings {
-        jobs: 16,
+        jobs: 20,
         jobs_per_tenant: 4,
         stop_timeout_ms: 100,
         ..settings()
