@@ -5,8 +5,17 @@
 mod service;
 
 mod account;
+mod allowlists;
+mod api_keys;
 mod auth;
+mod destinations;
 mod document;
 mod health;
 mod idempotency;
+mod isolation;
 mod management_keys;
+mod received;
+mod revisions;
+mod stored;
+mod urls;
+mod webhooks;

@@ -182,7 +182,6 @@ impl Caller {
         self.send(Method::PATCH, path, Some(body.to_string())).await
     }
 
-    #[allow(dead_code, reason = "for the nouns that can be deleted")]
     pub async fn delete(&self, path: &str) -> Answer {
         self.send(Method::DELETE, path, None).await
     }
@@ -225,6 +224,40 @@ impl Caller {
         Self {
             credential: Some(made["key"].as_str().expect("a key").to_owned()),
             ..self.clone()
+        }
+    }
+}
+
+/// An answer whose body need not be text.
+pub struct Bytes {
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Bytes {
+    /// A header's text.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("text"))
+    }
+}
+
+impl Caller {
+    /// Reads a body that need not be text.
+    pub async fn bytes(&self, path: &str) -> Bytes {
+        let credential = self.credential.clone().unwrap_or_default();
+        let response = self
+            .http
+            .get(format!("{}{path}", self.base))
+            .bearer_auth(credential)
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(response.status(), 200);
+        Bytes {
+            headers: response.headers().clone(),
+            body: response.bytes().await.expect("a body").to_vec(),
         }
     }
 }

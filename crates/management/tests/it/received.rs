@@ -1,0 +1,221 @@
+//! Events, refusals, runs and attempts, as the API shows them.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::service::{Caller, Service};
+use crate::stored::{self, NewEvent};
+use crate::webhooks::{create, path_of};
+
+async fn ids(caller: &Caller, path: &str) -> Vec<String> {
+    let list = caller.get(path).await.is(200);
+    list["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|item| item["id"].as_str().expect("an id").to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn an_event_is_shown_with_its_request() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders", "suffix": "orders/{order_id}"})).await;
+    let id = stored::event(&service, &webhook, &NewEvent::default());
+    let event = owner.get(&format!("/v1/events/{id}")).await.is(200);
+    assert_eq!(event["id"], id);
+    assert_eq!(event["webhook_id"], webhook["id"]);
+    assert_eq!(event["url_id"], webhook["urls"][0]["id"]);
+    assert_eq!(event["revision_id"], webhook["draft_revision_id"]);
+    assert_eq!(
+        (&event["method"], &event["path"], &event["query"]),
+        (&json!("POST"), &json!("orders/42"), &json!("a=b"))
+    );
+    assert_eq!(event["path_parameters"], json!({"order_id": "42"}));
+    assert_eq!(event["address"], "203.0.113.7");
+    assert_eq!(event["body"]["json"], json!({"id": 42}));
+    assert_eq!(event["body_bytes"], 9);
+    assert_eq!(
+        event["headers"],
+        json!([{"name": "content-type", "value": "application/json"}, {"name": "x-api-key", "value": "[redacted]"}])
+    );
+    assert!(event["received_at"].as_str().expect("a time").ends_with('Z'));
+    let listed = owner.get("/v1/events").await.is(200);
+    assert_eq!(listed["data"][0]["id"], id);
+    assert!(listed["data"][0].get("body").is_none() && listed["data"][0].get("headers").is_none());
+}
+
+#[tokio::test]
+async fn a_body_comes_back_byte_for_byte_and_cannot_run_in_a_browser() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    let long = "<script>alert(1)</script>\r\n".repeat(4000);
+    for (body, headers) in [
+        (long.as_bytes(), "content-type: text/html\r\n"),
+        (&b"\x00\xff\xfe"[..], ""),
+        (&b""[..], ""),
+    ] {
+        let id = stored::event(
+            &service,
+            &webhook,
+            &NewEvent {
+                body,
+                headers,
+                ..NewEvent::default()
+            },
+        );
+        let response = owner.bytes(&format!("/v1/events/{id}/body")).await;
+        assert_eq!(response.body, body);
+        let expected = if headers.is_empty() {
+            "application/octet-stream"
+        } else {
+            "text/html"
+        };
+        assert_eq!(response.header("content-type"), expected);
+        assert_eq!(response.header("x-content-type-options"), "nosniff");
+        assert!(response.header("content-disposition").starts_with("attachment"));
+        assert!(response.header("content-security-policy").contains("sandbox"));
+        let shown = owner.get(&format!("/v1/events/{id}")).await.is(200);
+        assert_eq!(shown["body"]["bytes"], body.len());
+    }
+}
+
+#[tokio::test]
+async fn an_event_tells_how_far_it_has_come() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let idle = create(&owner, json!({"name": "Idle"})).await;
+    let working = create(&owner, json!({"name": "Working"})).await;
+    let draft = json!({"flow": {"steps": [{"name": "a", "kind": "set", "values": {}}]}}).to_string();
+    owner
+        .send(Method::PUT, &format!("{}/draft", path_of(&working)), Some(draft))
+        .await
+        .is(200);
+    let working = owner.get(&path_of(&working)).await.is(200);
+    let status = async |id: &str| owner.get(&format!("/v1/events/{id}")).await.is(200)["status"].clone();
+    let event = NewEvent::default();
+    assert_eq!(status(&stored::event(&service, &idle, &event)).await, "received");
+    let unpublished = NewEvent {
+        has_revision: false,
+        ..NewEvent::default()
+    };
+    assert_eq!(
+        status(&stored::event(&service, &working, &unpublished)).await,
+        "received"
+    );
+    let id = stored::event(&service, &working, &event);
+    assert_eq!(status(&id).await, "pending");
+    let run = format!("/v1/runs/{}", id.replace("evt_", "run_"));
+    owner.get(&run).await.is_problem(404, "not_found");
+    stored::run(&service, &working, &id, "failed");
+    assert_eq!(status(&id).await, "failed");
+    owner.get(&run).await.is(200);
+    let listed = owner.get("/v1/events").await.is(200);
+    let told: Vec<&Value> = listed["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|event| &event["status"])
+        .collect();
+    assert_eq!(told, ["failed", "received", "received"]);
+}
+
+#[tokio::test]
+async fn lists_are_filtered() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let one = create(&owner, json!({"name": "One"})).await;
+    let other = create(&owner, json!({"name": "Other"})).await;
+    let first = stored::one_of_each(&service, &one);
+    let get = stored::event(
+        &service,
+        &other,
+        &NewEvent {
+            method: "GET",
+            ..NewEvent::default()
+        },
+    );
+    let run = stored::run(&service, &other, &get, "failed");
+    let attempt = stored::attempt(&service, &other, &run, "failed");
+    let refusal = stored::refusal(&service, &other, "not_allowed");
+    let id = |value: &Value| value.as_str().expect("an id").to_owned();
+    let (webhook, url) = (id(&one["id"]), id(&one["urls"][0]["id"]));
+    for (path, expected) in [
+        ("/v1/events".to_owned(), vec![&get, &first.event]),
+        (format!("/v1/events?webhook_id={webhook}"), vec![&first.event]),
+        (format!("/v1/events?url_id={url}"), vec![&first.event]),
+        ("/v1/events?method=GET".to_owned(), vec![&get]),
+        ("/v1/events?environment=test".to_owned(), vec![]),
+        (
+            "/v1/events?from=2020-01-01T00:00:00Z&to=2021-01-01T00:00:00Z".to_owned(),
+            vec![],
+        ),
+        (
+            "/v1/events?from=2020-01-01T00:00:00Z&environment=production".to_owned(),
+            vec![&get, &first.event],
+        ),
+        (format!("/v1/runs?webhook_id={webhook}"), vec![&first.run]),
+        ("/v1/runs?outcome=failed".to_owned(), vec![&run]),
+        (format!("/v1/attempts?run_id={run}"), vec![&attempt]),
+        (format!("/v1/attempts?webhook_id={webhook}"), vec![&first.attempt]),
+        ("/v1/attempts?outcome=failed".to_owned(), vec![&attempt]),
+        (format!("/v1/refusals?webhook_id={webhook}"), vec![&first.refusal]),
+        ("/v1/refusals?reason=not_allowed".to_owned(), vec![&refusal]),
+    ] {
+        assert_eq!(
+            ids(&owner, &path).await.iter().collect::<Vec<_>>(),
+            expected,
+            "{path}"
+        );
+    }
+    owner
+        .get("/v1/events?environment=moon&from=today&webhook_id=evt_1")
+        .await
+        .is_invalid(&[
+            ("?webhook_id", "invalid"),
+            ("?environment", "invalid"),
+            ("?from", "invalid"),
+        ]);
+}
+
+#[tokio::test]
+async fn what_a_flow_did_is_shown() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    let stored = stored::one_of_each(&service, &webhook);
+    let run = owner.get(&format!("/v1/runs/{}", stored.run)).await.is(200);
+    assert_eq!(run["event_id"], stored.event);
+    assert_eq!(
+        (&run["steps"][0]["name"], &run["steps"][0]["result"]),
+        (&json!("crm"), &json!(201))
+    );
+    assert_eq!(
+        (&run["answer"]["status"], &run["answer"]["body"]),
+        (&json!(201), &json!("made"))
+    );
+    let attempt = owner
+        .get(&format!("/v1/attempts/{}", stored.attempt))
+        .await
+        .is(200);
+    assert_eq!(
+        (&attempt["run_id"], &attempt["response_preview"]),
+        (&json!(stored.run), &json!("made"))
+    );
+    let refusal = owner
+        .get(&format!("/v1/refusals/{}", stored.refusal))
+        .await
+        .is(200);
+    assert_eq!(
+        (&refusal["reason"], &refusal["status"]),
+        (&json!("method_not_allowed"), &json!(405))
+    );
+    // What came in stays when the webhook goes.
+    owner.delete(&path_of(&webhook)).await.is(204);
+    assert_eq!(
+        owner.get(&format!("/v1/events/{}", stored.event)).await.is(200)["status"],
+        "succeeded"
+    );
+}

@@ -1,0 +1,165 @@
+//! Rows that only the ingress and the worker write.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::service::Service;
+
+/// The UUID in an id of the API.
+pub fn uuid(id: &Value) -> Uuid {
+    let (_, text) = id.as_str().expect("an id").split_once('_').expect("an id");
+    Uuid::from_u128(hookgate_model::base32::decode(text.as_bytes()).expect("an id"))
+}
+
+/// What came in at a webhook.
+pub struct Stored {
+    pub event: String,
+    pub run: String,
+    pub attempt: String,
+    pub refusal: String,
+}
+
+/// The tenant of a webhook.
+fn tenant(service: &Service, webhook: &Value) -> String {
+    let sql = format!(
+        "SELECT tenant_id::text FROM webhooks WHERE id = '{}'",
+        uuid(&webhook["id"])
+    );
+    service.database.query_text(&sql).remove(0)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An event to store.
+pub struct NewEvent<'a> {
+    pub method: &'a str,
+    pub path: &'a str,
+    pub headers: &'a str,
+    pub body: &'a [u8],
+    /// Whether it belongs to the draft, or to no revision.
+    pub has_revision: bool,
+}
+
+impl Default for NewEvent<'_> {
+    fn default() -> Self {
+        let headers = "content-type: application/json\r\nx-api-key: hgk_secret\r\n";
+        Self {
+            method: "POST",
+            path: "orders/42",
+            headers,
+            body: b"{\"id\":42}",
+            has_revision: true,
+        }
+    }
+}
+
+/// Stores an event to the webhook's first URL, as the ingress does.
+pub fn event(service: &Service, webhook: &Value, new: &NewEvent<'_>) -> String {
+    let id: hookgate_model::ids::EventId = hookgate_domain::clock::new_id();
+    let body = hookgate_domain::body::StoredBody::new(new.body.to_vec().into());
+    let revision = if new.has_revision {
+        format!("'{}'", uuid(&webhook["draft_revision_id"]))
+    } else {
+        "NULL".into()
+    };
+    service.database.execute(&format!(
+        "INSERT INTO events (tenant_id, id, webhook_id, url_id, revision_id, environment, method, suffix, path, query, address, \
+         headers, body_codec, body_bytes, body) VALUES ('{}', '{}', '{}', '{}', {revision}, 'production', '{}', '{}', '{}', \
+         'a=b', '203.0.113.7', '\\x{}', {}, {}, '\\x{}')",
+        tenant(service, webhook),
+        id.uuid(),
+        uuid(&webhook["id"]),
+        uuid(&webhook["urls"][0]["id"]),
+        new.method,
+        webhook["suffix"].as_str().expect("a suffix"),
+        new.path,
+        hex(new.headers.as_bytes()),
+        body.codec(),
+        body.original_length(),
+        hex(body.stored()),
+    ));
+    id.to_string()
+}
+
+/// Stores the run of an event, as the worker does.
+pub fn run(service: &Service, webhook: &Value, event: &str, outcome: &str) -> String {
+    let id = uuid(&event.into());
+    let answer = hookgate_model::answer::Answer {
+        status: 201,
+        headers: vec![("x-order".into(), "42".into())],
+        body: b"made".to_vec(),
+    };
+    let steps = r#"[{"name":"crm","kind":"http","outcome":"succeeded","attempts":1,"result":201,"finished_at":"2026-11-21T12:00:00Z"}]"#;
+    service.database.execute(&format!(
+        "INSERT INTO runs (tenant_id, id, webhook_id, revision_id, outcome, error, started_at, finished_at, steps, answer) \
+         VALUES ('{}', '{id}', '{}', '{}', '{outcome}', NULL, now(), now(), '\\x{}', '\\x{}')",
+        tenant(service, webhook),
+        uuid(&webhook["id"]),
+        uuid(&webhook["draft_revision_id"]),
+        hex(steps.as_bytes()),
+        hex(&answer.encode()),
+    ));
+    hookgate_model::ids::RunId::from(id).to_string()
+}
+
+/// Stores an attempt of a run, as the worker does.
+pub fn attempt(service: &Service, webhook: &Value, run: &str, outcome: &str) -> String {
+    let id: hookgate_model::ids::AttemptId = hookgate_domain::clock::new_id();
+    service.database.execute(&format!(
+        "INSERT INTO attempts (tenant_id, id, run_id, webhook_id, destination_id, step, number, method, url, outcome, status, error, \
+         started_at, duration_us, timing, response_preview) VALUES ('{}', '{}', '{}', '{}', '{}', 'crm', 1, 'POST', \
+         'https://crm.example.com/', '{outcome}', 201, NULL, now(), 1500, '{{\"connect_us\": 3}}', 'made')",
+        tenant(service, webhook),
+        id.uuid(),
+        uuid(&run.into()),
+        uuid(&webhook["id"]),
+        Uuid::from_u128(7),
+    ));
+    id.to_string()
+}
+
+/// Stores a refusal, as the ingress does.
+pub fn refusal(service: &Service, webhook: &Value, reason: &str) -> String {
+    let id: hookgate_model::ids::RefusalId = hookgate_domain::clock::new_id();
+    service.database.execute(&format!(
+        "INSERT INTO refusals (tenant_id, id, webhook_id, url_id, reason, detail, status, method, path, query, address, headers, \
+         body_bytes, body_preview) VALUES ('{}', '{}', '{}', '{}', '{reason}', 'because', 405, 'GET', 'orders/42', '', \
+         '203.0.113.7', '\\x{}', NULL, '')",
+        tenant(service, webhook),
+        id.uuid(),
+        uuid(&webhook["id"]),
+        uuid(&webhook["urls"][0]["id"]),
+        hex(b"user-agent: curl\r\n"),
+    ));
+    id.to_string()
+}
+
+/// Stores one of each.
+pub fn one_of_each(service: &Service, webhook: &Value) -> Stored {
+    let event = event(service, webhook, &NewEvent::default());
+    let run = run(service, webhook, &event, "succeeded");
+    let attempt = attempt(service, webhook, &run, "succeeded");
+    let refusal = refusal(service, webhook, "method_not_allowed");
+    Stored {
+        event,
+        run,
+        attempt,
+        refusal,
+    }
+}
+
+/// Stores work that is held while its webhook is paused.
+pub fn held_job(service: &Service, webhook: &Value) {
+    let id: hookgate_model::ids::EventId = hookgate_domain::clock::new_id();
+    service.database.execute(&format!(
+        "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at) \
+         VALUES ('{}', '{id}', '{}', '{}', '{{{id}}}', {})",
+        tenant(service, webhook),
+        uuid(&webhook["id"]),
+        uuid(&webhook["draft_revision_id"]),
+        hookgate_domain::appender::HELD_UNTIL,
+        id = id.uuid(),
+    ));
+}
