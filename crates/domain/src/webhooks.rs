@@ -304,15 +304,11 @@ pub fn set_status(
 }
 
 fn release_held(conn: &mut PgConnection, scope: &TenantScope, id: WebhookId) -> Result<()> {
+    let held_until = format!("'{}'", appender::HELD_UNTIL);
     diesel::update(jobs::table)
         .filter(jobs::tenant_id.eq(scope.uuid()))
         .filter(jobs::webhook_id.eq(id.uuid()))
-        .filter(
-            jobs::due_at.ge(diesel::dsl::sql::<diesel::sql_types::Timestamptz>(&format!(
-                "'{}'",
-                appender::HELD_UNTIL
-            ))),
-        )
+        .filter(jobs::due_at.ge(diesel::dsl::sql::<diesel::sql_types::Timestamptz>(&held_until)))
         .set(jobs::due_at.eq(clock::now()))
         .execute(conn)?;
     Ok(())

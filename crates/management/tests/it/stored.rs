@@ -155,7 +155,7 @@ pub fn held_job(service: &Service, webhook: &Value) {
     let id: hookgate_model::ids::EventId = hookgate_domain::clock::new_id();
     service.database.execute(&format!(
         "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at) \
-         VALUES ('{}', '{id}', '{}', '{}', '{{{id}}}', {})",
+         VALUES ('{}', '{id}', '{}', '{}', '{{{id}}}', '{}')",
         tenant(service, webhook),
         uuid(&webhook["id"]),
         uuid(&webhook["draft_revision_id"]),
