@@ -10,12 +10,16 @@ use std::fmt;
 use std::io;
 use std::sync::LazyLock;
 
-use minijinja::value::{Kwargs, Value as Variable};
-use minijinja::{Environment, ErrorKind, Expression, UndefinedBehavior};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value};
+use minijinja::value::Value as Variable;
+use minijinja::{Environment, ErrorKind, Expression};
+use serde_json::Value;
 
 use super::definition::MAX_TEMPLATE_BYTES;
+use engine::{LENIENT, PLAIN, URL};
+pub use json::{JsonTemplate, JsonTemplateError};
+
+mod engine;
+mod json;
 
 /// How many instructions the evaluation of one string may take.
 pub const FUEL: u64 = 100_000;
@@ -23,13 +27,6 @@ pub const FUEL: u64 = 100_000;
 pub const MAX_OUTPUT_BYTES: usize = 8 * 1024 * 1024;
 /// How deep a JSON template may be nested.
 pub const MAX_DEPTH: usize = 32;
-
-/// What a path segment or a query value may hold unencoded: RFC 3986's unreserved characters.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// Why a template cannot be read, or gave no value. The text is for the tenant who wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,82 +76,6 @@ pub enum Escape {
     None,
     /// Percent-encoded, so that a value stays within its path segment or query value; `| safe` leaves one as it is.
     Url,
-}
-
-static PLAIN: LazyLock<Environment<'static>> = LazyLock::new(|| environment(Escape::None));
-static URL: LazyLock<Environment<'static>> = LazyLock::new(|| environment(Escape::Url));
-/// For conditions: what is absent compares as nothing, so `{{ body.kind == 'x' }}` is false without a `kind`.
-static LENIENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut environment = environment(Escape::None);
-    environment.set_undefined_behavior(UndefinedBehavior::Lenient);
-    environment
-});
-
-fn environment(escape: Escape) -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
-    environment.set_fuel(Some(FUEL));
-    environment.set_recursion_limit(64);
-    environment.set_debug(true);
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.remove_global("debug");
-    environment.remove_global("namespace");
-    environment.remove_filter("pprint");
-    environment.add_filter("fromjson", from_json);
-    environment.add_filter("tojson", to_json);
-    environment.add_filter("urlencode", |text: String| {
-        utf8_percent_encode(&text, RESERVED).to_string()
-    });
-    environment.set_formatter(move |out, _, value| {
-        let failed = |_| minijinja::Error::from(ErrorKind::WriteFailure);
-        if value.is_undefined() {
-            return Err(minijinja::Error::from(ErrorKind::UndefinedError));
-        }
-        let json;
-        let text = match value.as_str() {
-            Some(text) => text,
-            None => {
-                json = print_json(value)?;
-                &json
-            }
-        };
-        if escape == Escape::Url && !value.is_safe() {
-            utf8_percent_encode(text, RESERVED)
-                .try_for_each(|part| out.write_str(part))
-                .map_err(failed)
-        } else {
-            out.write_str(text).map_err(failed)
-        }
-    });
-    environment
-}
-
-fn print_json(value: &Variable) -> Result<String, minijinja::Error> {
-    let mut out = Bounded {
-        out: Vec::new(),
-        left: MAX_OUTPUT_BYTES,
-    };
-    serde_json::to_writer(&mut out, value)
-        .map_err(|error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string()))?;
-    String::from_utf8(out.out).map_err(|_| minijinja::Error::from(ErrorKind::BadSerialization))
-}
-
-fn from_json(text: String) -> Result<Variable, minijinja::Error> {
-    serde_json::from_str(&text).map_err(|error| {
-        minijinja::Error::new(ErrorKind::InvalidOperation, format!("this is no JSON: {error}"))
-    })
-}
-
-/// Unlike MiniJinja's own, without the escapes that HTML needs.
-fn to_json(value: Variable, options: Kwargs) -> Result<String, minijinja::Error> {
-    let indented = options.get::<Option<bool>>("indent")?.unwrap_or(false);
-    options.assert_all_used()?;
-    if indented {
-        let json = print_json(&value)?;
-        let value: Value = serde_json::from_str(&json).unwrap_or_default();
-        return Ok(serde_json::to_string_pretty(&value).unwrap_or(json));
-    }
-    print_json(&value)
 }
 
 /// One string.
@@ -420,188 +341,6 @@ impl ExpressionTemplate {
             .eval(variables.clone())
             .map_err(|error| TemplateError::from_engine(&self.source, &error))
     }
-}
-
-/// JSON whose strings are templates. Keys are taken as they are.
-pub struct JsonTemplate(Node);
-
-enum Node {
-    Constant(Value),
-    Leaf(Leaf),
-    Array(Vec<Node>),
-    Object(Vec<(String, Node)>),
-}
-
-/// Something that cannot be read in a JSON template.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JsonTemplateError {
-    /// Where in the JSON, as a JSON Pointer.
-    pub pointer: String,
-    /// Why.
-    pub error: TemplateError,
-}
-
-impl JsonTemplate {
-    /// The template of nothing.
-    pub fn null() -> Self {
-        Self(Node::Constant(Value::Null))
-    }
-
-    /// Compiles each string.
-    ///
-    /// # Errors
-    /// Every string that cannot be read.
-    pub fn compile(json: &Value) -> Result<Self, Vec<JsonTemplateError>> {
-        let mut errors = Vec::new();
-        let node = Node::compile(json, &mut String::new(), 0, &mut errors);
-        if errors.is_empty() {
-            Ok(Self(node))
-        } else {
-            Err(errors)
-        }
-    }
-
-    /// The variables that it needs, each with the pointer of a string that does.
-    pub fn roots(&self) -> Vec<(String, BTreeSet<String>)> {
-        let mut found = Vec::new();
-        self.0.collect_roots(&mut String::new(), &mut found);
-        found
-    }
-
-    /// The JSON itself, when there is nothing to evaluate.
-    pub fn constant(&self) -> Option<&Value> {
-        if let Node::Constant(value) = &self.0 {
-            Some(value)
-        } else {
-            None
-        }
-    }
-
-    /// Evaluates it.
-    ///
-    /// # Errors
-    /// When a value is not there, or a bound is passed.
-    pub fn evaluate(&self, variables: &Variable) -> Result<Value, TemplateError> {
-        self.0.evaluate(variables, &mut MAX_OUTPUT_BYTES.clone())
-    }
-}
-
-impl Node {
-    fn compile(
-        json: &Value,
-        pointer: &mut String,
-        depth: usize,
-        errors: &mut Vec<JsonTemplateError>,
-    ) -> Self {
-        if depth > MAX_DEPTH {
-            let error = TemplateError(format!("JSON is nested at most {MAX_DEPTH} deep here"));
-            errors.push(JsonTemplateError {
-                pointer: pointer.clone(),
-                error,
-            });
-            return Self::Constant(Value::Null);
-        }
-        let node = match json {
-            Value::String(text) => match Leaf::compile(text, Escape::None) {
-                Ok(Leaf::Literal(_)) => Self::Constant(json.clone()),
-                Ok(leaf) => Self::Leaf(leaf),
-                Err(error) => {
-                    errors.push(JsonTemplateError {
-                        pointer: pointer.clone(),
-                        error,
-                    });
-                    Self::Constant(Value::Null)
-                }
-            },
-            Value::Array(items) => Self::Array(
-                items
-                    .iter()
-                    .enumerate()
-                    .map(|(index, item)| {
-                        within(pointer, &index.to_string(), |pointer| {
-                            Self::compile(item, pointer, depth + 1, errors)
-                        })
-                    })
-                    .collect(),
-            ),
-            Value::Object(fields) => Self::Object(
-                fields
-                    .iter()
-                    .map(|(key, field)| {
-                        let node = within(pointer, key, |pointer| {
-                            Self::compile(field, pointer, depth + 1, errors)
-                        });
-                        (key.clone(), node)
-                    })
-                    .collect(),
-            ),
-            other => Self::Constant(other.clone()),
-        };
-        if node.is_constant() {
-            Self::Constant(json.clone())
-        } else {
-            node
-        }
-    }
-
-    fn is_constant(&self) -> bool {
-        match self {
-            Self::Constant(_) => true,
-            Self::Leaf(_) => false,
-            Self::Array(items) => items.iter().all(Self::is_constant),
-            Self::Object(fields) => fields.iter().all(|(_, node)| node.is_constant()),
-        }
-    }
-
-    fn collect_roots(&self, pointer: &mut String, found: &mut Vec<(String, BTreeSet<String>)>) {
-        match self {
-            Self::Constant(_) => {}
-            Self::Leaf(leaf) => {
-                let mut roots = BTreeSet::new();
-                leaf.collect_roots(&mut roots);
-                found.push((pointer.clone(), roots));
-            }
-            Self::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    within(pointer, &index.to_string(), |pointer| {
-                        item.collect_roots(pointer, found)
-                    });
-                }
-            }
-            Self::Object(fields) => {
-                for (key, field) in fields {
-                    within(pointer, key, |pointer| field.collect_roots(pointer, found));
-                }
-            }
-        }
-    }
-
-    fn evaluate(&self, variables: &Variable, left: &mut usize) -> Result<Value, TemplateError> {
-        match self {
-            Self::Constant(value) => Ok(value.clone()),
-            Self::Leaf(leaf) => leaf.evaluate(variables, left),
-            Self::Array(items) => items
-                .iter()
-                .map(|item| item.evaluate(variables, left))
-                .collect::<Result<_, _>>()
-                .map(Value::Array),
-            Self::Object(fields) => fields
-                .iter()
-                .map(|(key, field)| Ok((key.clone(), field.evaluate(variables, left)?)))
-                .collect::<Result<Map<_, _>, _>>()
-                .map(Value::Object),
-        }
-    }
-}
-
-/// Does something one level deeper in a JSON Pointer (RFC 6901, section 3, escapes `~` and `/`).
-fn within<T>(pointer: &mut String, token: &str, inner: impl FnOnce(&mut String) -> T) -> T {
-    let length = pointer.len();
-    pointer.push('/');
-    pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
-    let result = inner(pointer);
-    pointer.truncate(length);
-    result
 }
 
 macro_rules! opaque_debug {
