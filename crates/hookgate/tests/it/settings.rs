@@ -13,10 +13,24 @@ fn the_example_file_is_the_defaults() {
         "{}",
         String::from_utf8_lossy(&with_example.stderr)
     );
-    assert_eq!(
-        String::from_utf8_lossy(&with_example.stdout),
-        String::from_utf8_lossy(&defaults.stdout)
+    let (defaults, shown) = (lines(&defaults.stdout), lines(&with_example.stdout));
+    let differing: Vec<_> = defaults
+        .iter()
+        .zip(&shown)
+        .filter(|(default, shown)| default != shown)
+        .collect();
+    assert!(
+        differing.is_empty(),
+        "the defaults, and deploy/hookgate.example.toml: {differing:#?}"
     );
+    assert_eq!(defaults.len(), shown.len());
+}
+
+fn lines(output: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(output)
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]

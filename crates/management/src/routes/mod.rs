@@ -6,7 +6,7 @@
 //! their examples) is added by [`crate::openapi`]. An operation states only the error codes of its own, as a description
 //! that lists them. Its `security` names the scope that [`Guarded`](crate::auth::Guarded) demands; a test compares the two.
 //!
-//! ```ignore
+//! ```text
 //! /// Create a webhook
 //! ///
 //! /// It gets a production and a test URL at once.
