@@ -1,11 +1,15 @@
 //! Deleting what has expired, over all tenants, as the worker.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Timestamptz};
+use uuid::Uuid;
 
+use crate::appender::HELD_UNTIL;
 use crate::error::{Error, Result};
+use crate::schema::jobs;
 use crate::scope::{set_local, transaction};
 
 /// A connection, for crates that do not know diesel.
@@ -56,6 +60,31 @@ pub fn trim_refusals(conn: &mut Connection, newest: u32) -> Result<usize> {
     )
     .bind::<BigInt, _>(i64::from(newest))
     .execute(conn)?)
+}
+
+/// Makes held work due whose webhook is active. Activating a webhook does that itself; this is for what an ingress held
+/// in the moment before it heard of the activation.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn release_held(conn: &mut Connection) -> Result<usize> {
+    let tenants: Vec<Uuid> = jobs::table
+        .filter(jobs::due_at.ge(sql::<Timestamptz>(&format!("'{HELD_UNTIL}'"))))
+        .select(jobs::tenant_id)
+        .distinct()
+        .load(conn)?;
+    let mut released = 0;
+    for tenant in tenants {
+        // The worker sees the webhooks of one tenant at a time.
+        set_local(conn, "hookgate.tenant_id", &tenant.to_string())?;
+        released += sql_query(format!(
+            "UPDATE jobs SET due_at = now() FROM webhooks WHERE jobs.tenant_id = $1 AND jobs.due_at >= '{HELD_UNTIL}'
+               AND webhooks.tenant_id = jobs.tenant_id AND webhooks.id = jobs.webhook_id AND webhooks.status = 'active'"
+        ))
+        .bind::<diesel::sql_types::Uuid, _>(tenant)
+        .execute(conn)?;
+    }
+    Ok(released)
 }
 
 /// Deletes idempotent answers after a day, and logins and refresh tokens when they expire.

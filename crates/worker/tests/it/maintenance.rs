@@ -58,3 +58,35 @@ async fn days_are_made_ahead_and_what_is_old_goes() {
     assert_eq!(stage.run_of(event).await.outcome, "succeeded");
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_was_held_for_an_active_webhook_becomes_due() {
+    let stage = Stage::new();
+    let (active, paused) = (stage.webhook(set_only()), stage.webhook(set_only()));
+    stage.execute(&format!(
+        "UPDATE webhooks SET status = 'paused' WHERE id = '{}'",
+        paused.id.uuid()
+    ));
+    for webhook in [&active, &paused] {
+        stage.execute(&format!(
+            "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at)
+             VALUES ('{}', '{}', '{}', '{}', ARRAY[uuidv7_floor(now())], '{}')",
+            stage.tenant.uuid(),
+            webhook.id.uuid(),
+            webhook.id.uuid(),
+            webhook.revision.uuid(),
+            hookgate_domain::appender::HELD_UNTIL,
+        ));
+    }
+    let worker = stage.worker(settings()).await;
+    let held = |id: uuid::Uuid| {
+        let count = "SELECT count(*) AS number FROM jobs WHERE due_at > '9000-01-01' AND webhook_id =";
+        stage.number(&format!("{count} '{id}'"))
+    };
+    eventually(PATIENCE, "the held job is due", async || {
+        (held(active.id.uuid()) == 0).then_some(())
+    })
+    .await;
+    assert_eq!(held(paused.id.uuid()), 1);
+    worker.stop().await;
+}
