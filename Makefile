@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test check fmt openapi bench deny
 CARGO_RUN = cargo run --locked --quiet
+TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,12 +13,13 @@ run: ## install what is missing, build, and run everything on this machine (ARGS
 
 test: ## all tests, against private servers (ARGS=-p hookgate-ingress for one crate's)
 	@scripts/install-deps.sh test
-	$(CARGO_RUN) -p hookgate-testkit --bin with-servers -- cargo test --locked --no-fail-fast $(or $(ARGS),--workspace)
+	@cargo build --locked --workspace --bins
+	@$(TARGET)/debug/with-servers cargo test --locked --no-fail-fast $(or $(ARGS),--workspace)
 
 check: ## formatting, lints, the layers of the crates, and that openapi/openapi.json is current
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo test --locked --quiet -p hookgate-testkit --test layers
+	cargo test --locked --quiet --workspace --test layers
 	$(CARGO_RUN) -p hookgate -- openapi | diff -u openapi/openapi.json - || { echo "run make openapi" >&2; exit 1; }
 
 fmt: ## format the code
