@@ -4,8 +4,10 @@
 //! of 8 kB shrinks to a row that fits a page: TOAST, which would cut it into rows of 2 kB each, is not involved.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use bytes::Bytes;
+use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 
 use crate::error::{Error, Result};
 
@@ -28,7 +30,7 @@ impl StoredBody {
     pub fn new(body: Bytes) -> Self {
         let original_length = i32::try_from(body.len()).unwrap_or(i32::MAX);
         if body.len() >= WORTH_COMPRESSING {
-            let compressed = lz4_flex::block::compress(&body);
+            let compressed = compress(&body);
             if compressed.len() < body.len() / 10 * 9 {
                 return Self {
                     codec: LZ4,
@@ -68,6 +70,21 @@ impl StoredBody {
     pub fn stored(&self) -> &[u8] {
         &self.stored
     }
+}
+
+/// The table that short bodies are compressed with is kept per thread: making one costs as much as using it.
+fn compress(body: &[u8]) -> Vec<u8> {
+    thread_local! {
+        static TABLE: RefCell<CompressTable> = RefCell::new(CompressTable::small());
+    }
+    if body.len() >= usize::from(u16::MAX) {
+        return lz4_flex::block::compress(body);
+    }
+    let mut compressed = vec![0; get_maximum_output_size(body.len())];
+    let length = TABLE.with_borrow_mut(|table| compress_into_with_table(body, &mut compressed, table));
+    // The output has room for the worst case, so this cannot fail; a body that does not shrink is stored raw.
+    compressed.truncate(length.unwrap_or(compressed.len()));
+    compressed
 }
 
 /// Gives the body back as it was sent.

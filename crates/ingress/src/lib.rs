@@ -54,8 +54,8 @@ pub async fn start(
 ) -> Result<Ingress, std::io::Error> {
     let pool = Database::new(database).map_err(std::io::Error::other)?;
     let wake_ups = WakeUps::start(redis.clone());
-    let appender = Appender::start(settings.appender(), database, Some(wake_ups))?;
-    let refusals = RefusalLog::start(database, settings.refusals_per_minute)?;
+    let appender = Appender::new(settings.appender(), database, Some(wake_ups));
+    let refusals = RefusalLog::start(database, settings.refusals_per_minute);
     let service = Arc::new(Service {
         routes: Routes::start(pool.clone(), &redis, settings.cached_urls),
         waiting: Waiting::start(pool.clone(), &redis),
@@ -102,11 +102,9 @@ impl Ingress {
         self.server.stop(true).await;
         let service = self.service;
         service.used_keys.flush(&service.pool).await;
-        let stopped = tokio::task::spawn_blocking(move || {
-            service.appender.stop();
-            service.refusals.stop();
-        });
-        if stopped.await.is_err() || !matches!(self.running.await, Ok(Ok(()))) {
+        service.appender.stop();
+        service.refusals.stop().await;
+        if !matches!(self.running.await, Ok(Ok(()))) {
             tracing::error!("the ingress did not stop cleanly");
         }
     }

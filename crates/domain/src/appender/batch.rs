@@ -1,6 +1,7 @@
-//! What waits for a writer: batches of encoded rows, each of one partition and within the bounds of one commit.
+//! What waits for a committer: batches of encoded rows, each of one partition and within the bounds of one commit.
 
 use std::collections::VecDeque;
+use std::task::Waker;
 
 use super::event::{JobPart, NewEvent};
 use super::session::day_of;
@@ -55,7 +56,7 @@ impl Batch {
     }
 }
 
-/// The queue of batches. Handlers write rows into its last batch; a writer takes its first.
+/// The queue of batches. Handlers write rows into its last batch; a committer takes its first.
 #[derive(Default)]
 pub struct Waiting {
     batches: VecDeque<Batch>,
@@ -63,6 +64,10 @@ pub struct Waiting {
     bytes: usize,
     /// Set when no row is taken any more.
     pub closed: bool,
+    /// Whether a committer takes the batches.
+    pub has_committer: bool,
+    /// The committer, while it has nothing to do.
+    pub committer: Option<Waker>,
 }
 
 impl Waiting {

@@ -1,18 +1,27 @@
-//! The few calls of libpq that a writer needs and diesel does not offer: several statements and a COPY in one exchange.
+//! The few calls of libpq that a writer needs and diesel does not offer: several statements and a COPY in one exchange,
+//! without a thread that waits for it.
 //!
-//! `COPY …; INSERT …` sent as one simple query is one transaction (PostgreSQL protocol, "Multiple Statements in a Simple
+//! `COPY …; EXECUTE …` sent as one simple query is one transaction (PostgreSQL protocol, "Multiple Statements in a Simple
 //! Query") and costs two round trips, whatever is in it. Diesel would need five. It also hides the SQLSTATE, which
 //! tells a missing partition from a full disk. This is the only module of the workspace with unsafe code.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use pq_sys::{
     ConnStatusType, ExecStatusType, PG_DIAG_MESSAGE_PRIMARY, PG_DIAG_SQLSTATE, PGconn, PGresult, PQclear,
-    PQconnectdb, PQerrorMessage, PQexec, PQfinish, PQgetResult, PQputCopyData, PQputCopyEnd,
-    PQresultErrorField, PQresultStatus, PQstatus,
+    PQconnectdb, PQconsumeInput, PQerrorMessage, PQfinish, PQflush, PQgetResult, PQisBusy, PQputCopyData,
+    PQputCopyEnd, PQresultErrorField, PQresultStatus, PQsendQuery, PQsetnonblocking, PQsocket, PQstatus,
 };
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// How long Postgres may be silent in an exchange. Its own statement timeout strikes earlier; this one is for a server
+/// that is stopped, or a network that swallows everything.
+const SILENCE: Duration = Duration::from_secs(8);
 
 /// What Postgres or the connection to it said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,111 +57,183 @@ impl PgError {
     }
 }
 
-/// A connection that one thread owns.
-pub struct RawConnection(NonNull<PGconn>);
+/// A connection that is not yet part of an event loop.
+pub struct Connected(Handle);
 
-// SAFETY: libpq allows a connection to be used from any thread, as long as it is one at a time; `&mut self` sees to that.
-unsafe impl Send for RawConnection {}
-
-impl RawConnection {
+impl Connected {
     /// Connects; blocks for as long as the connection string's `connect_timeout`.
-    pub fn connect(conninfo: &str) -> Result<Self, PgError> {
+    pub fn open(conninfo: &str) -> Result<Self, PgError> {
         let conninfo =
             CString::new(conninfo).map_err(|_| PgError::connection("the URL contains a NUL".into()))?;
         // SAFETY: the string is NUL-terminated and outlives the call.
         let pointer = unsafe { PQconnectdb(conninfo.as_ptr()) };
-        let connection =
-            Self(NonNull::new(pointer).ok_or_else(|| PgError::connection("out of memory".into()))?);
-        if connection.is_usable() {
-            Ok(connection)
+        let handle =
+            Handle(NonNull::new(pointer).ok_or_else(|| PgError::connection("out of memory".into()))?);
+        // SAFETY: the pointer is live until drop.
+        if handle.is_usable() && unsafe { PQsetnonblocking(handle.0.as_ptr(), 1) } == 0 {
+            Ok(Self(handle))
         } else {
-            Err(connection.connection_error())
+            Err(handle.error())
         }
     }
+}
 
+/// libpq's handle of a connection.
+struct Handle(NonNull<PGconn>);
+
+// SAFETY: libpq allows a connection to be used from any thread, as long as it is one at a time; ownership sees to that.
+unsafe impl Send for Handle {}
+
+impl Handle {
     fn is_usable(&self) -> bool {
         // SAFETY: the pointer is live until drop.
         unsafe { PQstatus(self.0.as_ptr()) == ConnStatusType::CONNECTION_OK }
     }
 
-    fn connection_error(&self) -> PgError {
+    fn error(&self) -> PgError {
         // SAFETY: the message belongs to the connection and is copied before the next call.
         let message = unsafe { CStr::from_ptr(PQerrorMessage(self.0.as_ptr())) };
         PgError::connection(message.to_string_lossy().trim().to_owned())
     }
 
-    /// Runs statements that give no rows and copy nothing.
-    pub fn execute(&mut self, statements: &str) -> Result<(), PgError> {
-        self.send(statements)?;
-        self.finish()
-    }
-
-    /// Runs statements of which the first is a `COPY … FROM STDIN`, giving it the data.
-    pub fn copy(&mut self, statements: &str, data: &[&[u8]]) -> Result<(), PgError> {
-        if self.send(statements)? != ExecStatusType::PGRES_COPY_IN {
-            return self
-                .finish()
-                .and(Err(PgError::connection("COPY did not begin".into())));
-        }
-        for piece in data.iter().filter(|piece| !piece.is_empty()) {
-            for part in piece.chunks(1 << 28) {
-                let length = c_int::try_from(part.len()).unwrap_or(c_int::MAX);
-                // SAFETY: the pointer and length are of a live slice, which libpq copies.
-                if unsafe { PQputCopyData(self.0.as_ptr(), part.as_ptr().cast::<c_char>(), length) } != 1 {
-                    return Err(self.connection_error());
-                }
-            }
-        }
-        // SAFETY: a null message ends the COPY with success.
-        if unsafe { PQputCopyEnd(self.0.as_ptr(), std::ptr::null()) } != 1 {
-            return Err(self.connection_error());
-        }
-        self.finish()
-    }
-
-    /// Sends statements and looks at the first result; errors are final only after [`Self::finish`].
-    fn send(&mut self, statements: &str) -> Result<ExecStatusType, PgError> {
-        let statements =
-            CString::new(statements).map_err(|_| PgError::connection("a statement contains a NUL".into()))?;
-        // SAFETY: the string is NUL-terminated and outlives the call.
-        let result = NonNull::new(unsafe { PQexec(self.0.as_ptr(), statements.as_ptr()) });
-        let result = QueryResult(result.ok_or_else(|| self.connection_error())?);
-        match result.error() {
-            Some(error) if !error.sqlstate.is_empty() => Err(error),
-            Some(_) => Err(self.connection_error()),
-            None => Ok(result.status()),
-        }
-    }
-
-    /// Reads what is left of the results; the first error counts.
-    fn finish(&mut self) -> Result<(), PgError> {
-        let mut outcome = Ok(());
-        // SAFETY: the pointer is live; a null result says that nothing is left.
-        while let Some(result) = NonNull::new(unsafe { PQgetResult(self.0.as_ptr()) }) {
-            let error = QueryResult(result).error();
-            if let (Some(error), true) = (error, outcome.is_ok()) {
-                outcome = Err(error);
-            }
-            if !self.is_usable() {
-                return outcome.and(Err(self.connection_error()));
-            }
-        }
-        if self.is_usable() {
-            outcome
-        } else {
-            outcome.and(Err(self.connection_error()))
-        }
+    /// `Ok` when libpq says that a call succeeded.
+    fn check(&self, succeeded: bool) -> Result<(), PgError> {
+        if succeeded { Ok(()) } else { Err(self.error()) }
     }
 }
 
-impl Drop for RawConnection {
+impl Drop for Handle {
     fn drop(&mut self) {
         // SAFETY: nothing uses the pointer after this.
         unsafe { PQfinish(self.0.as_ptr()) }
     }
 }
 
+/// A connection in the event loop of the task that uses it.
+pub struct RawConnection {
+    // The socket is a duplicate, so that it may be closed before or after libpq's own; first, so that it leaves the event
+    // loop before libpq closes the connection.
+    socket: AsyncFd<OwnedFd>,
+    handle: Handle,
+}
+
+impl RawConnection {
+    /// Puts a connection into the running event loop.
+    pub fn attach(connected: Connected) -> Result<Self, PgError> {
+        let Connected(handle) = connected;
+        // SAFETY: the descriptor is open as long as the handle lives, and is only borrowed for duplicating it.
+        let socket = unsafe { BorrowedFd::borrow_raw(PQsocket(handle.0.as_ptr())) };
+        let failed = |error: std::io::Error| PgError::connection(error.to_string());
+        let socket = socket.try_clone_to_owned().map_err(failed)?;
+        // SAFETY: the descriptor is owned by the registration, which nothing takes it out of.
+        let socket =
+            unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE | Interest::WRITABLE) };
+        let socket = socket.map_err(|error| failed(error.into()))?;
+        Ok(Self { socket, handle })
+    }
+
+    /// Runs statements that copy nothing; rows that they give are thrown away.
+    pub async fn execute(&mut self, statements: &str) -> Result<(), PgError> {
+        self.send(statements).await?;
+        self.finish().await
+    }
+
+    /// Runs statements of which the first is a `COPY … FROM STDIN`, giving it the data.
+    pub async fn copy(&mut self, statements: &str, data: &[&[u8]]) -> Result<(), PgError> {
+        self.send(statements).await?;
+        let Some(first) = self.next().await? else {
+            return Err(self.handle.error());
+        };
+        if let Some(error) = first.error() {
+            return self.finish().await.and(Err(error));
+        }
+        if first.status() != ExecStatusType::PGRES_COPY_IN {
+            return self
+                .finish()
+                .await
+                .and(Err(PgError::connection("COPY did not begin".into())));
+        }
+        for part in data.iter().flat_map(|piece| piece.chunks(1 << 28)) {
+            let length = c_int::try_from(part.len()).unwrap_or(c_int::MAX);
+            // SAFETY: the pointer and length are of a live slice, which libpq copies.
+            let put =
+                unsafe { PQputCopyData(self.handle.0.as_ptr(), part.as_ptr().cast::<c_char>(), length) };
+            self.handle.check(put == 1)?;
+        }
+        // SAFETY: a null message ends the COPY with success.
+        let ended = unsafe { PQputCopyEnd(self.handle.0.as_ptr(), std::ptr::null()) };
+        self.handle.check(ended == 1)?;
+        self.flush().await?;
+        self.finish().await
+    }
+
+    async fn send(&mut self, statements: &str) -> Result<(), PgError> {
+        let statements =
+            CString::new(statements).map_err(|_| PgError::connection("a statement contains a NUL".into()))?;
+        // SAFETY: the string is NUL-terminated and copied by the call.
+        let sent = unsafe { PQsendQuery(self.handle.0.as_ptr(), statements.as_ptr()) };
+        self.handle.check(sent == 1)?;
+        self.flush().await
+    }
+
+    /// Hands everything that libpq holds to the operating system.
+    async fn flush(&mut self) -> Result<(), PgError> {
+        loop {
+            // SAFETY: the pointer is live until drop.
+            match unsafe { PQflush(self.handle.0.as_ptr()) } {
+                0 => return Ok(()),
+                1 => self.wait(Interest::READABLE | Interest::WRITABLE).await?,
+                _ => return Err(self.handle.error()),
+            }
+        }
+    }
+
+    /// The next result; `None` when the exchange is over.
+    async fn next(&mut self) -> Result<Option<QueryResult>, PgError> {
+        // SAFETY: the pointer is live until drop.
+        while unsafe { PQisBusy(self.handle.0.as_ptr()) } == 1 {
+            self.wait(Interest::READABLE).await?;
+        }
+        // SAFETY: the pointer is live; a null result says that nothing is left.
+        Ok(NonNull::new(unsafe { PQgetResult(self.handle.0.as_ptr()) }).map(QueryResult))
+    }
+
+    /// Reads what is left of the results; the first error counts.
+    async fn finish(&mut self) -> Result<(), PgError> {
+        let mut outcome = Ok(());
+        while let Some(result) = self.next().await? {
+            if let (Some(error), true) = (result.error(), outcome.is_ok()) {
+                outcome = Err(error);
+            }
+            if !self.handle.is_usable() {
+                break;
+            }
+        }
+        if self.handle.is_usable() {
+            outcome
+        } else {
+            outcome.and(Err(self.handle.error()))
+        }
+    }
+
+    /// Waits for the socket and takes in what it has.
+    async fn wait(&mut self, interest: Interest) -> Result<(), PgError> {
+        let ready = tokio::time::timeout(SILENCE, self.socket.ready(interest)).await;
+        let Ok(Ok(mut ready)) = ready else {
+            return Err(PgError::connection("Postgres is silent".into()));
+        };
+        // Readiness is told by edges: it must be forgotten before reading, or what arrives in between is never told.
+        ready.clear_ready();
+        // SAFETY: the pointer is live until drop.
+        let consumed = unsafe { PQconsumeInput(self.handle.0.as_ptr()) };
+        self.handle.check(consumed == 1)
+    }
+}
+
 struct QueryResult(NonNull<PGresult>);
+
+// SAFETY: a result is plain memory of libpq's that nothing else refers to; ownership sees to one use at a time.
+unsafe impl Send for QueryResult {}
 
 impl QueryResult {
     fn status(&self) -> ExecStatusType {

@@ -1,32 +1,33 @@
 //! Group commit: an event is in Postgres, fsynced, before its handler goes on.
 //!
-//! Handlers encode their rows into a waiting batch. One or two writer threads, each with a connection of its own, take
+//! Handlers encode their rows into a waiting batch. One or two committers, each with a connection of its own, take
 //! what is waiting and commit it as one transaction; what comes meanwhile gathers into the next. There is no timer: an
 //! idle system answers in one commit's time, a busy one shares the fsync.
 //!
 //! Invariant: a waiter hears `Ok` only after Postgres has confirmed the commit of its row and of its job.
 
 mod batch;
+mod committer;
 mod event;
 mod libpq;
 pub mod refusals;
 mod row;
 mod session;
 mod ticket;
-mod writer;
 
+use std::cell::RefCell;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use crate::database::DatabaseSettings;
 use crate::redis::wakeups::WakeUps;
 use batch::Waiting;
+use committer::Committer;
 pub use event::{NewEvent, Work};
 use session::Session;
 pub use ticket::Ticket;
-use writer::Writer;
 
 /// When a held job is due: never, until the activation of its webhook makes it due. A real date, because clients
 /// of Postgres disagree about what to do with `infinity`.
@@ -35,13 +36,13 @@ pub const HELD_UNTIL: &str = "9999-01-01T00:00:00Z";
 /// The bounds of group commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppenderSettings {
-    /// Writer threads, each with a connection. One or two: more only contend.
+    /// Committers, each with a connection. One or two: more only contend.
     pub writers: usize,
     /// The most rows of one commit.
     pub rows_per_commit: usize,
     /// The bytes after which a commit takes no further row.
     pub bytes_per_commit: usize,
-    /// The rows that may wait; beyond, events are refused with [`AppendError::Full`].
+    /// The rows that may wait for one committer; beyond, events are refused with [`AppendError::Full`].
     pub waiting_rows: usize,
     /// The bytes that may wait, likewise.
     pub waiting_bytes: usize,
@@ -74,64 +75,92 @@ pub enum AppendError {
     Rejected(String),
 }
 
-/// Stores events. Cloning shares the writers.
+/// Stores events. Cloning shares the queues.
 #[derive(Clone)]
 pub struct Appender(Arc<Shared>);
 
 struct Shared {
+    number: u64,
     settings: AppenderSettings,
+    database: DatabaseSettings,
+    wake_ups: Option<WakeUps>,
+    queues: Vec<Arc<Queue>>,
+    threads: AtomicUsize,
+}
+
+/// A queue with its committer, and the threads whose home it is.
+#[derive(Default)]
+struct Queue {
     waiting: Mutex<Waiting>,
-    arrived: Condvar,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+thread_local! {
+    /// The running thread's queue of each appender, by the appender's number.
+    static HOMES: RefCell<Vec<(u64, usize)>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Appender {
-    /// Starts the writers. They connect by themselves, now and whenever the connection was lost.
-    ///
-    /// # Errors
-    /// When the operating system gives no thread.
-    pub fn start(
-        settings: AppenderSettings,
-        database: &DatabaseSettings,
-        wake_ups: Option<WakeUps>,
-    ) -> std::io::Result<Self> {
-        let writers = settings.writers.max(1);
-        let appender = Self(Arc::new(Shared {
+    /// Makes the queues. Their committers begin with the first event, in the event loop of the thread that submits it,
+    /// and connect by themselves, then and whenever the connection was lost.
+    pub fn new(settings: AppenderSettings, database: &DatabaseSettings, wake_ups: Option<WakeUps>) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        Self(Arc::new(Shared {
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            queues: (0..settings.writers.max(1)).map(|_| Arc::default()).collect(),
             settings,
-            waiting: Mutex::default(),
-            arrived: Condvar::new(),
-            threads: Mutex::default(),
-        }));
-        for number in 0..writers {
-            let session = Session::new(database, "hookgate-writer", Some(event::PREPARE_JOBS));
-            let writer = Writer::new(Arc::clone(&appender.0), session, wake_ups.clone());
-            let thread = std::thread::Builder::new()
-                .name(format!("writer-{number}"))
-                .spawn(move || writer.run())?;
-            appender.0.threads.lock().push(thread);
-        }
-        Ok(appender)
+            database: database.clone(),
+            wake_ups,
+            threads: AtomicUsize::new(0),
+        }))
     }
 
-    /// Hands an event to the writers. The ticket tells when it is durable.
+    /// Hands an event to the committer of this thread's queue; called within a tokio runtime. The ticket tells when the
+    /// event is durable.
     ///
     /// # Errors
     /// [`AppendError::Full`] at once when too much is waiting.
     pub fn submit(&self, event: &NewEvent<'_>) -> Result<Ticket, AppendError> {
         let (waiter, ticket) = ticket::ticket();
-        self.0.waiting.lock().push(&self.0.settings, event, waiter)?;
-        self.0.arrived.notify_one();
+        let queue = self.queue_of_this_thread();
+        let mut waiting = queue.waiting.lock();
+        waiting.push(&self.0.settings, event, waiter)?;
+        if !waiting.has_committer {
+            waiting.has_committer = true;
+            let session = Session::new(&self.0.database, "hookgate-writer", Some(event::PREPARE_JOBS));
+            let committer = Committer::new(Arc::clone(queue), session, self.0.wake_ups.clone());
+            drop(waiting);
+            tokio::spawn(committer.run());
+        } else if let Some(committer) = waiting.committer.take() {
+            drop(waiting);
+            committer.wake();
+        }
         Ok(ticket)
     }
 
-    /// Writes what is waiting and ends the writers. Blocks.
+    /// Takes no further event. What is waiting is written by the committers, which then end.
     pub fn stop(&self) {
-        self.0.waiting.lock().closed = true;
-        self.0.arrived.notify_all();
-        for thread in std::mem::take(&mut *self.0.threads.lock()) {
-            if thread.join().is_err() {
-                tracing::error!("a writer thread panicked");
+        for queue in &self.0.queues {
+            let committer = {
+                let mut waiting = queue.waiting.lock();
+                waiting.closed = true;
+                waiting.committer.take()
+            };
+            if let Some(committer) = committer {
+                committer.wake();
             }
         }
+    }
+
+    /// Threads share the queues evenly, each keeping to its own.
+    fn queue_of_this_thread(&self) -> &Arc<Queue> {
+        let index = HOMES.with_borrow_mut(|homes| {
+            let known = homes.iter().find(|(number, _)| *number == self.0.number);
+            known.map(|(_, index)| *index).unwrap_or_else(|| {
+                let index = self.0.threads.fetch_add(1, Ordering::Relaxed) % self.0.queues.len();
+                homes.push((self.0.number, index));
+                index
+            })
+        });
+        &self.0.queues[index]
     }
 }

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use hookgate_model::ids::{RefusalId, UrlId, WebhookId};
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::row::{HEADER, RowWriter, TRAILER};
 use super::session::{Session, day_name, day_of};
@@ -63,29 +63,24 @@ pub struct NewRefusal {
 pub struct RefusalLog(Arc<Shared>);
 
 struct Shared {
-    queue: Mutex<Option<SyncSender<NewRefusal>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    queue: Mutex<Option<mpsc::Sender<NewRefusal>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
     budgets: Mutex<HashMap<WebhookId, Budget>>,
     per_minute: u32,
 }
 
 impl RefusalLog {
-    /// Starts the writer. A webhook's refusals beyond `per_minute` are counted, not kept.
-    ///
-    /// # Errors
-    /// When the operating system gives no thread.
-    pub fn start(database: &DatabaseSettings, per_minute: u32) -> std::io::Result<Self> {
-        let (sender, receiver) = sync_channel(QUEUE);
+    /// Starts the writer on the running tokio runtime. A webhook's refusals beyond `per_minute` are counted, not kept.
+    pub fn start(database: &DatabaseSettings, per_minute: u32) -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE);
         let session = Session::new(database, "hookgate-refusals", None);
-        let thread = std::thread::Builder::new()
-            .name("refusals".into())
-            .spawn(move || write_all(session, &receiver))?;
-        Ok(Self(Arc::new(Shared {
+        let writer = tokio::spawn(write_all(session, receiver));
+        Self(Arc::new(Shared {
             queue: Mutex::new(Some(sender)),
-            thread: Mutex::new(Some(thread)),
+            writer: Mutex::new(Some(writer)),
             budgets: Mutex::default(),
             per_minute,
-        })))
+        }))
     }
 
     /// Whether the webhook's budget allows another one now; takes it from the budget. Asked before the refusal is made,
@@ -122,12 +117,14 @@ impl RefusalLog {
         }
     }
 
-    /// Writes what is waiting and ends the writer. Blocks.
-    pub fn stop(&self) {
+    /// Writes what is waiting and ends the writer.
+    pub async fn stop(&self) {
         self.0.queue.lock().take();
-        let thread = self.0.thread.lock().take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that writes refusals panicked");
+        let writer = self.0.writer.lock().take();
+        if let Some(writer) = writer
+            && writer.await.is_err()
+        {
+            tracing::error!("the task that writes refusals panicked");
         }
     }
 }
@@ -149,10 +146,9 @@ impl Budget {
     }
 }
 
-fn write_all(mut session: Session, receiver: &Receiver<NewRefusal>) {
-    while let Ok(first) = receiver.recv() {
-        let mut refusals = vec![first];
-        refusals.extend(receiver.try_iter().take(PER_COMMIT - 1));
+async fn write_all(mut session: Session, mut receiver: mpsc::Receiver<NewRefusal>) {
+    let mut refusals = Vec::new();
+    while receiver.recv_many(&mut refusals, PER_COMMIT).await > 0 {
         for group in refusals.chunk_by(|a, b| day_of(a.id.created_at()) == day_of(b.id.created_at())) {
             let Some(day) = group.first().map(|refusal| day_of(refusal.id.created_at())) else {
                 continue;
@@ -165,11 +161,12 @@ fn write_all(mut session: Session, receiver: &Receiver<NewRefusal>) {
                 "COPY refusals_{} ({COLUMNS}) FROM STDIN (FORMAT binary)",
                 day_name(day)
             );
-            if let Err(error) = session.copy(day, &statement, &[HEADER, &rows, TRAILER]) {
+            if let Err(error) = session.copy(day, &statement, &[HEADER, &rows, TRAILER]).await {
                 tracing::warn!(error = error.message, "refusals were not kept");
                 metrics::counter!("hookgate_refusals_not_kept_total").increment(group.len() as u64);
             }
         }
+        refusals.clear();
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::libpq::{PgError, RawConnection};
+use super::libpq::{Connected, PgError, RawConnection};
 use crate::database::DatabaseSettings;
 
 /// How long after a failed connection the next one is tried. Meanwhile everything fails at once.
@@ -39,24 +39,29 @@ impl Session {
 
     /// Copies rows into the partitions of a day, and runs what follows the COPY in the same transaction. A day whose
     /// partitions maintenance has not made ahead gets them.
-    pub fn copy(&mut self, day: i64, statements: &str, data: &[&[u8]]) -> Result<(), PgError> {
-        let mut outcome = self.connect()?.copy(statements, data);
-        if outcome
-            .as_ref()
-            .is_err_and(|error| error.sqlstate == UNDEFINED_TABLE)
-        {
-            self.connect()?
-                .execute(&format!("SELECT ensure_partitions('{}')", day_name(day)))?;
-            outcome = self.connect()?.copy(statements, data);
-        }
+    pub async fn copy(&mut self, day: i64, statements: &str, data: &[&[u8]]) -> Result<(), PgError> {
+        let outcome = self.try_copy(day, statements, data).await;
         if outcome.as_ref().is_err_and(|error| !error.is_row_fault()) {
             self.connection = None;
         }
         outcome
     }
 
+    async fn try_copy(&mut self, day: i64, statements: &str, data: &[&[u8]]) -> Result<(), PgError> {
+        let connection = self.connect().await?;
+        match connection.copy(statements, data).await {
+            Err(error) if error.sqlstate == UNDEFINED_TABLE => {
+                connection
+                    .execute(&format!("SELECT ensure_partitions('{}')", day_name(day)))
+                    .await?;
+                connection.copy(statements, data).await
+            }
+            outcome => outcome,
+        }
+    }
+
     /// The connection, opened if there is none.
-    pub fn connect(&mut self) -> Result<&mut RawConnection, PgError> {
+    pub async fn connect(&mut self) -> Result<&mut RawConnection, PgError> {
         if self.connection.is_none() {
             if self
                 .failed_at
@@ -68,10 +73,13 @@ impl Session {
                 });
             }
             self.failed_at = Some(Instant::now());
-            let mut connection = RawConnection::connect(self.conninfo.expose_secret())?;
-            connection.execute(SESSION)?;
+            let conninfo = self.conninfo.clone();
+            let connected = tokio::task::spawn_blocking(move || Connected::open(conninfo.expose_secret()));
+            let connected = connected.await.map_err(|_| PgError::default())??;
+            let mut connection = RawConnection::attach(connected)?;
+            connection.execute(SESSION).await?;
             if let Some(statement) = self.prepare {
-                connection.execute(statement)?;
+                connection.execute(statement).await?;
             }
             self.failed_at = None;
             self.connection = Some(connection);

@@ -1,4 +1,4 @@
-//! How a writer tells handlers that their rows are durable, without a system call for each of them.
+//! How a committer tells handlers that their rows are durable, without a system call for each of them.
 //!
 //! Waking a task of another thread costs a write to that thread's event descriptor, which is dearer than the rest of
 //! the hand-over. So each thread that submits rows has a mailbox: a writer leaves there the wakers of a whole batch and
@@ -20,9 +20,10 @@ pub type Outcome = Result<(), AppendError>;
 /// The promise of an outcome. Dropping it changes nothing for the event.
 pub struct Ticket(Arc<Mutex<Slot>>);
 
-/// The side of a ticket that the writer holds, and settles with [`settle`].
+/// The side of a ticket that the committer holds, and settles with [`settle`]. Dropping it instead settles it as
+/// unavailable: nobody waits for a committer that has gone.
 pub struct Waiter {
-    slot: Arc<Mutex<Slot>>,
+    slot: Option<Arc<Mutex<Slot>>>,
     mailbox: Arc<Mailbox>,
 }
 
@@ -37,7 +38,7 @@ pub fn ticket() -> (Waiter, Ticket) {
     let slot = Arc::<Mutex<Slot>>::default();
     (
         Waiter {
-            slot: Arc::clone(&slot),
+            slot: Some(Arc::clone(&slot)),
             mailbox: Mailbox::of_this_thread(),
         },
         Ticket(slot),
@@ -58,20 +59,32 @@ impl Future for Ticket {
 }
 
 impl Waiter {
-    fn settle(&self, outcome: Outcome) -> Option<Waker> {
-        let mut slot = self.slot.lock();
+    fn settle(&mut self, outcome: Outcome) -> Option<Waker> {
+        let slot = self.slot.take()?;
+        let mut slot = slot.lock();
         slot.outcome = Some(outcome);
         slot.waker.take()
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        if let Some(waker) = self.settle(Err(AppendError::Unavailable)) {
+            waker.wake();
+        }
     }
 }
 
 /// Tells the waiters of a batch.
 pub fn settle(mut waiters: Vec<Waiter>, outcome: &Outcome) {
     waiters.sort_unstable_by_key(|waiter| Arc::as_ptr(&waiter.mailbox).addr());
-    for group in waiters.chunk_by(|a, b| Arc::ptr_eq(&a.mailbox, &b.mailbox)) {
-        let wakers = group.iter().filter_map(|waiter| waiter.settle(outcome.clone()));
+    for group in waiters.chunk_by_mut(|a, b| Arc::ptr_eq(&a.mailbox, &b.mailbox)) {
+        let wakers = group
+            .iter_mut()
+            .filter_map(|waiter| waiter.settle(outcome.clone()))
+            .collect();
         if let Some(first) = group.first() {
-            first.mailbox.leave(wakers.collect());
+            first.mailbox.leave(wakers);
         }
     }
 }
