@@ -26,7 +26,8 @@ fmt: ## format the code
 	cargo fmt --all
 
 openapi: ## write openapi/openapi.json from the code
-	$(CARGO_RUN) -p hookgate -- openapi > openapi/openapi.json.new && mv openapi/openapi.json.new openapi/openapi.json
+	@cargo build --locked -p hookgate
+	$(TARGET)/debug/hookgate openapi > openapi/openapi.json
 
 bench: ## measure the durable ingest against a bare handler and a naive one; the figures go to bench/
 	@scripts/install-deps.sh

@@ -122,7 +122,7 @@ async fn read_path(stream: &mut TcpStream) -> Option<String> {
     let mut words = first.split(' ');
     let (method, target) = (words.next()?, words.next()?);
     let path = target.split('?').next()?;
-    ["GET", "HEAD"].contains(&method).then(|| path.to_owned())
+    (method == "GET").then(|| path.to_owned())
 }
 
 async fn readiness(sources: &Sources) -> (&'static str, String) {
