@@ -30,7 +30,8 @@ openapi: ## write openapi/openapi.json from the code
 	$(TARGET)/debug/hookgate openapi > openapi/openapi.json
 
 bench: ## measure the durable ingest against a bare handler and a naive one; the figures go to bench/
-	@scripts/install-deps.sh
+	@scripts/install-deps.sh test
+	@test -d crates/hookgate/tests/node/node_modules || npm ci --silent --prefix crates/hookgate/tests/node
 	cargo run --locked --release -p hookgate-bench -- $(ARGS)
 
 deny: ## licences, bans, advisories and sources of the dependencies (needs cargo-deny)

@@ -4,6 +4,7 @@
 //! The load generator, the server under test and PostgreSQL share the machine's processors. Rounds of the contestants
 //! are interleaved, and medians are compared, so that a slow minute of the machine meets all of them.
 
+mod body;
 mod contestant;
 mod cpu;
 mod load;
@@ -28,8 +29,8 @@ struct Arguments {
     /// Rounds of each contestant, of which the median counts.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// A file with a body to send, instead of 1 KiB of JSON; may be given several times, and `small` names the latter.
-    #[arg(long)]
+    /// What is sent: `small` (1 KiB of JSON), `push` (GitHub's largest example of a push, 7.7 kB), or a file.
+    #[arg(long, value_delimiter = ',', default_value = "small,push")]
     body: Vec<String>,
     /// Numbers of connections.
     #[arg(long, value_delimiter = ',', default_value = "64,256")]
@@ -44,7 +45,7 @@ struct Arguments {
     #[arg(long)]
     no_latency: bool,
     /// Where the results go, as JSON and as a table.
-    #[arg(long, default_value = "bench/results")]
+    #[arg(long, default_value = "bench/results/latest")]
     results: PathBuf,
 }
 

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::contestant::Name;
 use crate::load::{self, Outcome, Pace, Request};
 use crate::report::{Figures, Report};
-use crate::{Arguments, cpu};
+use crate::{Arguments, body, cpu};
 
 /// What PostgreSQL is given beyond its defaults: memory and log that suit a machine of a few GiB.
 const POSTGRES: [(&str, &str); 5] = [
@@ -123,7 +123,8 @@ impl<'a> Bench<'a> {
 
     fn measure(&self) -> Result<Report> {
         let mut report = Report::new(self.arguments.seconds, self.arguments.rounds);
-        for (name, body) in self.bodies()? {
+        for name in &self.arguments.body {
+            let (name, body) = body::named(name)?;
             for &connections in &self.arguments.connections {
                 let rounds = self.take_turns(&name, &body, connections)?;
                 report.add(&name, body.len(), connections, rounds);
@@ -133,29 +134,6 @@ impl<'a> Bench<'a> {
             self.measure_latency(&mut report)?;
         }
         Ok(report)
-    }
-
-    fn bodies(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        let names = if self.arguments.body.is_empty() {
-            vec!["small".to_owned()]
-        } else {
-            self.arguments.body.clone()
-        };
-        names
-            .into_iter()
-            .map(|name| {
-                if name == "small" {
-                    return Ok(("1 KiB of JSON".to_owned(), small_body()));
-                }
-                let body = std::fs::read(&name).with_context(|| format!("reading {name}"))?;
-                let name = std::path::Path::new(&name)
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
-                Ok((name, body))
-            })
-            .collect()
     }
 
     /// One round of each contestant, then the next of each, and so on.
@@ -219,7 +197,7 @@ impl<'a> Bench<'a> {
 
     /// Latency at half of what the ingress can do, and of an idle system.
     fn measure_latency(&self, report: &mut Report) -> Result<()> {
-        let body = small_body();
+        let (_, body) = body::named("small")?;
         let time = Duration::from_secs(self.arguments.seconds * 2);
         for name in [Name::Ingress, Name::IngressJob] {
             let Some(server) = self.contestants.get(&name) else {
@@ -254,21 +232,4 @@ fn settle(servers: &Servers, database: &str) -> Result<()> {
         servers.postgres.execute(database, statement)?;
     }
     Ok(())
-}
-
-/// JSON of 1,024 bytes, with text that compresses about as well as an order does.
-fn small_body() -> Vec<u8> {
-    let mut items = Vec::new();
-    let mut number: u32 = 7;
-    loop {
-        number = number.wrapping_mul(1_103_515_245).wrapping_add(12_345);
-        items.push(json!({ "sku": format!("SKU-{:06x}", number >> 8), "quantity": number >> 28, "price": number >> 18 }));
-        let order = json!({ "event_id": "9f1c2d3e", "type": "order.created", "order": { "id": 4711, "items": items }, "note": "" });
-        let length = order.to_string().len();
-        if length > 940 {
-            let mut order = order;
-            order["note"] = json!("n".repeat(1024_usize.saturating_sub(length)));
-            return order.to_string().into_bytes();
-        }
-    }
 }
