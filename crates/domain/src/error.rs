@@ -47,8 +47,8 @@ impl Error {
 }
 
 /// What Postgres says when it is the server's state that is at fault, not the statement. Diesel gives no SQLSTATE, so
-/// the (untranslated) beginnings of its messages are compared: classes 08, 53, 57 of its error codes.
-const TRANSIENT_MESSAGES: [&str; 12] = [
+/// the (untranslated) beginnings of its messages are compared: classes 08, 40, 53, 57 of its error codes.
+const TRANSIENT_MESSAGES: [&str; 13] = [
     "terminating connection",
     "the database system is",
     "server closed the connection",
@@ -61,6 +61,8 @@ const TRANSIENT_MESSAGES: [&str; 12] = [
     "remaining connection slots",
     "canceling statement due to",
     "cannot execute",
+    // Dropping a partition takes the tables' locks in another order than a completion does.
+    "deadlock detected",
 ];
 
 impl From<DieselError> for Error {

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::page::Page;
 use crate::schema::management_keys;
 use crate::scope::{self, TenantScope};
+use crate::tenants;
 
 /// How stale `last_used_at` may be: writing it on every request would cost each a commit.
 const LAST_USED_PRECISION: TimeDelta = TimeDelta::minutes(1);
@@ -69,15 +70,22 @@ pub struct NewManagementKey {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// The live key of a digest, and the tenant that it opens. Notes the use.
+/// A presented key that is live.
+#[derive(Debug)]
+pub struct Authenticated {
+    /// The tenant that it opens.
+    pub scope: TenantScope,
+    /// The key.
+    pub key: ManagementKey,
+    /// Whether the operator has suspended the tenant.
+    pub is_suspended: bool,
+}
+
+/// The live key of a digest. Notes the use.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is none, or it is expired or revoked.
-pub fn authenticate(
-    conn: &mut PgConnection,
-    digest: &[u8; 32],
-    now: DateTime<Utc>,
-) -> Result<(TenantScope, ManagementKey)> {
+pub fn authenticate(conn: &mut PgConnection, digest: &[u8; 32], now: DateTime<Utc>) -> Result<Authenticated> {
     scope::transaction(conn, |conn| {
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         scope::set_local(conn, "hookgate.key_digest", &hex)?;
@@ -89,13 +97,18 @@ pub fn authenticate(
             return Err(Error::NotFound);
         }
         let scope = TenantScope::proven(tenant.into());
+        scope.enter(conn)?;
+        let is_suspended = tenants::find(conn, &scope)?.is_suspended();
         if key.last_used_at.is_none_or(|at| now - at > LAST_USED_PRECISION) {
-            scope.enter(conn)?;
             diesel::update(management_keys::table.find((scope.uuid(), key.id.uuid())))
                 .set(management_keys::last_used_at.eq(now))
                 .execute(conn)?;
         }
-        Ok((scope, key))
+        Ok(Authenticated {
+            scope,
+            key,
+            is_suspended,
+        })
     })
 }
 

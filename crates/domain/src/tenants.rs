@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 use crate::schema::{login_sessions, memberships, tenants};
 use crate::scope::{self, TenantScope};
 
+/// The status of a tenant that is not suspended.
+const ACTIVE: &str = "active";
+
 /// A customer.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = tenants)]
@@ -31,6 +34,13 @@ pub struct Tenant {
     pub updated_at: DateTime<Utc>,
 }
 
+impl Tenant {
+    /// Whether the operator has suspended it.
+    pub fn is_suspended(&self) -> bool {
+        self.status != ACTIVE
+    }
+}
+
 /// A person's place in a tenant, proven to be live.
 #[derive(Debug, Clone, Copy)]
 pub struct Membership {
@@ -38,6 +48,8 @@ pub struct Membership {
     pub scope: TenantScope,
     /// What the person may do there.
     pub role: Role,
+    /// Whether the operator has suspended the tenant.
+    pub is_suspended: bool,
 }
 
 /// Makes a tenant with its first owner, in the running transaction.
@@ -101,7 +113,8 @@ pub fn authorise(
 ) -> Result<Membership> {
     scope::transaction(conn, |conn| {
         scope::set_local(conn, "hookgate.user_id", &user.uuid().to_string())?;
-        let role: String = memberships::table
+        let (role, status): (String, String) = memberships::table
+            .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
             .inner_join(login_sessions::table.on(login_sessions::user_id.eq(memberships::user_id)))
             .filter(memberships::tenant_id.eq(tenant.uuid()))
             .filter(memberships::user_id.eq(user.uuid()))
@@ -109,11 +122,12 @@ pub fn authorise(
             .filter(login_sessions::tenant_id.eq(tenant.uuid()))
             .filter(login_sessions::revoked_at.is_null())
             .filter(login_sessions::expires_at.gt(now))
-            .select(memberships::role)
+            .select((memberships::role, tenants::status))
             .first(conn)?;
         Ok(Membership {
             scope: TenantScope::proven(tenant),
             role: read_role(&role)?,
+            is_suspended: status != ACTIVE,
         })
     })
 }

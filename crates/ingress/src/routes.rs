@@ -92,8 +92,12 @@ impl Routes {
                     let entry = webhook
                         .clone()
                         .map_or_else(|| Entry::Unknown(Instant::now()), Entry::Known);
-                    // Fails when the entry was removed while it was read: then it is read again next time.
+                    // Fails when the cache was cleared while it was read: then it is read again next time.
                     let _ = guard.insert(entry);
+                    // A notice removes what is in the cache; what was about to come into it, it did not see.
+                    if self.shared.notices.load(Ordering::Acquire) != before {
+                        self.shared.entries.remove(&token);
+                    }
                 }
                 Ok(webhook)
             }

@@ -157,8 +157,15 @@ async fn ask(shared: Arc<Shared>, database: Database) {
         let found = database.run(move |conn| {
             let mut found = Vec::new();
             for (scope, event) in overdue {
-                if let Some(answer) = scope.transaction(conn, |conn| answers::read(conn, &scope, event))? {
-                    found.push((event, answer));
+                match scope.transaction(conn, |conn| answers::read(conn, &scope, event)) {
+                    Ok(Some(answer)) => found.push((event, answer)),
+                    Ok(None) => {}
+                    Err(error) if error.is_transient() => {
+                        tracing::debug!(%error, "answers could not be read");
+                        break;
+                    }
+                    // One damaged answer must not keep the others from their callers.
+                    Err(error) => tracing::error!(%event, %error, "an answer could not be read"),
                 }
             }
             Ok::<_, hookgate_domain::Error>(found)

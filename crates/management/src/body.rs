@@ -69,7 +69,7 @@ impl<T: 'static> FromRequest for Patch<T> {
                 _ => Err(ApiError::field(
                     "",
                     FieldCode::WrongType,
-                    "a merge patch must be an object",
+                    "must be an object, to be merged",
                 )),
             }
         })

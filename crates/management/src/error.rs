@@ -55,6 +55,8 @@ error_codes! {
     InvalidRefreshToken = "invalid_refresh_token", UNAUTHORIZED, "The refresh token does not work";
     /// The caller's role or scopes do not allow this.
     Forbidden = "forbidden", FORBIDDEN, "The caller may not do this";
+    /// The operator has suspended the tenant; only who calls and their other tenants can be read.
+    TenantSuspended = "tenant_suspended", FORBIDDEN, "The tenant is suspended";
     /// There is no such object in the caller's tenant.
     NotFound = "not_found", NOT_FOUND, "There is no such object";
     /// There is no such path.
@@ -197,6 +199,7 @@ impl ApiError {
     /// Every field that is wrong, at once.
     pub fn fields(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
+            [only] if only.pointer.is_empty() => format!("the body {}", only.detail),
             [only] => format!("{}: {}", only.pointer, only.detail),
             several => format!("{} fields are invalid", several.len()),
         };

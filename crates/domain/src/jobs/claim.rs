@@ -162,6 +162,9 @@ pub fn claim(conn: &mut PgConnection, claims: &Claims, after: Uuid) -> Result<Cl
 
 impl From<JobRow> for ClaimedJob {
     fn from(row: JobRow) -> Self {
+        // They were committed in the order in which their bodies were complete.
+        let mut event_ids: Vec<EventId> = row.event_ids.into_iter().map(EventId::from).collect();
+        event_ids.sort_unstable();
         Self {
             lease: Lease {
                 scope: TenantScope::proven(row.tenant_id.into()),
@@ -170,7 +173,7 @@ impl From<JobRow> for ClaimedJob {
             },
             webhook_id: row.webhook_id.into(),
             revision_id: row.revision_id.into(),
-            event_ids: row.event_ids.into_iter().map(EventId::from).collect(),
+            event_ids,
             due_at: row.due_at,
             claims: row.attempt,
             answer_to: row.answer_to,

@@ -75,6 +75,8 @@ pub struct Caller {
     pub scope: TenantScope,
     /// Who they are.
     pub actor: Actor,
+    /// Whether the operator has suspended the tenant.
+    is_suspended: bool,
     state: Data<State>,
 }
 
@@ -153,17 +155,18 @@ async fn authenticate(state: Data<State>, request: &HttpRequest) -> ApiResult<Ca
     };
     if bearer.starts_with(secret_token::MANAGEMENT_KEY) {
         let digest = crypto::digest(bearer.as_bytes());
-        let (scope, key) = state
+        let known = state
             .database
             .run(move |conn| management_keys::authenticate(conn, &digest, now))
             .await
             .map_err(not_live("the management key is unknown, expired or revoked"))?;
         return Ok(Caller {
-            scope,
+            scope: known.scope,
             actor: Actor::Key {
-                id: key.id,
-                scopes: key.scopes(),
+                id: known.key.id,
+                scopes: known.key.scopes(),
             },
+            is_suspended: known.is_suspended,
             state,
         });
     }
@@ -183,6 +186,7 @@ async fn authenticate(state: Data<State>, request: &HttpRequest) -> ApiResult<Ca
             session,
             role: membership.role,
         },
+        is_suspended: membership.is_suspended,
         state,
     })
 }
@@ -196,7 +200,7 @@ impl FromRequest for Caller {
     }
 }
 
-/// A caller who has the permission that `P` demands.
+/// A caller who has the permission that `P` demands, in a tenant that is not suspended.
 pub struct Guarded<P> {
     caller: Caller,
     permission: PhantomData<fn() -> P>,
@@ -215,7 +219,12 @@ impl<P: Demand + 'static> FromRequest for Guarded<P> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Caller::of(request).and_then(|caller| {
-            if caller.actor.may(P::PERMISSION) {
+            if caller.is_suspended {
+                Err(ApiError::new(
+                    ErrorCode::TenantSuspended,
+                    "the operator has suspended the tenant",
+                ))
+            } else if caller.actor.may(P::PERMISSION) {
                 Ok(Self {
                     caller,
                     permission: PhantomData,

@@ -59,7 +59,7 @@ fn operation_of(path: &str, kind: Kind, operation: &mut Operation, schemas: &Sch
     if guarded {
         codes.extend([ErrorCode::Unauthenticated, ErrorCode::TokenExpired]);
         if names_scope(operation) {
-            codes.push(ErrorCode::Forbidden);
+            codes.extend([ErrorCode::Forbidden, ErrorCode::TenantSuspended]);
         }
     }
     if path.contains('{') {

@@ -28,6 +28,7 @@ pub(crate) fn register(config: &mut ServiceConfig) {
         Config::from("/openapi.json")
             .try_it_out_enabled(true)
             .persist_authorization(false)
+            .validator_url("none")
             .doc_expansion("none"),
     );
     config

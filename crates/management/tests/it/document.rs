@@ -175,7 +175,7 @@ fn every_operation_tells_its_errors() {
             demanded.push("unauthenticated");
         }
         if !operation.scopes().is_empty() {
-            demanded.push("forbidden");
+            demanded.extend(["forbidden", "tenant_suspended"]);
         }
         if operation.path.contains('{') {
             demanded.push("not_found");

@@ -54,6 +54,36 @@ async fn a_key_is_shown_once_and_opens_what_its_scopes_say() {
 }
 
 #[tokio::test]
+async fn a_suspended_tenant_is_closed_to_keys_and_people() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let machine = owner.key(&["tenant:read", "webhooks:write"]).await;
+    machine.get("/v1/webhooks").await.is(200);
+
+    service
+        .database
+        .execute("UPDATE tenants SET status = 'suspended'");
+    for caller in [&owner, &machine] {
+        caller
+            .get("/v1/webhooks")
+            .await
+            .is_problem(403, "tenant_suspended");
+        caller
+            .post("/v1/webhooks", json!({"name": "a"}))
+            .await
+            .is_problem(403, "tenant_suspended");
+        // Who calls can be asked, so that the reason is seen.
+        let me = caller.get("/v1/me").await.is(200);
+        assert_eq!(me["tenant"]["status"], "suspended");
+    }
+    owner.get("/v1/tenants").await.is(200);
+
+    service.database.execute("UPDATE tenants SET status = 'active'");
+    owner.get("/v1/webhooks").await.is(200);
+    machine.get("/v1/webhooks").await.is(200);
+}
+
+#[tokio::test]
 async fn a_key_ends_when_it_is_revoked_or_expires() {
     let service = Service::start().await;
     let owner = service.register("ada@example.com").await;

@@ -48,6 +48,8 @@ pub enum ProblemCode {
     MisplacedRespond,
     /// A header's name or value that HTTP does not allow, or that Hookgate sets itself.
     InvalidHeader,
+    /// A path that would lead away from its destination, or that a URL cannot hold.
+    InvalidPath,
     /// A number or length outside its bounds.
     OutOfRange,
 }
@@ -64,6 +66,7 @@ impl ProblemCode {
             Self::UnknownDestination => "unknown_destination",
             Self::MisplacedRespond => "misplaced_respond",
             Self::InvalidHeader => "invalid_header",
+            Self::InvalidPath => "invalid_path",
             Self::OutOfRange => "out_of_range",
         }
     }
@@ -219,6 +222,14 @@ mod tests {
             (
                 steps(http(json!({ "path": "/{{ nope }}" }))),
                 ("/flow/steps/0/path", "unknown_variable"),
+            ),
+            (
+                steps(http(json!({ "path": "/x y" }))),
+                ("/flow/steps/0/path", "invalid_path"),
+            ),
+            (
+                steps(http(json!({ "path": "/../admin" }))),
+                ("/flow/steps/0/path", "invalid_path"),
             ),
             (
                 problems(json!({ "response": { "timeout_ms": 70000 } })),

@@ -79,6 +79,16 @@ async fn a_lease_that_ran_out_is_taken_over_and_the_old_holder_writes_nothing() 
     assert_eq!(stage.jobs(), 0);
 }
 
+/// The worker loads a job's events piece by piece, by their ids: out of order, some would be taken for done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_has_its_events_in_the_order_of_their_receipt() {
+    let stage = Stage::new();
+    let bodies: Vec<_> = (0..20).map(|n| json!({ "n": n })).collect();
+    let events = stage.events(&stage.webhook(set_only()), &bodies, None);
+    let claimed = stage.claim(10, PATIENCE).await.remove(0);
+    assert_eq!(claimed.event_ids, events);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_lease_does_not_fit_what_was_put_off() {
     let stage = Stage::new();

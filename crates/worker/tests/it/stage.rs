@@ -94,7 +94,7 @@ impl Stage {
             .id
     }
 
-    /// Stores events with one job, as the ingress does.
+    /// Stores events with one job, as the ingress does: in the order in which their bodies were complete, not of their ids.
     pub fn events(&self, webhook: &Webhook, bodies: &[Value], answer_to: Option<&str>) -> Vec<EventId> {
         let conn = &mut self.database.superuser();
         let mut ids: Vec<EventId> = bodies.iter().map(|_| clock::new_id()).collect();
@@ -122,7 +122,7 @@ impl Stage {
             .bind::<SqlUuid, _>(ids[0].uuid())
             .bind::<SqlUuid, _>(webhook.id.uuid())
             .bind::<SqlUuid, _>(webhook.revision.uuid())
-            .bind::<Array<SqlUuid>, _>(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+            .bind::<Array<SqlUuid>, _>(ids.iter().rev().map(|id| id.uuid()).collect::<Vec<_>>())
             .bind::<Nullable<Text>, _>(answer_to)
             .execute(conn)
             .expect("a job");

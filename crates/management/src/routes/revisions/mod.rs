@@ -229,7 +229,8 @@ impl From<Problem> for FieldError {
             | ProblemCode::InvalidName
             | ProblemCode::DuplicateName
             | ProblemCode::MisplacedRespond
-            | ProblemCode::InvalidHeader => FieldCode::Invalid,
+            | ProblemCode::InvalidHeader
+            | ProblemCode::InvalidPath => FieldCode::Invalid,
         };
         Self {
             pointer: problem.pointer,

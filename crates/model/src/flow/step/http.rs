@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::egress;
 use crate::flow::answer_template::{HeaderTemplates, compile_headers, encode_body, evaluate_headers};
+use crate::flow::check::ProblemCode;
 use crate::flow::compiler::Compiler;
 use crate::flow::definition::{
     HTTP_TIMEOUT_MS, HttpMethod, RETRY_ATTEMPTS, RETRY_INITIAL_DELAY_MS, RETRY_MAX_DELAY_MS, Retry, Step,
@@ -16,6 +18,9 @@ use crate::retry::{Verdict, classify};
 
 /// The most bytes of a response that a flow can use; the worker reads no further.
 pub const MAX_RESPONSE_BYTES: usize = 256 * 1024;
+
+/// Stands for any destination where a path is checked before it is called.
+const ANY_BASE: &str = "https://destination.example";
 
 /// Headers that are part of the connection, or that Hookgate sets.
 const CALL_HEADERS_TAKEN: [&str; 14] = [
@@ -212,6 +217,15 @@ fn parse(body: &[u8], is_cut: bool) -> Value {
     json.unwrap_or_else(|| Value::String(String::from_utf8_lossy(body).into_owned()))
 }
 
+/// A path without a template is known to be none before it is ever called.
+fn compile_path(compiler: &mut Compiler<'_>, pointer: &str, path: &str) -> Option<TextTemplate> {
+    let template = compiler.text(pointer, path, Escape::Url)?;
+    if let Some(Err(detail)) = template.literal().map(|path| egress::join(ANY_BASE, path)) {
+        compiler.problem(pointer, ProblemCode::InvalidPath, detail);
+    }
+    Some(template)
+}
+
 impl HttpStep {
     pub fn compile(compiler: &mut Compiler<'_>, pointer: &str, step: &Step) -> Self {
         let Step::Http {
@@ -248,7 +262,7 @@ impl HttpStep {
         Self {
             destination: *destination,
             method: *method,
-            path: compiler.text(&format!("{pointer}/path"), path, Escape::Url),
+            path: compile_path(compiler, &format!("{pointer}/path"), path),
             headers: compile_headers(compiler, pointer, headers, &CALL_HEADERS_TAKEN),
             body: compiler.json(&format!("{pointer}/body"), body),
             timeout_ms: *timeout_ms,
