@@ -72,19 +72,24 @@ impl StoredBody {
     }
 }
 
-/// The table that short bodies are compressed with is kept per thread: making one costs as much as using it.
+/// The table and the room that short bodies are compressed with are kept per thread: making them costs as much as
+/// using them.
 fn compress(body: &[u8]) -> Vec<u8> {
     thread_local! {
-        static TABLE: RefCell<CompressTable> = RefCell::new(CompressTable::small());
+        static KEPT: RefCell<(CompressTable, Vec<u8>)> = RefCell::new((CompressTable::small(), Vec::new()));
     }
     if body.len() >= usize::from(u16::MAX) {
         return lz4_flex::block::compress(body);
     }
-    let mut compressed = vec![0; get_maximum_output_size(body.len())];
-    let length = TABLE.with_borrow_mut(|table| compress_into_with_table(body, &mut compressed, table));
-    // The output has room for the worst case, so this cannot fail; a body that does not shrink is stored raw.
-    compressed.truncate(length.unwrap_or(compressed.len()));
-    compressed
+    KEPT.with_borrow_mut(|(table, room)| {
+        let worst = get_maximum_output_size(body.len());
+        if room.len() < worst {
+            room.resize(worst, 0);
+        }
+        // There is room for the worst case, so this cannot fail; if it did, the body would be stored as it is.
+        let length = compress_into_with_table(body, room, table).unwrap_or(body.len());
+        room[..length].to_vec()
+    })
 }
 
 /// Gives the body back as it was sent.

@@ -150,10 +150,7 @@ impl Service {
             body: &compress(body).await,
             work: webhook.work(node, webhook.route.status == Status::Paused),
         })?;
-        let longest = Duration::from_millis(self.settings.append_timeout_ms);
-        tokio::time::timeout(longest, ticket)
-            .await
-            .unwrap_or(Err(AppendError::Unavailable))
+        ticket.await
     }
 
     /// Reads the body up to the webhook's limit, in bounded time.

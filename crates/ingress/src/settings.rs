@@ -1,6 +1,7 @@
 //! The settings of the ingress, each with its unit and default.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use hookgate_domain::appender::AppenderSettings;
 use ipnet::IpNet;
@@ -21,8 +22,8 @@ pub struct Settings {
     pub header_timeout_ms: u64,
     /// How long a request's body may take to arrive, in milliseconds. Default 30,000.
     pub body_timeout_ms: u64,
-    /// How long a request waits for the commit before it gets 503, in milliseconds. Default 5,000.
-    pub append_timeout_ms: u64,
+    /// How long Postgres may take for a commit before its requests get 503, in milliseconds. Default 5,000.
+    pub commit_timeout_ms: u64,
     /// The most connections of one thread. Default 25,000.
     pub connections: usize,
     /// URLs whose webhooks are kept compiled in memory. Default 100,000.
@@ -31,7 +32,7 @@ pub struct Settings {
     pub waiting_callers: usize,
     /// Refused requests that are kept per webhook and minute, on each node. Default 60.
     pub refusals_per_minute: u32,
-    /// Threads that commit events, each with a connection of its own: 1 or 2. Default 2.
+    /// Connections that commit events: 1 or 2. Default 2.
     pub writers: usize,
     /// Events that may wait for their commit; beyond, requests get 503. Default 20,000.
     pub waiting_events: usize,
@@ -50,7 +51,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             header_timeout_ms: 10_000,
             body_timeout_ms: 30_000,
-            append_timeout_ms: 5_000,
+            commit_timeout_ms: 5_000,
             connections: 25_000,
             cached_urls: 100_000,
             waiting_callers: 10_000,
@@ -76,6 +77,7 @@ impl Settings {
     pub(crate) fn appender(&self) -> AppenderSettings {
         AppenderSettings {
             writers: self.writers,
+            commit_timeout: Duration::from_millis(self.commit_timeout_ms),
             waiting_rows: self.waiting_events,
             waiting_bytes: self.waiting_bytes,
             ..AppenderSettings::default()

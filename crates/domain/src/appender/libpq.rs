@@ -19,10 +19,6 @@ use pq_sys::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// How long Postgres may be silent in an exchange. Its own statement timeout strikes earlier; this one is for a server
-/// that is stopped, or a network that swallows everything.
-const SILENCE: Duration = Duration::from_secs(8);
-
 /// What Postgres or the connection to it said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PgError {
@@ -115,11 +111,13 @@ pub struct RawConnection {
     // loop before libpq closes the connection.
     socket: AsyncFd<OwnedFd>,
     handle: Handle,
+    patience: Duration,
 }
 
 impl RawConnection {
-    /// Puts a connection into the running event loop.
-    pub fn attach(connected: Connected) -> Result<Self, PgError> {
+    /// Puts a connection into the running event loop. An exchange in which Postgres is silent for longer than `patience`
+    /// fails: the server is stopped, or a network swallows everything.
+    pub fn attach(connected: Connected, patience: Duration) -> Result<Self, PgError> {
         let Connected(handle) = connected;
         // SAFETY: the descriptor is open as long as the handle lives, and is only borrowed for duplicating it.
         let socket = unsafe { BorrowedFd::borrow_raw(PQsocket(handle.0.as_ptr())) };
@@ -129,7 +127,11 @@ impl RawConnection {
         let socket =
             unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE | Interest::WRITABLE) };
         let socket = socket.map_err(|error| failed(error.into()))?;
-        Ok(Self { socket, handle })
+        Ok(Self {
+            socket,
+            handle,
+            patience,
+        })
     }
 
     /// Runs statements that copy nothing; rows that they give are thrown away.
@@ -218,7 +220,7 @@ impl RawConnection {
 
     /// Waits for the socket and takes in what it has.
     async fn wait(&mut self, interest: Interest) -> Result<(), PgError> {
-        let ready = tokio::time::timeout(SILENCE, self.socket.ready(interest)).await;
+        let ready = tokio::time::timeout(self.patience, self.socket.ready(interest)).await;
         let Ok(Ok(mut ready)) = ready else {
             return Err(PgError::connection("Postgres is silent".into()));
         };

@@ -18,6 +18,7 @@ mod ticket;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -42,6 +43,8 @@ pub struct AppenderSettings {
     pub rows_per_commit: usize,
     /// The bytes after which a commit takes no further row.
     pub bytes_per_commit: usize,
+    /// How long Postgres may take for a commit before its events are refused with [`AppendError::Unavailable`].
+    pub commit_timeout: Duration,
     /// The rows that may wait for one committer; beyond, events are refused with [`AppendError::Full`].
     pub waiting_rows: usize,
     /// The bytes that may wait, likewise.
@@ -54,6 +57,7 @@ impl Default for AppenderSettings {
             writers: 2,
             rows_per_commit: 1000,
             bytes_per_commit: 8 << 20,
+            commit_timeout: Duration::from_secs(5),
             waiting_rows: 20_000,
             waiting_bytes: 256 << 20,
         }
@@ -126,7 +130,9 @@ impl Appender {
         waiting.push(&self.0.settings, event, waiter)?;
         if !waiting.has_committer {
             waiting.has_committer = true;
-            let session = Session::new(&self.0.database, "hookgate-writer", Some(event::PREPARE_JOBS));
+            let prepare = Some(event::PREPARE_JOBS);
+            let patience = self.0.settings.commit_timeout;
+            let session = Session::new(&self.0.database, "hookgate-writer", prepare, patience);
             let committer = Committer::new(Arc::clone(queue), session, self.0.wake_ups.clone());
             drop(waiting);
             tokio::spawn(committer.run());

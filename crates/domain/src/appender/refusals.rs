@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hookgate_model::ids::{RefusalId, UrlId, WebhookId};
 use parking_lot::Mutex;
@@ -18,6 +18,8 @@ use crate::scope::TenantScope;
 
 /// Refusals that may wait to be written.
 const QUEUE: usize = 4096;
+/// How long Postgres may take for a commit of refusals.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The most refusals of one commit.
 const PER_COMMIT: usize = 500;
 /// Webhooks whose budget is remembered; beyond, all budgets begin anew.
@@ -73,7 +75,7 @@ impl RefusalLog {
     /// Starts the writer on the running tokio runtime. A webhook's refusals beyond `per_minute` are counted, not kept.
     pub fn start(database: &DatabaseSettings, per_minute: u32) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let session = Session::new(database, "hookgate-refusals", None);
+        let session = Session::new(database, "hookgate-refusals", None, PATIENCE);
         let writer = tokio::spawn(write_all(session, receiver));
         Self(Arc::new(Shared {
             queue: Mutex::new(Some(sender)),

@@ -11,27 +11,31 @@ use crate::database::DatabaseSettings;
 /// How long after a failed connection the next one is tried. Meanwhile everything fails at once.
 const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 
-/// Names are looked up in `public` alone, a commit is durable whatever the server's default is, and nothing hangs.
-const SESSION: &str = "SET search_path = public; SET synchronous_commit = on; SET statement_timeout = 5000; \
-    SET idle_in_transaction_session_timeout = 5000";
-
 const UNDEFINED_TABLE: &str = "42P01";
 
 /// A connection that comes back.
 pub struct Session {
     conninfo: SecretString,
     prepare: Option<&'static str>,
+    patience: Duration,
     connection: Option<RawConnection>,
     failed_at: Option<Instant>,
 }
 
 impl Session {
-    /// A session that is not connected yet; `prepare` is run once on each new connection.
-    pub fn new(database: &DatabaseSettings, application: &str, prepare: Option<&'static str>) -> Self {
+    /// A session that is not connected yet. `prepare` is run once on each new connection; `patience` is how long Postgres
+    /// may take for a statement.
+    pub fn new(
+        database: &DatabaseSettings,
+        application: &str,
+        prepare: Option<&'static str>,
+        patience: Duration,
+    ) -> Self {
         let conninfo = with_timeouts(database.url.expose_secret(), application).into();
         Self {
             conninfo,
             prepare,
+            patience,
             connection: None,
             failed_at: None,
         }
@@ -76,8 +80,8 @@ impl Session {
             let conninfo = self.conninfo.clone();
             let connected = tokio::task::spawn_blocking(move || Connected::open(conninfo.expose_secret()));
             let connected = connected.await.map_err(|_| PgError::default())??;
-            let mut connection = RawConnection::attach(connected)?;
-            connection.execute(SESSION).await?;
+            let mut connection = RawConnection::attach(connected, self.patience)?;
+            connection.execute(&settings(self.patience)).await?;
             if let Some(statement) = self.prepare {
                 connection.execute(statement).await?;
             }
@@ -86,6 +90,15 @@ impl Session {
         }
         self.connection.as_mut().ok_or_else(PgError::default)
     }
+}
+
+/// Names are looked up in `public` alone, a commit is durable whatever the server's default is, and nothing hangs.
+fn settings(patience: Duration) -> String {
+    let milliseconds = patience.as_millis();
+    format!(
+        "SET search_path = public; SET synchronous_commit = on; SET statement_timeout = {milliseconds}; \
+         SET idle_in_transaction_session_timeout = {milliseconds}"
+    )
 }
 
 /// Days since 1970 in UTC.

@@ -163,3 +163,30 @@ async fn probes_tell_the_truth() {
     }
     harness.stop().await;
 }
+
+#[tokio::test]
+async fn a_postgres_that_does_not_commit_in_time_is_no_hang() {
+    let settings = Settings {
+        commit_timeout_ms: 300,
+        ..Settings::default()
+    };
+    let mut harness = Harness::with(settings).await;
+    let webhook = harness.webhook(NewWebhook::default());
+    let post = || harness.post(&webhook.production).send();
+    assert_eq!(post().await.expect("an answer").status(), 200);
+    let mut superuser = harness.database.superuser();
+    let mut execute = |statement: &str| {
+        diesel::RunQueryDsl::execute(diesel::sql_query(statement), &mut superuser).expect("done");
+    };
+    execute("BEGIN");
+    execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE");
+    for _ in 0..3 {
+        let got = post().await.expect("an answer");
+        assert_eq!(got.status(), 503);
+        assert!(got.headers().contains_key("retry-after"));
+    }
+    execute("ROLLBACK");
+    assert_eq!(post().await.expect("an answer").status(), 200);
+    harness.stop().await;
+    assert_eq!(harness.events(&webhook).len(), 2);
+}
