@@ -62,8 +62,8 @@ pub fn trim_refusals(conn: &mut Connection, newest: u32) -> Result<usize> {
     .execute(conn)?)
 }
 
-/// Makes held work due whose webhook is active. Activating a webhook does that itself; this is for what an ingress held
-/// in the moment before it heard of the activation.
+/// Makes held work due whose webhook is active, or gone, which ends the work. Activating and deleting a webhook do that
+/// themselves; this is for what an ingress held in the moment before it heard of it.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
@@ -78,8 +78,9 @@ pub fn release_held(conn: &mut Connection) -> Result<usize> {
         // The worker sees the webhooks of one tenant at a time.
         set_local(conn, "hookgate.tenant_id", &tenant.to_string())?;
         released += sql_query(format!(
-            "UPDATE jobs SET due_at = now() FROM webhooks WHERE jobs.tenant_id = $1 AND jobs.due_at >= '{HELD_UNTIL}'
-               AND webhooks.tenant_id = jobs.tenant_id AND webhooks.id = jobs.webhook_id AND webhooks.status = 'active'"
+            "UPDATE jobs SET due_at = now() WHERE tenant_id = $1 AND due_at >= '{HELD_UNTIL}' AND NOT EXISTS (
+               SELECT FROM webhooks WHERE webhooks.tenant_id = jobs.tenant_id AND webhooks.id = jobs.webhook_id
+                 AND webhooks.status <> 'active')"
         ))
         .bind::<diesel::sql_types::Uuid, _>(tenant)
         .execute(conn)?;

@@ -6,6 +6,7 @@
 mod address;
 mod admission;
 mod answer;
+mod body_room;
 mod refusal;
 mod request;
 mod routes;
@@ -29,6 +30,7 @@ use hookgate_domain::redis::wakeups::WakeUps;
 use hookgate_model::network_set::NetworkSet;
 use tokio::task::JoinHandle;
 
+use body_room::BodyRoom;
 use routes::Routes;
 use service::Service;
 pub use settings::Settings;
@@ -64,6 +66,7 @@ pub async fn start(
         appender,
         refusals,
         trusted_proxies: NetworkSet::new(&settings.trusted_proxies),
+        body_room: BodyRoom::new(settings.body_memory_bytes),
         settings,
     });
     let settings = &service.settings;

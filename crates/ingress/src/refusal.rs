@@ -34,6 +34,8 @@ pub enum Refusal {
     BodyTimeout,
     /// The body's transfer broke off, or its coding is malformed.
     BodyUnreadable,
+    /// The requests in hand have taken all the memory that there is for bodies.
+    Overloaded,
     /// Nothing can be stored at present.
     StorageUnavailable,
     /// This request cannot be stored.
@@ -57,6 +59,7 @@ impl Refusal {
             Self::BodyTooLarge(_) => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::BodyUnreadable => "body_unreadable",
+            Self::Overloaded => "overloaded",
             Self::StorageUnavailable => "storage_unavailable",
             Self::NotStorable => "not_storable",
         }
@@ -72,7 +75,7 @@ impl Refusal {
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyUnreadable | Self::NotStorable => StatusCode::BAD_REQUEST,
-            Self::StorageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::StorageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -96,6 +99,7 @@ impl Refusal {
             }
             Self::BodyTimeout => "The body did not arrive in time.".into(),
             Self::BodyUnreadable => "The body broke off or is malformed.".into(),
+            Self::Overloaded => "There are too many long requests at present; send it again.".into(),
             Self::StorageUnavailable => "The request cannot be stored at present; send it again.".into(),
             Self::NotStorable => "The request cannot be stored.".into(),
         }
@@ -112,6 +116,10 @@ impl Refusal {
         match shown {
             Self::MethodNotAllowed(methods) => {
                 answer.insert_header((ALLOW, methods.to_string()));
+            }
+            Self::Overloaded => {
+                answer.insert_header((RETRY_AFTER, HeaderValue::from_static("2")));
+                answer.force_close();
             }
             Self::StorageUnavailable => {
                 answer.insert_header((RETRY_AFTER, HeaderValue::from_static("2")));

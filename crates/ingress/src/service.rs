@@ -23,6 +23,7 @@ use hookgate_model::webhook::Status;
 use crate::address;
 use crate::admission::Admission;
 use crate::answer::Prepared;
+use crate::body_room::{BodyRoom, Taken};
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::routes::Routes;
@@ -46,6 +47,7 @@ pub struct Service {
     pub refusals: RefusalLog,
     pub waiting: Waiting,
     pub used_keys: UsedKeys,
+    pub body_room: BodyRoom,
 }
 
 /// Takes any request.
@@ -91,7 +93,8 @@ impl Service {
         if let Some(key) = admission.used_key {
             self.used_keys.note(webhook.route.scope, key, admission.now);
         }
-        let body = self.read_body(body, webhook.route.body_limit).await?;
+        let mut room = self.body_room.enter();
+        let body = self.read_body(body, webhook.route.body_limit, &mut room).await?;
         let id = EventId::new(admission.now, rand::random());
         let place = self.take_place(webhook, id);
         let headers = request.stored_headers();
@@ -153,8 +156,13 @@ impl Service {
         ticket.await
     }
 
-    /// Reads the body up to the webhook's limit, in bounded time.
-    async fn read_body(&self, mut body: web::Payload, limit: usize) -> Result<Bytes, (Refusal, Bytes)> {
+    /// Reads the body up to the webhook's limit, in bounded time and memory.
+    async fn read_body(
+        &self,
+        mut body: web::Payload,
+        limit: usize,
+        room: &mut Taken<'_>,
+    ) -> Result<Bytes, (Refusal, Bytes)> {
         let reading = async {
             // Most bodies come in one piece, which is then not copied.
             let mut whole = Bytes::new();
@@ -163,12 +171,15 @@ impl Service {
                 let Ok(piece) = piece else {
                     return Err((Refusal::BodyUnreadable, gathered.freeze()));
                 };
-                if whole.len() + gathered.len() + piece.len() > limit {
+                let length = whole.len() + gathered.len() + piece.len();
+                if length > limit {
                     gathered.extend_from_slice(&whole);
                     return Err((Refusal::BodyTooLarge(limit), gathered.freeze()));
                 }
                 if whole.is_empty() && gathered.is_empty() {
                     whole = piece;
+                } else if !room.grow_to(length) {
+                    return Err((Refusal::Overloaded, Bytes::new()));
                 } else {
                     gathered.extend_from_slice(&std::mem::take(&mut whole));
                     gathered.extend_from_slice(&piece);

@@ -38,6 +38,8 @@ pub struct Settings {
     pub waiting_events: usize,
     /// Bytes of events that may wait for their commit; beyond, requests get 503. Default 256 MiB.
     pub waiting_bytes: usize,
+    /// Bytes of memory for the bodies of requests in hand; beyond, requests with a long body get 503. Default 512 MiB.
+    pub body_memory_bytes: usize,
     /// How long requests in hand may take when the ingress stops, in seconds. Default 30.
     pub shutdown_timeout_seconds: u64,
 }
@@ -59,6 +61,7 @@ impl Default for Settings {
             writers: appender.writers,
             waiting_events: appender.waiting_rows,
             waiting_bytes: appender.waiting_bytes,
+            body_memory_bytes: 512 << 20,
             shutdown_timeout_seconds: 30,
         }
     }

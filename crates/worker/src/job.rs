@@ -24,7 +24,7 @@ use crate::run::{End, Ended, Job, Run, finished_run, send_answer};
 /// How long to wait before something is tried again while Postgres is away.
 pub const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// The most bytes of bodies that are in memory for one job, but for a single event with more.
-const BODY_BYTES: i64 = 32 * 1024 * 1024;
+const BODY_BYTES: i64 = 4 * 1024 * 1024;
 
 /// Works at a job until it is recorded, or lost.
 pub async fn work(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: InHand) {

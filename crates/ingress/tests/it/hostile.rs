@@ -108,3 +108,25 @@ async fn malformed_requests_get_their_answer() {
     }
     harness.stop().await;
 }
+
+#[tokio::test]
+async fn long_bodies_share_bounded_memory() {
+    let settings = Settings {
+        body_memory_bytes: 300_000,
+        ..Settings::default()
+    };
+    let mut harness = Harness::with(settings).await;
+    let webhook = harness.webhook(NewWebhook::default());
+    let post = async |bytes: usize| {
+        let request = harness.post(&webhook.production).body(vec![b'x'; bytes]);
+        request.send().await.expect("an answer")
+    };
+    let refused = post(900_000).await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.headers()["retry-after"], "2");
+    // What was refused has given its room back.
+    for _ in 0..3 {
+        assert_eq!(post(250_000).await.status(), 200);
+    }
+    harness.stop().await;
+}

@@ -62,12 +62,16 @@ async fn days_are_made_ahead_and_what_is_old_goes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_was_held_for_an_active_webhook_becomes_due() {
     let stage = Stage::new();
-    let (active, paused) = (stage.webhook(set_only()), stage.webhook(set_only()));
+    let [active, paused, deleted] = [(); 3].map(|()| stage.webhook(set_only()));
     stage.execute(&format!(
         "UPDATE webhooks SET status = 'paused' WHERE id = '{}'",
         paused.id.uuid()
     ));
-    for webhook in [&active, &paused] {
+    stage.execute(&format!(
+        "DELETE FROM webhooks WHERE id = '{}'",
+        deleted.id.uuid()
+    ));
+    for webhook in [&active, &paused, &deleted] {
         stage.execute(&format!(
             "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at)
              VALUES ('{}', '{}', '{}', '{}', ARRAY[uuidv7_floor(now())], '{}')",
@@ -84,7 +88,7 @@ async fn work_that_was_held_for_an_active_webhook_becomes_due() {
         stage.number(&format!("{count} '{id}'"))
     };
     eventually(PATIENCE, "the held job is due", async || {
-        (held(active.id.uuid()) == 0).then_some(())
+        (held(active.id.uuid()) + held(deleted.id.uuid()) == 0).then_some(())
     })
     .await;
     assert_eq!(held(paused.id.uuid()), 1);
