@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use diesel::sql_types::{BigInt, Binary, Integer, SmallInt, Text};
@@ -29,6 +29,8 @@ const OUTAGE: Duration = Duration::from_millis(700);
 const RECOVER_WITHIN: Duration = Duration::from_secs(30);
 /// A request is answered within this, whatever is dead behind the ingress.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// How soon the last event of a flow has run after the load.
+const RUN_WITHIN: Duration = Duration::from_secs(60);
 const DATABASE: &str = "hookgate";
 
 /// What is done to the installation in one round.
@@ -62,6 +64,8 @@ const ROUNDS: [Blow; 13] = [
 /// What the senders saw.
 #[derive(Default)]
 struct Ledger {
+    /// The senders finish the request in hand and end.
+    over: AtomicBool,
     /// Counts up when the ingress goes and when it comes back: odd while it is dead.
     ingress_changes: AtomicU64,
     acknowledged: AtomicU64,
@@ -109,7 +113,8 @@ async fn nothing_acknowledged_is_lost() {
         strike(blow, &mut installation, &mut servers, &ledger).await;
         some_acknowledged(&ledger).await;
     }
-    senders.shutdown().await;
+    ledger.over.store(true, Ordering::SeqCst);
+    senders.join_all().await;
     let took = started.elapsed();
 
     let acknowledged = std::mem::take(&mut *ledger.bodies.lock());
@@ -217,6 +222,9 @@ async fn send(sender: u64, url: String, ledger: Arc<Ledger>) {
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for number in 0_u64.. {
         pace.tick().await;
+        if ledger.over.load(Ordering::SeqCst) {
+            return;
+        }
         let body = body(sender, number);
         let changes = ledger.ingress_changes.load(Ordering::SeqCst);
         let request = client
@@ -279,8 +287,6 @@ fn body(sender: u64, number: u64) -> Vec<u8> {
 struct Stored {
     #[diesel(sql_type = diesel::sql_types::Uuid)]
     id: uuid::Uuid,
-    #[diesel(sql_type = Text)]
-    suffix: String,
     #[diesel(sql_type = SmallInt)]
     body_codec: i16,
     #[diesel(sql_type = Integer)]
@@ -304,7 +310,7 @@ impl Stored {
 async fn compare(servers: &Servers, acknowledged: &[(String, Vec<u8>)]) {
     let url = servers.address().postgres_superuser(DATABASE);
     let mut superuser = PgConnection::establish(&url).unwrap();
-    let query = sql_query("SELECT id, suffix, body_codec, body_bytes, body FROM events");
+    let query = sql_query("SELECT id, body_codec, body_bytes, body FROM events");
     let stored: Vec<Stored> = query.load(&mut superuser).unwrap();
     let mut times_stored: HashMap<Vec<u8>, u32> = HashMap::new();
     for event in &stored {
@@ -328,32 +334,38 @@ async fn compare(servers: &Servers, acknowledged: &[(String, Vec<u8>)]) {
         "lost, changed, doubled of {} acknowledged",
         acknowledged.len()
     );
-    everything_ran(
-        &mut superuser,
-        stored.iter().filter(|event| event.suffix == "flow").count(),
-    )
-    .await;
+    everything_ran(&mut superuser).await;
 }
 
-/// Every event of the flow, acknowledged or not, has a finished run, and no work is left.
-async fn everything_ran(superuser: &mut PgConnection, events: usize) {
-    #[derive(QueryableByName)]
-    struct Progress {
+/// Every event of the flow, acknowledged or not, has run and no work is left.
+async fn everything_ran(superuser: &mut PgConnection) {
+    #[derive(Debug, QueryableByName)]
+    struct Left {
         #[diesel(sql_type = BigInt)]
-        succeeded: i64,
+        not_run: i64,
+        #[diesel(sql_type = BigInt)]
+        not_succeeded: i64,
         #[diesel(sql_type = BigInt)]
         jobs: i64,
+        #[diesel(sql_type = Text)]
+        some: String,
     }
-    let progress = "SELECT (SELECT count(*) FROM events JOIN runs USING (tenant_id, id) \
-        WHERE suffix = 'flow' AND outcome = 'succeeded') AS succeeded, (SELECT count(*) FROM jobs) AS jobs";
-    let events = i64::try_from(events).unwrap();
-    eventually(
-        Duration::from_secs(90),
-        format!("all {events} events of the flow have run"),
-        async || {
-            let found: Progress = sql_query(progress).get_result(superuser).unwrap();
-            (found.succeeded == events && found.jobs == 0).then_some(())
-        },
-    )
-    .await;
+    let query = "SELECT count(*) FILTER (WHERE runs.id IS NULL) AS not_run, \
+        count(*) FILTER (WHERE outcome <> 'succeeded') AS not_succeeded, (SELECT count(*) FROM jobs) AS jobs, \
+        (SELECT coalesce(string_agg(job::text, '; '), '') FROM (SELECT id, due_at, leased_until, lease_token, attempt, \
+        cardinality(event_ids), state FROM jobs LIMIT 3) AS job) AS some \
+        FROM events LEFT JOIN runs USING (tenant_id, id) WHERE suffix = 'flow'";
+    let deadline = Instant::now() + RUN_WITHIN;
+    loop {
+        let left: Left = sql_query(query).get_result(superuser).unwrap();
+        if (left.not_run, left.not_succeeded, left.jobs) == (0, 0, 0) {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "not everything has run: {left:?}; jobs left: {}",
+            left.some
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
