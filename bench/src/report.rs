@@ -115,15 +115,12 @@ impl Report {
         });
     }
 
-    /// The highest rate that a contestant reached with the first body.
-    pub fn rate(&self, name: Name) -> Option<f64> {
+    /// The highest rate that a contestant reached with the first body, and the number of connections that it took.
+    pub fn highest(&self, name: Name) -> Option<(f64, usize)> {
         let first = &self.cases.first()?.body;
-        let rates = self
-            .cases
-            .iter()
-            .filter(|case| case.body == *first)
-            .filter_map(|case| case.contestants.get(&name));
-        rates.map(|figures| figures.rate).max_by(f64::total_cmp)
+        let cases = self.cases.iter().filter(|case| case.body == *first);
+        let rates = cases.filter_map(|case| Some((case.contestants.get(&name)?.rate, case.connections)));
+        rates.max_by(|a, b| a.0.total_cmp(&b.0))
     }
 
     /// Adds the latency at half the load.
@@ -173,7 +170,10 @@ impl fmt::Display for Report {
             writeln!(f)?;
         }
         for (title, figures) in [
-            ("At half the highest rate, 64 connections", &self.at_half_load),
+            (
+                "At half the highest rate, with as many connections",
+                &self.at_half_load,
+            ),
             ("Idle: 50 requests per second, one connection", &self.idle),
         ] {
             if !figures.is_empty() {

@@ -203,8 +203,10 @@ impl<'a> Bench<'a> {
             let Some(server) = self.contestants.get(&name) else {
                 continue;
             };
-            let Some(most) = report.rate(name) else { continue };
-            let half = self.one_round(server, &body, 64, Pace::Rate(most / 2.0), time)?;
+            let Some((most, connections)) = report.highest(name) else {
+                continue;
+            };
+            let half = self.one_round(server, &body, connections, Pace::Rate(most / 2.0), time)?;
             report.at_half(name, half);
             let idle = self.one_round(server, &body, 1, Pace::Rate(50.0), time)?;
             report.idle(name, idle);
