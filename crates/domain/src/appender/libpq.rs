@@ -1,4 +1,4 @@
-//! The few calls of libpq that a writer needs and diesel does not offer: several statements and a COPY in one exchange,
+//! The few calls of libpq that a committer needs and diesel does not offer: several statements and a COPY in one exchange,
 //! without a thread that waits for it.
 //!
 //! `COPY …; EXECUTE …` sent as one simple query is one transaction (PostgreSQL protocol, "Multiple Statements in a Simple

@@ -1,4 +1,4 @@
-//! A writer's connection: opened when it is needed, opened again when it was lost, and never waited for.
+//! A committer's connection: opened when it is needed, opened again when it was lost, and never waited for.
 
 use std::time::{Duration, Instant};
 

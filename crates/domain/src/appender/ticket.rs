@@ -1,7 +1,7 @@
 //! How a committer tells handlers that their rows are durable, without a system call for each of them.
 //!
 //! Waking a task of another thread costs a write to that thread's event descriptor, which is dearer than the rest of
-//! the hand-over. So each thread that submits rows has a mailbox: a writer leaves there the wakers of a whole batch and
+//! the hand-over. So each thread that submits rows has a mailbox: a committer leaves there the wakers of a whole batch and
 //! wakes only the mailbox's task, which then wakes the others on their own thread, for almost nothing.
 
 use std::cell::RefCell;
@@ -89,7 +89,7 @@ pub fn settle(mut waiters: Vec<Waiter>, outcome: &Outcome) {
     }
 }
 
-/// Where a writer leaves the wakers of a thread's tasks.
+/// Where a committer leaves the wakers of a thread's tasks.
 #[derive(Default)]
 struct Mailbox(Mutex<Content>);
 
@@ -137,7 +137,7 @@ impl Mailbox {
 
 /// Empties a mailbox for as long as its runtime runs.
 async fn empty(mailbox: Arc<Mailbox>) {
-    /// When the runtime ends, whoever is left is woken, and writers wake directly from then on.
+    /// When the runtime ends, whoever is left is woken, and committers wake directly from then on.
     struct Close(Arc<Mailbox>);
     impl Drop for Close {
         fn drop(&mut self) {
