@@ -1,13 +1,15 @@
 //! Who may come in: one fixed order, cheap before dear, nothing parsed before it must be.
 //!
-//! A step looks at the request's head and the compiled webhook and either lets it go on or refuses it. The order below
-//! is the order in which they run; reading the body, which costs the most, comes after all of them.
+//! A step looks at the request and the compiled webhook and lets it go on, answers it, or refuses it. The two lists below
+//! are the order in which they run; between them the body is read, which costs the most.
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hookgate_model::authentication::{Authentication, api_key};
 use hookgate_model::ids::ApiKeyId;
 use hookgate_model::webhook::Status;
 
+use crate::answer::Prepared;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::webhook::Webhook;
@@ -24,10 +26,26 @@ pub struct Admission<'a> {
     pub used_key: Option<ApiKeyId>,
 }
 
-type Step = fn(&mut Admission<'_>) -> Result<(), Refusal>;
+/// Why a request goes no further.
+pub enum Stop {
+    /// It is refused.
+    Refused(Refusal),
+    /// It is answered, and becomes no event: a handshake, for one.
+    #[expect(dead_code, reason = "handshakes come next")]
+    Answered(Prepared),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+type HeadStep = fn(&mut Admission<'_>) -> Result<(), Stop>;
+type BodyStep = fn(&mut Admission<'_>, &Bytes) -> Result<(), Stop>;
 
 /// The steps that need no body, in their order.
-const STEPS: [Step; 7] = [
+const BEFORE_THE_BODY: [HeadStep; 7] = [
     url_is_live,
     suffix_matches,
     webhook_takes_requests,
@@ -37,47 +55,55 @@ const STEPS: [Step; 7] = [
     credentials_are_valid,
 ];
 
+/// The steps that need the body, in their order.
+const WITH_THE_BODY: [BodyStep; 0] = [];
+
 impl Admission<'_> {
-    /// Runs the steps up to the first that refuses.
-    pub fn admit(&mut self) -> Result<(), Refusal> {
-        STEPS.iter().try_for_each(|step| step(self))
+    /// Runs the steps that need no body, up to the first that stops.
+    pub fn admit(&mut self) -> Result<(), Stop> {
+        BEFORE_THE_BODY.iter().try_for_each(|step| step(self))
+    }
+
+    /// Runs the steps that need the body, up to the first that stops.
+    pub fn admit_body(&mut self, body: &Bytes) -> Result<(), Stop> {
+        WITH_THE_BODY.iter().try_for_each(|step| step(self, body))
     }
 }
 
-fn url_is_live(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+fn url_is_live(admission: &mut Admission<'_>) -> Result<(), Stop> {
     match admission.webhook.route.ends_at {
-        Some(end) if end <= admission.now => Err(Refusal::UrlEnded),
+        Some(end) if end <= admission.now => Err(Refusal::UrlEnded.into()),
         _ => Ok(()),
     }
 }
 
-fn suffix_matches(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+fn suffix_matches(admission: &mut Admission<'_>) -> Result<(), Stop> {
     if admission.webhook.route.suffix.matches(admission.request.path) {
         Ok(())
     } else {
-        Err(Refusal::SuffixMismatch)
+        Err(Refusal::SuffixMismatch.into())
     }
 }
 
-fn webhook_takes_requests(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+fn webhook_takes_requests(admission: &mut Admission<'_>) -> Result<(), Stop> {
     let route = &admission.webhook.route;
     match route.status {
-        _ if route.is_suspended => Err(Refusal::TenantSuspended),
-        Status::Disabled => Err(Refusal::WebhookDisabled),
+        _ if route.is_suspended => Err(Refusal::TenantSuspended.into()),
+        Status::Disabled => Err(Refusal::WebhookDisabled.into()),
         Status::Active | Status::Paused => Ok(()),
     }
 }
 
-fn method_is_allowed(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+fn method_is_allowed(admission: &mut Admission<'_>) -> Result<(), Stop> {
     let methods = admission.webhook.route.methods;
     if methods.contains(admission.request.method()) {
         Ok(())
     } else {
-        Err(Refusal::MethodNotAllowed(methods))
+        Err(Refusal::MethodNotAllowed(methods).into())
     }
 }
 
-fn address_is_allowed(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+fn address_is_allowed(admission: &mut Admission<'_>) -> Result<(), Stop> {
     let Some(networks) = &admission.webhook.networks else {
         return Ok(());
     };
@@ -88,11 +114,11 @@ fn address_is_allowed(admission: &mut Admission<'_>) -> Result<(), Refusal> {
     if allowed {
         Ok(())
     } else {
-        Err(Refusal::AddressNotAllowed)
+        Err(Refusal::AddressNotAllowed.into())
     }
 }
 
-fn declared_size_fits(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+fn declared_size_fits(admission: &mut Admission<'_>) -> Result<(), Stop> {
     let limit = admission.webhook.route.body_limit;
     let fits = admission
         .request
@@ -101,11 +127,11 @@ fn declared_size_fits(admission: &mut Admission<'_>) -> Result<(), Refusal> {
     if fits {
         Ok(())
     } else {
-        Err(Refusal::BodyTooLarge(limit))
+        Err(Refusal::BodyTooLarge(limit).into())
     }
 }
 
-fn credentials_are_valid(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+fn credentials_are_valid(admission: &mut Admission<'_>) -> Result<(), Stop> {
     match admission.webhook.route.authentication {
         Authentication::None => Ok(()),
         Authentication::ApiKey => {
@@ -115,9 +141,9 @@ fn credentials_are_valid(admission: &mut Admission<'_>) -> Result<(), Refusal> {
                     admission.used_key = Some(key);
                     Ok(())
                 }
-                api_key::Checked::Missing => Err(Refusal::ApiKeyMissing),
-                api_key::Checked::Wrong => Err(Refusal::ApiKeyWrong),
-                api_key::Checked::Expired => Err(Refusal::ApiKeyExpired),
+                api_key::Checked::Missing => Err(Refusal::ApiKeyMissing.into()),
+                api_key::Checked::Wrong => Err(Refusal::ApiKeyWrong.into()),
+                api_key::Checked::Expired => Err(Refusal::ApiKeyExpired.into()),
             }
         }
     }

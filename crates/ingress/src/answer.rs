@@ -38,13 +38,19 @@ impl From<&Answer> for Prepared {
 impl Prepared {
     /// The answer to the request of an event.
     pub fn send(&self, event: EventId) -> HttpResponse {
+        let mut response = self.send_without_event();
+        if let Ok(value) = HeaderValue::from_str(&event.to_string()) {
+            response.headers_mut().insert(EVENT_ID, value);
+        }
+        response
+    }
+
+    /// The answer to a request that became no event.
+    pub fn send_without_event(&self) -> HttpResponse {
         let mut response = HttpResponse::with_body(self.status, self.body.clone());
         let headers = response.headers_mut();
         for (name, value) in &self.headers {
             headers.append(name.clone(), value.clone());
-        }
-        if let Ok(value) = HeaderValue::from_str(&event.to_string()) {
-            headers.insert(EVENT_ID, value);
         }
         response.map_into_boxed_body()
     }

@@ -21,7 +21,7 @@ use hookgate_model::network_set::NetworkSet;
 use hookgate_model::webhook::Status;
 
 use crate::address;
-use crate::admission::Admission;
+use crate::admission::{Admission, Stop};
 use crate::answer::Prepared;
 use crate::body_room::{BodyRoom, Taken};
 use crate::refusal::Refusal;
@@ -68,7 +68,8 @@ pub async fn receive(http: HttpRequest, body: web::Payload, service: web::Data<S
         .map(|peer| address::of_sender(peer, || request.forwarded_for(), &service.trusted_proxies));
     match service.accept(&request, body, &webhook).await {
         Ok(answer) => answer,
-        Err((refusal, body)) => {
+        Err((Stop::Answered(answer), _)) => answer.send_without_event(),
+        Err((Stop::Refused(refusal), body)) => {
             service.keep_refusal(&request, &webhook, &refusal, &body);
             refusal.answer()
         }
@@ -76,32 +77,36 @@ pub async fn receive(http: HttpRequest, body: web::Payload, service: web::Data<S
 }
 
 impl Service {
-    /// Admits a request, stores it, and waits for its answer. A refusal comes with what was read of the body.
+    /// Admits a request, stores it, and waits for its answer. A stop comes with what was read of the body.
     async fn accept(
         &self,
         request: &Request<'_>,
         body: web::Payload,
         webhook: &Arc<Webhook>,
-    ) -> Result<HttpResponse, (Refusal, Bytes)> {
+    ) -> Result<HttpResponse, (Stop, Bytes)> {
         let mut admission = Admission {
             request,
             webhook,
             now: clock::now(),
             used_key: None,
         };
-        admission.admit().map_err(|refusal| (refusal, Bytes::new()))?;
+        admission.admit().map_err(|stop| (stop, Bytes::new()))?;
+        let mut room = self.body_room.enter();
+        let body = self
+            .read_body(body, webhook.route.body_limit, &mut room)
+            .await
+            .map_err(|(refusal, read)| (refusal.into(), read))?;
+        admission.admit_body(&body).map_err(|stop| (stop, body.clone()))?;
         if let Some(key) = admission.used_key {
             self.used_keys.note(webhook.route.scope, key, admission.now);
         }
-        let mut room = self.body_room.enter();
-        let body = self.read_body(body, webhook.route.body_limit, &mut room).await?;
         let id = EventId::new(admission.now, rand::random());
         let place = self.take_place(webhook, id);
         let headers = request.stored_headers();
         let committed = self
             .append(request, webhook, id, &headers, body.clone(), place.as_ref())
             .await;
-        committed.map_err(|error| (refusal_of(&error), body.clone()))?;
+        committed.map_err(|error| (refusal_of(&error).into(), body.clone()))?;
         if let Some(answer) = &webhook.constant_answer {
             return Ok(answer.send(id));
         }
