@@ -183,6 +183,8 @@ ids! {
     AttemptId = Attempt, "att";
     /// A named outbound target.
     DestinationId = Destination, "dst";
+    /// An encrypted value for verifiers.
+    SecretId = Secret, "sec";
     /// Work that is due.
     JobId = Job, "job";
 }
