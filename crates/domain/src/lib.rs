@@ -31,6 +31,7 @@ pub mod routing;
 pub mod runs;
 pub mod schema;
 pub mod scope;
+pub mod secrets;
 pub mod signing_keys;
 pub mod tenants;
 pub mod urls;

@@ -17,6 +17,10 @@ pub const ALLOWLIST_ENTRIES: i64 = 10_000;
 pub const ATTACHED_ALLOWLISTS: usize = 10;
 /// Destinations of one tenant.
 pub const DESTINATIONS: i64 = 1_000;
+/// Secrets of one tenant.
+pub const SECRETS: i64 = 1_000;
+/// Bytes of a secret: enough for a private key in PEM form.
+pub const SECRET_BYTES: usize = 16 * 1024;
 /// Revisions of one webhook: every saved draft is one.
 pub const REVISIONS: i64 = 10_000;
 /// Characters of a name.

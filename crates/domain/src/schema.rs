@@ -205,6 +205,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    secrets (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        value -> Bytea,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        value_changed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     jobs (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,

@@ -82,6 +82,10 @@ named! {
         DestinationsRead = "destinations:read",
         /// Change destinations.
         DestinationsWrite = "destinations:write",
+        /// Read the names of secrets, never their values.
+        SecretsRead = "secrets:read",
+        /// Make, rotate and delete secrets.
+        SecretsWrite = "secrets:write",
         /// Read events, their bodies, and refusals.
         EventsRead = "events:read",
         /// Replay events.
@@ -118,6 +122,10 @@ named! {
         DestinationsRead = "destinations:read",
         /// Change destinations.
         DestinationsWrite = "destinations:write",
+        /// Read the names of secrets, never their values.
+        SecretsRead = "secrets:read",
+        /// Make, rotate and delete secrets.
+        SecretsWrite = "secrets:write",
         /// Read events, their bodies, and refusals.
         EventsRead = "events:read",
         /// Replay events.
@@ -144,6 +152,8 @@ impl Permission {
             Self::AllowlistsWrite => (Editor, &[Scope::AllowlistsWrite]),
             Self::DestinationsRead => (Viewer, &[Scope::DestinationsRead, Scope::DestinationsWrite]),
             Self::DestinationsWrite => (Editor, &[Scope::DestinationsWrite]),
+            Self::SecretsRead => (Viewer, &[Scope::SecretsRead, Scope::SecretsWrite]),
+            Self::SecretsWrite => (Editor, &[Scope::SecretsWrite]),
             Self::EventsRead => (Viewer, &[Scope::EventsRead, Scope::EventsWrite]),
             Self::EventsWrite => (Editor, &[Scope::EventsWrite]),
             Self::RunsRead => (Viewer, &[Scope::RunsRead]),

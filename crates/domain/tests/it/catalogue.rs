@@ -101,6 +101,7 @@ fn policies_that_show_more_than_one_tenant_are_few() {
             "routing on api_keys for select",
             "routing on allowlist_entries for select",
             "routing on revisions for select",
+            "routing on secrets for select",
             "routing on tenants for select",
             "routing on url_tokens for select",
             "routing on urls for select",
@@ -149,6 +150,7 @@ fn the_roles_have_only_these_privileges() {
         "allowlist_entries",
         "webhook_allowlists",
         "destinations",
+        "secrets",
     ] {
         expected.push(format!("hookgate_management {table}: {all}"));
     }
@@ -198,6 +200,9 @@ fn the_roles_have_only_these_privileges() {
             WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition",
         &[
             "hookgate_ingress api_keys.last_used_at: UPDATE",
+            "hookgate_ingress secrets.tenant_id: SELECT",
+            "hookgate_ingress secrets.id: SELECT",
+            "hookgate_ingress secrets.value: SELECT",
             "hookgate_ingress runs.tenant_id: SELECT",
             "hookgate_ingress runs.id: SELECT",
             "hookgate_ingress runs.answer: SELECT",

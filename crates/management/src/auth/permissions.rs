@@ -32,6 +32,8 @@ demands!(
     AllowlistsWrite,
     DestinationsRead,
     DestinationsWrite,
+    SecretsRead,
+    SecretsWrite,
     EventsRead,
     EventsWrite,
     RunsRead,

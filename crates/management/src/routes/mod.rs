@@ -44,6 +44,7 @@ pub mod me;
 pub mod refusals;
 pub mod revisions;
 pub mod runs;
+pub mod secrets;
 pub mod tenant;
 pub mod tenants;
 pub mod urls;
@@ -63,6 +64,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(revisions::register)
         .configure(allowlists::register)
         .configure(destinations::register)
+        .configure(secrets::register)
         .configure(events::register)
         .configure(refusals::register)
         .configure(runs::register)

@@ -26,6 +26,7 @@ struct World {
     allowlist: String,
     entry: String,
     destination: String,
+    secret: String,
     event: String,
     run: String,
     attempt: String,
@@ -65,6 +66,7 @@ impl World {
                 json!({"name": MARK, "base_url": "https://ada.example.com"}),
             )
             .await),
+            secret: id(&make("/v1/secrets", json!({"name": MARK, "value": MARK})).await),
             revision: webhook["draft_revision_id"].as_str().expect("an id").to_owned(),
             url: id(&url),
             public_url: url["public_url"].as_str().expect("a URL").to_owned(),
@@ -91,6 +93,7 @@ impl World {
             "allowlists" => &self.allowlist,
             "entries" => &self.entry,
             "destinations" => &self.destination,
+            "secrets" => &self.secret,
             "events" => &self.event,
             "runs" => &self.run,
             "attempts" => &self.attempt,
@@ -122,7 +125,8 @@ fn body(operation: &str) -> Value {
     match operation {
         "createUrl" | "createApiKey" => json!({"name": "new"}),
         "addAllowlistEntry" => json!({"network": "2001:db8::/32"}),
-        "updateWebhook" | "updateUrl" | "updateApiKey" | "updateAllowlist" | "updateDestination" => {
+        "updateWebhook" | "updateUrl" | "updateApiKey" | "updateAllowlist" | "updateDestination"
+        | "updateSecret" => {
             json!({"name": "changed"})
         }
         "saveDraft" => json!({"response": {"status": 202}}),

@@ -16,6 +16,7 @@ mod isolation;
 mod management_keys;
 mod received;
 mod revisions;
+mod secrets;
 mod stored;
 mod urls;
 mod webhooks;
