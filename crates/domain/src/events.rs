@@ -219,7 +219,7 @@ impl InputRow {
             path: self.path,
             query: self.query,
             headers: self.headers,
-            body,
+            body: body.into(),
         })
     }
 }

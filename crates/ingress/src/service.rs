@@ -282,7 +282,7 @@ fn event_input(
         path: request.path.to_owned(),
         query: request.query().to_owned(),
         headers,
-        body: body.into(),
+        body,
     }
 }
 

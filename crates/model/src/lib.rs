@@ -15,6 +15,7 @@ pub mod methods;
 pub mod network_set;
 pub mod outbound_signature;
 pub mod retry;
+pub mod senders;
 pub mod suffix;
 pub mod token;
 pub mod webhook;

@@ -2,9 +2,12 @@
 //!
 //! Everything is made from the stored bytes when a template first asks for it, at most once per event.
 
+mod lazy_json;
+
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use minijinja::value::{Enumerator, Object, Serde, Value as Variable};
 use serde_json::Value;
@@ -68,7 +71,7 @@ pub struct EventInput {
     /// The headers as they are stored ([`crate::headers`]).
     pub headers: Vec<u8>,
     /// The body's bytes.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 /// An event with what has been made of it so far.
@@ -143,7 +146,7 @@ impl Request {
         if media_type.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
             return pairs(url::form_urlencoded::parse(&self.event.body));
         }
-        serde_json::from_slice(&self.event.body).unwrap_or(Variable::from(()))
+        lazy_json::read(&self.event.body)
     }
 
     fn about(&self) -> Variable {
@@ -264,7 +267,7 @@ pub(crate) mod tests {
             path: "orders/a%20b".into(),
             query: "a=1&b=x+y&a=2".into(),
             headers: stored,
-            body: body.as_bytes().to_vec(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
         })
     }
 

@@ -6,6 +6,7 @@ use minijinja::value::{Kwargs, Value as Variable};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::{Bounded, Escape, FUEL, MAX_OUTPUT_BYTES};
 
@@ -37,6 +38,9 @@ fn environment(escape: Escape) -> Environment<'static> {
     environment.remove_filter("pprint");
     environment.add_filter("fromjson", from_json);
     environment.add_filter("tojson", to_json);
+    environment.add_filter("sha256", |text: String| {
+        base16ct::lower::encode_string(&Sha256::digest(text))
+    });
     environment.add_filter("urlencode", |text: String| {
         utf8_percent_encode(&text, RESERVED).to_string()
     });

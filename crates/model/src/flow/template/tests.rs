@@ -54,6 +54,10 @@ fn a_tree_keeps_types_and_structure() {
         (json!("{{ headers['content-type'] }}"), json!("application/json")),
         (json!("{{ body.order.lines | sum }}"), json!(6)),
         (json!("{{ 'a&b' | urlencode }}"), json!("a%26b")),
+        (
+            json!("{{ 'a' | sha256 }}"),
+            json!("ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"),
+        ),
     ] {
         assert_eq!(evaluate(template.clone()), Ok(expected), "{template}");
     }
