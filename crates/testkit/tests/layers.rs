@@ -7,12 +7,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Which of the workspace's crates each may use, outside its tests.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("hookgate-model", &[]),
     ("hookgate-domain", &["hookgate-model"]),
-    ("hookgate-ingress", &["hookgate-model", "hookgate-domain"]),
+    ("hookgate-egress", &["hookgate-model"]),
+    (
+        "hookgate-ingress",
+        &["hookgate-model", "hookgate-domain", "hookgate-egress"],
+    ),
     ("hookgate-management", &["hookgate-model", "hookgate-domain"]),
-    ("hookgate-worker", &["hookgate-model", "hookgate-domain"]),
+    (
+        "hookgate-worker",
+        &["hookgate-model", "hookgate-domain", "hookgate-egress"],
+    ),
     ("hookgate-devservers", &[]),
     (
         "hookgate-testkit",
@@ -64,6 +71,7 @@ const LIBRARIES: [(&str, &[&str]); 9] = [
     (
         "reqwest",
         &[
+            "hookgate-egress",
             "hookgate-worker",
             "hookgate-testkit",
             "hookgate",

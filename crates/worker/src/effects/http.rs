@@ -1,33 +1,26 @@
 //! Calls to destinations: signed, without redirects, under one deadline, to allowed addresses only.
 
-use std::error::Error as StdError;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use hookgate_domain::clock;
+use hookgate_egress::{Client, Failed, read_body};
 use hookgate_model::egress;
 use hookgate_model::flow::step::http::{HttpCall, HttpFailure, HttpOutcome, MAX_RESPONSE_BYTES};
 use hookgate_model::outbound_signature::{ID_HEADER, SIGNATURE_HEADER, SigningSecret, TIMESTAMP_HEADER};
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, Request, Response};
 use serde_json::json;
-use url::{Host, Url};
+use url::Url;
 
-use super::resolver::{EgressResolver, NotAllowed, NotResolved};
 use crate::Settings;
 
 /// The most headers of a response that a flow can use.
 const MAX_RESPONSE_HEADERS: usize = 100;
-/// How long an idle connection is kept.
-const IDLE: Duration = Duration::from_secs(30);
-const USER_AGENT: &str = concat!("Hookgate/", env!("CARGO_PKG_VERSION"));
 
 /// Makes calls. Connections are kept and used again.
 #[derive(Clone)]
-pub struct HttpClient {
-    client: reqwest::Client,
-    resolver: EgressResolver,
-}
+pub struct HttpClient(Client);
 
 /// Where a call goes, and what signs it.
 pub struct Target {
@@ -58,20 +51,7 @@ impl HttpClient {
     /// # Errors
     /// When the machine's name servers or trusted certificates cannot be read.
     pub fn new(settings: &Settings) -> Result<Self, String> {
-        // Another part of the process may have installed one before; any will do.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let resolver = EgressResolver::new(&settings.allowed_private_networks)?;
-        let client = reqwest::Client::builder()
-            .dns_resolver(std::sync::Arc::new(resolver.clone()))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .user_agent(USER_AGENT)
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(32)
-            .build()
-            .map_err(|error| chain(&error))?;
-        Ok(Self { client, resolver })
+        Client::new(&settings.allowed_private_networks).map(Self)
     }
 
     /// Makes a call, once.
@@ -110,25 +90,18 @@ impl HttpClient {
         now: DateTime<Utc>,
         first_byte: &mut Option<Instant>,
     ) -> HttpOutcome {
-        let literal = match url.host() {
-            Some(Host::Ipv4(address)) => Some(address.into()),
-            Some(Host::Ipv6(address)) => Some(address.into()),
-            _ => None,
-        };
-        if literal.is_some_and(|address| !self.resolver.allows(address)) {
-            return refused(NotAllowed.to_string());
-        }
         let request = match request(call, target, url, now) {
             Ok(request) => request,
             Err(detail) => return refused(detail),
         };
-        match self.client.execute(request).await {
-            Ok(response) => {
-                *first_byte = Some(Instant::now());
-                read(response).await.unwrap_or_else(|error| explain(&error))
-            }
-            Err(error) => explain(&error),
-        }
+        let exchanged = async {
+            let response = self.0.send(request).await?;
+            *first_byte = Some(Instant::now());
+            read(response).await
+        };
+        exchanged
+            .await
+            .unwrap_or_else(|Failed { failure, detail }| failed(failure, detail))
     }
 }
 
@@ -162,7 +135,7 @@ fn request(call: &HttpCall, target: &Target, url: Url, now: DateTime<Utc>) -> Re
 }
 
 /// Reads a response up to the bound of its body.
-async fn read(mut response: Response) -> reqwest::Result<HttpOutcome> {
+async fn read(mut response: Response) -> Result<HttpOutcome, Failed> {
     let status = response.status().as_u16();
     let headers = response
         .headers()
@@ -175,15 +148,7 @@ async fn read(mut response: Response) -> reqwest::Result<HttpOutcome> {
             )
         })
         .collect();
-    let (mut body, mut is_cut) = (Vec::new(), false);
-    while let Some(chunk) = response.chunk().await? {
-        let room = MAX_RESPONSE_BYTES - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if chunk.len() > room {
-            is_cut = true;
-            break;
-        }
-    }
+    let (body, is_cut) = read_body(&mut response, MAX_RESPONSE_BYTES).await?;
     Ok(HttpOutcome::Response {
         status,
         headers,
@@ -198,51 +163,6 @@ fn refused(detail: String) -> HttpOutcome {
 
 fn failed(failure: HttpFailure, detail: String) -> HttpOutcome {
     HttpOutcome::Failed { failure, detail }
-}
-
-/// What went wrong, in words without the URL: its query may hold what only the tenant may see.
-fn explain(error: &reqwest::Error) -> HttpOutcome {
-    let sources = || sources(error);
-    if sources().any(|source| source.is::<NotAllowed>()) {
-        return refused(NotAllowed.to_string());
-    }
-    if let Some(source) = sources().find_map(|source| source.downcast_ref::<NotResolved>()) {
-        return failed(HttpFailure::Resolve, source.to_string());
-    }
-    let tls = sources().find_map(|source| {
-        source.downcast_ref::<rustls::Error>().or_else(|| {
-            let inner = source.downcast_ref::<std::io::Error>()?.get_ref()?;
-            inner.downcast_ref::<rustls::Error>()
-        })
-    });
-    if let Some(tls) = tls {
-        return failed(HttpFailure::Tls, format!("no secure connection: {tls}"));
-    }
-    let cause = sources().last().map(ToString::to_string).unwrap_or_default();
-    if error.is_connect() {
-        failed(HttpFailure::Connect, format!("no connection: {cause}"))
-    } else if error.is_timeout() {
-        failed(HttpFailure::Timeout, "the time was over".to_owned())
-    } else {
-        failed(HttpFailure::Protocol, format!("no complete answer: {cause}"))
-    }
-}
-
-/// An error and what caused it.
-fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    let mut next = Some(error);
-    std::iter::from_fn(move || {
-        let error = next?;
-        next = error.source();
-        Some(error)
-    })
-}
-
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    sources(error)
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 fn without_query(url: &Url) -> String {

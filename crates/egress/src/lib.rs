@@ -1,0 +1,9 @@
+//! Outgoing HTTP under one rule: to public addresses only (and to what an operator allows), without redirects, without
+//! proxies. Whoever asks for a URL on behalf of a tenant or a sender asks here.
+
+mod client;
+mod failure;
+mod resolver;
+
+pub use client::{Client, read_body};
+pub use failure::Failed;
