@@ -14,6 +14,7 @@ pub mod ids;
 pub mod methods;
 pub mod network_set;
 pub mod outbound_signature;
+pub mod protection;
 pub mod retry;
 pub mod senders;
 pub mod suffix;

@@ -146,6 +146,14 @@ impl UrlSuffix {
         })
     }
 
+    /// For each segment in turn, the parameter that it is; `None` for a literal one.
+    pub fn parameter_of_segments(&self) -> impl Iterator<Item = Option<&str>> {
+        self.segments.iter().map(|segment| match segment {
+            Segment::Parameter(name) => Some(name.as_str()),
+            Segment::Literal(_) => None,
+        })
+    }
+
     /// Whether a request's path after the token (still percent-encoded) is this suffix.
     pub fn matches(&self, path: &str) -> bool {
         self.text == path || self.parameters(path).is_some()

@@ -95,6 +95,12 @@ impl Request {
         &self.event
     }
 
+    /// Whether there is a body that `body` does not show, because it is malformed or of another kind.
+    pub fn has_unreadable_body(&self) -> bool {
+        let body = self.event.body.trim_ascii();
+        !body.is_empty() && body != b"null" && self.variable("body").is_some_and(|body| body.is_none())
+    }
+
     fn variable(&self, name: &str) -> Option<Variable> {
         let index = REQUEST_VARIABLES
             .iter()
