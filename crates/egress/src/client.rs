@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
-use reqwest::{Request, Response};
+use reqwest::{Certificate, Request, Response};
 use url::Host;
 
+use crate::Settings;
 use crate::failure::{Failed, chain};
 use crate::resolver::{EgressResolver, NotAllowed};
 
@@ -22,24 +22,30 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes a client that may also call these networks, which are not public.
+    /// Makes a client.
     ///
     /// # Errors
-    /// When the machine's name servers or trusted certificates cannot be read.
-    pub fn new(allowed_private: &[IpNet]) -> Result<Self, String> {
+    /// When the machine's name servers or trusted certificates cannot be read, or not those of the settings.
+    pub fn new(settings: &Settings) -> Result<Self, String> {
         // Another part of the process may have installed one before; any will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let resolver = EgressResolver::new(allowed_private)?;
-        let client = reqwest::Client::builder()
+        let resolver = EgressResolver::new(&settings.allowed_private_networks)?;
+        let mut builder = reqwest::Client::builder()
             .dns_resolver(Arc::new(resolver.clone()))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .referer(false)
             .user_agent(USER_AGENT)
             .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(32)
-            .build()
-            .map_err(|error| chain(&error))?;
+            .pool_max_idle_per_host(32);
+        if let Some(path) = &settings.trusted_certificates {
+            let certificates = std::fs::read(path).map_err(|error| error.to_string());
+            let certificates = certificates
+                .and_then(|pem| Certificate::from_pem_bundle(&pem).map_err(|error| chain(&error)))
+                .map_err(|reason| format!("trusted_certificates, {}: {reason}", path.display()))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let client = builder.build().map_err(|error| chain(&error))?;
         Ok(Self { client, resolver })
     }
 

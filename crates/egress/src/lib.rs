@@ -4,6 +4,8 @@
 mod client;
 mod failure;
 mod resolver;
+mod settings;
 
 pub use client::{Client, read_body};
 pub use failure::Failed;
+pub use settings::Settings;

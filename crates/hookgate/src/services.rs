@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::{Database, DatabaseSettings};
 use hookgate_domain::redis::Redis;
+use hookgate_egress::Client;
 use hookgate_ingress::Ingress;
 use hookgate_management::Management;
 use hookgate_worker::Worker;
@@ -52,14 +53,20 @@ impl Services {
             management,
             worker,
         } = Needs::read(settings, roles)?;
+        let egress = Client::new(&settings.egress).map_err(|reason| anyhow!("egress: {reason}"))?;
         let mut databases = Vec::new();
         let mut services = (None, None, None);
         if let Some((database, master_key)) = worker {
             let database = Database::new(&database)?;
             databases.push(("worker", database.clone()));
-            let started =
-                hookgate_worker::start(settings.worker.clone(), database, redis.clone(), master_key).await;
-            services.2 = Some(started.context("the worker")?);
+            let worker = settings.worker.clone();
+            services.2 = Some(hookgate_worker::start(
+                worker,
+                database,
+                redis.clone(),
+                master_key,
+                egress,
+            ));
         }
         if let Some((database, master_key)) = management {
             let database = Database::new(&database)?;

@@ -33,6 +33,8 @@ pub struct Settings {
     pub operator: OperatorSection,
     /// Logs.
     pub log: LogSection,
+    /// Outgoing calls.
+    pub egress: hookgate_egress::Settings,
     /// The public URLs.
     pub ingress: hookgate_ingress::Settings,
     /// The management API.

@@ -30,6 +30,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
         &[
             "hookgate-model",
             "hookgate-domain",
+            "hookgate-egress",
             "hookgate-ingress",
             "hookgate-management",
             "hookgate-worker",

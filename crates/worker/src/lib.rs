@@ -20,6 +20,7 @@ use std::time::Duration;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_domain::redis::Redis;
+use hookgate_egress::Client;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -42,14 +43,6 @@ struct Shared {
     releasing: CancellationToken,
 }
 
-/// Why the worker did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The HTTP client cannot be made: no trusted certificates, for example.
-    #[error("the HTTP client cannot be made: {0}")]
-    HttpClient(String),
-}
-
 /// A running worker.
 pub struct Worker {
     shared: Arc<Shared>,
@@ -58,17 +51,15 @@ pub struct Worker {
     ended: CancellationToken,
 }
 
-/// Starts a worker on the running tokio runtime.
-///
-/// # Errors
-/// When it cannot make outgoing calls. That Postgres or Redis is away is none: it waits for them.
-pub async fn start(
+/// Starts a worker on the running tokio runtime. Postgres and Redis may be away: it waits for them.
+pub fn start(
     settings: Settings,
     database: Database,
     redis: Redis,
     master_key: MasterKey,
-) -> Result<Worker, StartError> {
-    let http = effects::http::HttpClient::new(&settings).map_err(StartError::HttpClient)?;
+    egress: Client,
+) -> Worker {
+    let http = effects::http::HttpClient::new(egress);
     let (recorder, recording) = recorder::Recorder::new(database.clone());
     let shared = Arc::new(Shared {
         calls: effects::permits::Permits::new(settings.calls, settings.calls_per_tenant),
@@ -88,12 +79,12 @@ pub async fn start(
     services.spawn(leases::keep(Arc::clone(&shared), ended.clone()));
     services.spawn(maintenance::keep(Arc::clone(&shared)));
     jobs.spawn(claim_loop::run(Arc::clone(&shared), jobs.clone()));
-    Ok(Worker {
+    Worker {
         shared,
         jobs,
         services,
         ended,
-    })
+    }
 }
 
 impl Worker {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// The settings of the worker.
@@ -31,8 +30,6 @@ pub struct Settings {
     pub poll_most_ms: u64,
     /// How long the jobs in hand may go on when the worker stops, in milliseconds; then they are released. Default 10,000.
     pub stop_timeout_ms: u64,
-    /// Networks that are not public and may be called nevertheless, such as `127.0.0.0/8` in development. Default none.
-    pub allowed_private_networks: Vec<IpNet>,
     /// How many days events, runs, attempts and refusals are kept. Default 30.
     pub retention_days: u32,
     /// Refusals that are kept per webhook. Default 1,000.
@@ -54,7 +51,6 @@ impl Default for Settings {
             poll_least_ms: 50,
             poll_most_ms: 1_000,
             stop_timeout_ms: 10_000,
-            allowed_private_networks: Vec::new(),
             retention_days: 30,
             refusals_per_webhook: 1_000,
             maintenance_seconds: 3_600,

@@ -72,7 +72,7 @@ fn settings(source: Source, address: &Address, keepsake: &Keepsake) -> Result<(S
     let source = source
         .by_default("log.format", LogFormat::Text)
         .by_default("log.filter", "warn")
-        .by_default("worker.allowed_private_networks", ["127.0.0.0/8", "::1/128"])
+        .by_default("egress.allowed_private_networks", ["127.0.0.0/8", "::1/128"])
         .always("master_key", keepsake.master_key())
         .always("redis.url", address.redis(""))
         .always("database.owner_url", address.postgres(OWNER, DATABASE))

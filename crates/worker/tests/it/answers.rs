@@ -63,7 +63,7 @@ async fn the_result_goes_to_the_caller_who_waits() {
         "response": { "mode": "wait", "status": 201, "body": { "double": "{{ a.double }}" },
             "on": { "filtered": { "status": 422, "body": "filtered" }, "failed": { "status": 502, "body": "{{ error.step }}" } } },
     }));
-    let worker = stage.worker(settings()).await;
+    let worker = stage.worker(settings());
     for (n, status, body) in [(4, 201, r#"{"double":8}"#), (0, 422, "filtered"), (9, 502, "b")] {
         let event = stage.events(&webhook, &[json!({ "n": n })], Some("node-1"))[0];
         let (answered, answer) = tokio::time::timeout(PATIENCE, answers.recv())
@@ -97,7 +97,7 @@ async fn an_answer_in_the_middle_is_stored_then_sent_and_the_flow_goes_on() {
         "response": { "mode": "wait" },
     }));
     let event = stage.events(&webhook, &[json!({ "n": 1 })], Some("node-1"))[0];
-    let worker = stage.worker(settings()).await;
+    let worker = stage.worker(settings());
     let (_, answer) = tokio::time::timeout(PATIENCE, answers.recv())
         .await
         .expect("in time")
@@ -114,7 +114,7 @@ async fn an_answer_in_the_middle_is_stored_then_sent_and_the_flow_goes_on() {
     stage.execute("UPDATE jobs SET due_at = now()");
     assert_eq!(from_postgres(&stage, event).await, Some(answer.clone()));
     stage.execute("UPDATE jobs SET leased_until = NULL");
-    let worker = stage.worker(settings()).await;
+    let worker = stage.worker(settings());
     let run = stage.run_of(event).await;
     assert_eq!(
         (run.outcome.as_str(), run.answer.as_ref()),

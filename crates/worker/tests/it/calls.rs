@@ -36,7 +36,7 @@ async fn a_call_is_repeated_with_the_same_id_until_it_succeeds() {
         { "name": "after", "kind": "set", "values": { "id": "{{ crm.body.id }}" } },
     ] } }));
     let event = stage.event(&webhook, json!({ "n": 5 }));
-    let worker = stage.worker(settings()).await;
+    let worker = stage.worker(settings());
     let run = stage.run_of(event).await;
     assert_eq!((run.outcome.as_str(), run.error), ("succeeded", None));
     assert_eq!(run.steps[0].attempts, Some(2));
@@ -78,7 +78,7 @@ async fn a_redirect_is_not_followed() {
     let destination = stage.destination(&receiver.url()).await;
     let webhook = stage.webhook(json!({ "flow": { "steps": [http_step(destination, json!({}))] } }));
     let event = stage.event(&webhook, json!({ "n": 1 }));
-    let worker = stage.worker(settings()).await;
+    let worker = stage.worker(settings());
     let run = stage.run_of(event).await;
     assert_eq!(run.outcome, "failed");
     assert!(
@@ -110,7 +110,7 @@ async fn an_address_that_is_not_public_is_refused() {
         let webhook = stage.webhook(json!({ "flow": { "steps": [http_step(destination, json!({}))] } }));
         events.push((host, stage.event(&webhook, json!({ "n": 1 }))));
     }
-    let worker = stage.worker(Settings::default()).await;
+    let worker = stage.worker_calling(Settings::default(), &[]);
     for (host, event) in events {
         let run = stage.run_of(event).await;
         assert_eq!(
@@ -150,7 +150,7 @@ async fn failures_of_the_network_are_told_apart() {
         let webhook = stage.webhook(json!({ "flow": { "steps": [http_step(destination, once.clone())] } }));
         events.push((stage.event(&webhook, json!({ "n": 1 })), expected));
     }
-    let worker = stage.worker(settings()).await;
+    let worker = stage.worker(settings());
     for (event, expected) in events {
         assert_eq!(stage.run_of(event).await.outcome, "failed");
         let error = stage.attempts(event)[0].error.clone().expect("an error");
@@ -168,7 +168,7 @@ async fn a_batch_is_split_where_events_need_a_retry() {
     receiver.otherwise(Reply::status(500));
     let bodies: Vec<_> = (0..100).map(|n| json!({ "n": n })).collect();
     let events = stage.events(&webhook, &bodies, None);
-    let worker = stage.worker(settings()).await;
+    let worker = stage.worker(settings());
     let (retried, done): (Vec<_>, Vec<_>) = events.iter().enumerate().partition(|(n, _)| n % 40 == 7);
     for (_, event) in done {
         assert_eq!(stage.run_of(*event).await.outcome, "succeeded");

@@ -156,7 +156,7 @@ async fn a_tenant_behind_many_with_nothing_due_has_its_turn() {
            gen_random_uuid(), '{}', now() + interval '1 hour' FROM generate_series(1, 1200) AS n",
     );
     let event = stage.event(&stage.webhook(set_only()), json!({ "n": 1 }));
-    let worker = stage.worker(settings()).await;
+    let worker = stage.worker(settings());
     assert_eq!(stage.run_of(event).await.outcome, "succeeded");
     worker.stop().await;
 }
@@ -178,7 +178,7 @@ async fn slow_calls_of_one_tenant_do_not_hold_up_another() {
         stop_timeout_ms: 100,
         ..settings()
     };
-    let worker = stage.worker(few).await;
+    let worker = stage.worker(few);
     slow.wait_for(4, PATIENCE).await;
     let quiet = stage.event(
         &stage.webhook_of(stage.database.tenant("Quiet"), set_only()),
@@ -200,7 +200,7 @@ async fn jobs_of_many_tenants_are_run_and_completed_together() {
             None,
         ));
     }
-    let worker = stage.worker(settings()).await;
+    let worker = stage.worker(settings());
     eventually(PATIENCE, "every job is over", async || {
         (stage.jobs() == 0).then_some(())
     })
@@ -223,7 +223,7 @@ async fn a_job_that_no_worker_survives_is_taken_apart_and_given_up() {
     let events = stage.events(&webhook, &[json!({ "n": 1 }), json!({ "n": 2 })], None);
     // Workers that claim and die.
     stage.execute("UPDATE jobs SET attempt = 2");
-    let worker = stage.worker(settings()).await;
+    let worker = stage.worker(settings());
     for event in events {
         assert_eq!(
             stage.run_of(event).await.outcome,
@@ -234,7 +234,7 @@ async fn a_job_that_no_worker_survives_is_taken_apart_and_given_up() {
     worker.stop().await;
     let event = stage.event(&webhook, json!({ "n": 3 }));
     stage.execute("UPDATE jobs SET attempt = 5");
-    let worker = stage.worker(settings()).await;
+    let worker = stage.worker(settings());
     let run = stage.run_of(event).await;
     assert_eq!(
         (run.outcome.as_str(), run.answer.map(|answer| answer.status)),
@@ -252,7 +252,7 @@ async fn what_cannot_run_ends_as_failed() {
         json!({ "flow": { "steps": [{ "name": "a", "kind": "set", "values": { "x": "{{ nope }}" } }] } }),
     );
     let events = [&broken, &unchecked].map(|webhook| stage.event(webhook, json!({ "n": 1 })));
-    let worker = stage.worker(settings()).await;
+    let worker = stage.worker(settings());
     for (event, part) in events
         .into_iter()
         .zip(["cannot be read", "there is no variable `nope`"])
@@ -276,12 +276,10 @@ async fn a_worker_stops_gracefully() {
     // One call is answered while the worker stops; the other takes longer than the worker's patience.
     receiver.script([Reply::status(200).after(Duration::from_millis(300))]);
     let quick = stage.event(&webhook, json!({ "n": 1 }));
-    let worker = stage
-        .worker(Settings {
-            stop_timeout_ms: 1_500,
-            ..settings()
-        })
-        .await;
+    let worker = stage.worker(Settings {
+        stop_timeout_ms: 1_500,
+        ..settings()
+    });
     receiver.wait_for(1, PATIENCE).await;
     receiver.otherwise(Reply::status(200).after(Duration::from_secs(60)));
     let slow = stage.event(&webhook, json!({ "n": 2 }));
@@ -297,7 +295,7 @@ async fn a_worker_stops_gracefully() {
         "given back at once, without waiting for its lease"
     );
     receiver.otherwise(Reply::status(200));
-    let worker = stage.worker(settings()).await;
+    let worker = stage.worker(settings());
     assert_eq!(stage.run_of(slow).await.outcome, "succeeded");
     let ids: Vec<_> = receiver.received()[1..]
         .iter()
@@ -318,7 +316,7 @@ async fn a_long_call_keeps_its_lease() {
         lease_ms: 600,
         ..settings()
     };
-    let workers = [stage.worker(short.clone()).await, stage.worker(short).await];
+    let workers = [stage.worker(short.clone()), stage.worker(short)];
     assert_eq!(stage.run_of(event).await.outcome, "succeeded");
     assert_eq!(receiver.received().len(), 1, "nobody else took it up");
     for worker in workers {

@@ -30,13 +30,11 @@ async fn days_are_made_ahead_and_what_is_old_goes() {
          SELECT '{}', 'a', hours::text, '', now() - make_interval(hours => hours) FROM generate_series(20, 29) AS hours",
         stage.tenant.uuid()
     ));
-    let worker = stage
-        .worker(Settings {
-            retention_days: 3,
-            refusals_per_webhook: 7,
-            ..settings()
-        })
-        .await;
+    let worker = stage.worker(Settings {
+        retention_days: 3,
+        refusals_per_webhook: 7,
+        ..settings()
+    });
     let count = |relation: &str, days: &str| {
         stage.number(&format!(
             "SELECT count(*) AS number FROM pg_class WHERE relname = '{relation}_' || to_char((now() AT TIME ZONE 'UTC')::date {days}, 'YYYYMMDD')"
@@ -82,7 +80,7 @@ async fn work_that_was_held_for_an_active_webhook_becomes_due() {
             hookgate_domain::appender::HELD_UNTIL,
         ));
     }
-    let worker = stage.worker(settings()).await;
+    let worker = stage.worker(settings());
     let held = |id: uuid::Uuid| {
         let count = "SELECT count(*) AS number FROM jobs WHERE due_at > '9000-01-01' AND webhook_id =";
         stage.number(&format!("{count} '{id}'"))

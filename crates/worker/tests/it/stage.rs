@@ -133,15 +133,25 @@ impl Stage {
         self.events(webhook, &[body], None)[0]
     }
 
-    pub async fn worker(&self, settings: Settings) -> Worker {
+    /// A worker that may call local receivers.
+    pub fn worker(&self, settings: Settings) -> Worker {
+        self.worker_calling(settings, &["127.0.0.0/8"])
+    }
+
+    /// A worker that may call these networks beside public addresses.
+    pub fn worker_calling(&self, settings: Settings, allowed: &[&str]) -> Worker {
+        let networks = allowed.iter().map(|network| network.parse().expect("a network"));
+        let egress = hookgate_egress::Client::new(&hookgate_egress::Settings {
+            allowed_private_networks: networks.collect(),
+            ..Default::default()
+        });
         hookgate_worker::start(
             settings,
             self.database.worker(),
             self.database.redis(),
             master_key(),
+            egress.expect("a client"),
         )
-        .await
-        .expect("a worker")
     }
 
     pub fn find_run(&self, event: EventId) -> Option<Run> {
@@ -268,10 +278,9 @@ pub fn master_key() -> MasterKey {
     MasterKey::from_bytes(&[7; 32])
 }
 
-/// Settings for tests: local receivers may be called, and nothing waits for long.
+/// Settings for tests: nothing waits for long.
 pub fn settings() -> Settings {
     Settings {
-        allowed_private_networks: vec!["127.0.0.0/8".parse().expect("a network")],
         stop_timeout_ms: 5_000,
         ..Settings::default()
     }
