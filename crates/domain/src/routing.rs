@@ -10,6 +10,7 @@ use hookgate_model::authentication::api_key::StoredKey;
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::ids::{ApiKeyId, RevisionId, TenantId, UrlId, WebhookId};
 use hookgate_model::methods::MethodSet;
+use hookgate_model::protection::DataProtection;
 use hookgate_model::suffix::UrlSuffix;
 use hookgate_model::token::UrlToken;
 use hookgate_model::webhook::{Environment, Status};
@@ -51,6 +52,8 @@ pub struct Route {
     pub networks: Option<Vec<IpNet>>,
     /// The most bytes of a body.
     pub body_limit: usize,
+    /// What of its requests is stored masked.
+    pub data_protection: DataProtection,
     /// What runs; `None` for a production URL whose webhook never was published.
     pub revision: Option<(RevisionId, RevisionDocument)>,
 }
@@ -71,6 +74,7 @@ struct Row {
     methods: Vec<String>,
     authentication: serde_json::Value,
     body_limit_bytes: i32,
+    data_protection: serde_json::Value,
     draft_revision_id: Uuid,
     published_revision_id: Option<Uuid>,
 }
@@ -129,6 +133,7 @@ fn find(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Row>> {
             webhooks::methods,
             webhooks::authentication,
             webhooks::body_limit_bytes,
+            webhooks::data_protection,
             webhooks::draft_revision_id,
             webhooks::published_revision_id,
         ))
@@ -212,6 +217,9 @@ impl Row {
             networks,
             body_limit: usize::try_from(self.body_limit_bytes)
                 .map_err(|_| Error::Unreadable { what: "body limit" })?,
+            data_protection: serde_json::from_value(self.data_protection).map_err(|_| Error::Unreadable {
+                what: "data protection",
+            })?,
             revision,
         })
     }

@@ -99,6 +99,7 @@ diesel::table! {
         methods -> Array<Text>,
         authentication -> Jsonb,
         body_limit_bytes -> Int4,
+        data_protection -> Jsonb,
         draft_revision_id -> Uuid,
         published_revision_id -> Nullable<Uuid>,
         version -> Int8,
@@ -231,6 +232,7 @@ diesel::table! {
         is_retry -> Bool,
         answer_to -> Nullable<Text>,
         state -> Nullable<Bytea>,
+        payload -> Nullable<Bytea>,
     }
 }
 
@@ -251,6 +253,7 @@ diesel::table! {
         body_codec -> Int2,
         body_bytes -> Int4,
         body -> Bytea,
+        masked -> Nullable<Jsonb>,
     }
 }
 
@@ -270,6 +273,7 @@ diesel::table! {
         headers -> Bytea,
         body_bytes -> Nullable<Int4>,
         body_preview -> Bytea,
+        masked -> Nullable<Jsonb>,
     }
 }
 

@@ -14,6 +14,7 @@ use diesel::prelude::*;
 use hookgate_model::authentication::Authentication;
 use hookgate_model::ids::{AllowlistId, RevisionId, WebhookId};
 use hookgate_model::methods::MethodSet;
+use hookgate_model::protection::DataProtection;
 use hookgate_model::suffix::UrlSuffix;
 use hookgate_model::webhook::{Environment, Status};
 use serde_json::Value;
@@ -46,6 +47,8 @@ pub struct Webhook {
     pub body_limit_bytes: i32,
     /// The allowlists of which one must hold the sender's address; none: every address may send.
     pub allowlists: Vec<AllowlistId>,
+    /// What of its requests is stored masked.
+    pub data_protection: DataProtection,
     /// What the test URLs run.
     pub draft_revision_id: RevisionId,
     /// What the production URLs run.
@@ -75,6 +78,8 @@ pub struct WebhookSettings {
     pub body_limit_bytes: i32,
     /// The allowlists of which one must hold the sender's address.
     pub allowlists: Vec<AllowlistId>,
+    /// What of its requests is stored masked.
+    pub data_protection: DataProtection,
 }
 
 #[derive(Queryable, Selectable)]
@@ -88,6 +93,7 @@ struct Row {
     methods: Vec<String>,
     authentication: Value,
     body_limit_bytes: i32,
+    data_protection: Value,
     draft_revision_id: Uuid,
     published_revision_id: Option<Uuid>,
     version: i64,
@@ -108,6 +114,7 @@ impl Row {
             authentication: serde_json::from_value(self.authentication).map_err(|_| unreadable())?,
             body_limit_bytes: self.body_limit_bytes,
             allowlists,
+            data_protection: serde_json::from_value(self.data_protection).map_err(|_| unreadable())?,
             draft_revision_id: self.draft_revision_id.into(),
             published_revision_id: self.published_revision_id.map(RevisionId::from),
             version: self.version,
@@ -369,6 +376,7 @@ struct Columns<'a> {
     methods: Vec<&'static str>,
     authentication: Value,
     body_limit_bytes: i32,
+    data_protection: Value,
 }
 
 impl<'a> Columns<'a> {
@@ -381,6 +389,8 @@ impl<'a> Columns<'a> {
             authentication: serde_json::to_value(&settings.authentication)
                 .map_err(|error| Error::Query(error.to_string()))?,
             body_limit_bytes: settings.body_limit_bytes,
+            data_protection: serde_json::to_value(&settings.data_protection)
+                .map_err(|error| Error::Query(error.to_string()))?,
         })
     }
 }

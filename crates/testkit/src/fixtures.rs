@@ -24,6 +24,8 @@ pub struct NewWebhook {
     pub authentication: Value,
     /// The longest body that it takes.
     pub body_limit_bytes: i32,
+    /// The `data_protection` document of the API.
+    pub data_protection: Value,
     /// The revision document of the API: expected data, flow, response.
     pub revision: Value,
     /// Whether that revision is published, or only the draft.
@@ -39,6 +41,7 @@ impl Default for NewWebhook {
             methods: vec!["POST".to_owned()],
             authentication: json!({ "kind": "none" }),
             body_limit_bytes: 1024 * 1024,
+            data_protection: json!({}),
             revision: json!({}),
             published: true,
         }
@@ -109,7 +112,7 @@ impl TestDatabase {
         let published = new.published.then(|| revision.uuid());
         let insert = sql_query(
             "INSERT INTO webhooks (tenant_id, id, name, status, suffix, methods, authentication, body_limit_bytes, \
-             draft_revision_id, published_revision_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             draft_revision_id, published_revision_id, data_protection) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind::<SqlUuid, _>(tenant.uuid())
         .bind::<SqlUuid, _>(id.uuid())
@@ -120,7 +123,8 @@ impl TestDatabase {
         .bind::<Jsonb, _>(&new.authentication)
         .bind::<diesel::sql_types::Integer, _>(new.body_limit_bytes)
         .bind::<SqlUuid, _>(revision.uuid())
-        .bind::<Nullable<SqlUuid>, _>(published);
+        .bind::<Nullable<SqlUuid>, _>(published)
+        .bind::<Jsonb, _>(&new.data_protection);
         execute(insert, conn);
         let insert = sql_query(
             "INSERT INTO revisions (tenant_id, id, webhook_id, number, document, created_by, published_at) \

@@ -174,7 +174,7 @@ fn the_roles_have_only_these_privileges() {
     }
     expected.extend(
         [
-            "hookgate_management jobs: DELETE,SELECT",
+            "hookgate_management jobs: DELETE",
             "hookgate_ingress jobs: INSERT",
             "hookgate_worker jobs: DELETE,INSERT,SELECT,UPDATE",
             "hookgate_worker runs: INSERT,SELECT",
@@ -210,6 +210,16 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_ingress jobs.id: SELECT",
             "hookgate_ingress jobs.state: SELECT",
             "hookgate_management jobs.due_at: UPDATE",
+            "hookgate_management jobs.tenant_id: SELECT",
+            "hookgate_management jobs.id: SELECT",
+            "hookgate_management jobs.webhook_id: SELECT",
+            "hookgate_management jobs.revision_id: SELECT",
+            "hookgate_management jobs.event_ids: SELECT",
+            "hookgate_management jobs.due_at: SELECT",
+            "hookgate_management jobs.leased_until: SELECT",
+            "hookgate_management jobs.lease_token: SELECT",
+            "hookgate_management jobs.attempt: SELECT",
+            "hookgate_management jobs.is_retry: SELECT",
             "hookgate_worker idempotency_keys.created_at: SELECT",
             "hookgate_worker refresh_tokens.expires_at: SELECT",
             "hookgate_worker login_sessions.expires_at: SELECT",

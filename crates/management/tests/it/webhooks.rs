@@ -68,7 +68,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
     let service = Service::start().await;
     let owner = service.register("ada@example.com").await;
     let wrong = json!({"name": "", "suffix": "item updated", "methods": ["FETCH"], "authentication": {"kind": "magic"},
-        "limits": {"body_bytes": 0}, "colour": "red"});
+        "limits": {"body_bytes": 0}, "data_protection": {"mask": ["body.card", "card"], "sensitive_if": "{{ card }}"}, "colour": "red"});
     let answer = owner.post("/v1/webhooks", wrong).await;
     answer.is_invalid(&[
         ("/name", "too_short"),
@@ -76,6 +76,8 @@ async fn everything_that_is_wrong_is_told_at_once() {
         ("/methods/0", "invalid"),
         ("/authentication/kind", "invalid"),
         ("/limits/body_bytes", "out_of_range"),
+        ("/data_protection/mask/1", "invalid"),
+        ("/data_protection/sensitive_if", "invalid"),
         ("/colour", "unknown"),
     ]);
     let detail = answer.json()["errors"][1]["detail"]
@@ -409,4 +411,34 @@ async fn there_are_only_so_many() {
         .post(&format!("{path}/api-keys"), json!({"name": "k"}))
         .await;
     one_more.is_problem(409, "limit_reached");
+}
+
+#[tokio::test]
+async fn data_protection_is_set_and_changed() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    let nothing = json!({"mask": [], "mask_address": false, "sensitive_if": null});
+    assert_eq!(webhook["data_protection"], nothing);
+    let path = path_of(&webhook);
+    let mask =
+        json!({"mask": ["headers.Authorization", "body.items[].iban"], "sensitive_if": "{{ body.private }}"});
+    let changed = owner.patch(&path, json!({"data_protection": mask})).await.is(200);
+    let protection = &changed["data_protection"];
+    assert_eq!(
+        protection["mask"],
+        json!(["headers.Authorization", "body.items[].iban"])
+    );
+    assert_eq!(protection["mask_address"], false);
+    let changed = owner
+        .patch(
+            &path,
+            json!({"data_protection": {"mask_address": true, "sensitive_if": null}}),
+        )
+        .await
+        .is(200);
+    let expected = json!({"mask": ["headers.Authorization", "body.items[].iban"], "mask_address": true, "sensitive_if": null});
+    assert_eq!(changed["data_protection"], expected);
+    let off = owner.patch(&path, json!({"data_protection": null})).await.is(200);
+    assert_eq!(off["data_protection"], nothing);
 }

@@ -1,5 +1,7 @@
 //! What a tenant chooses of a webhook, as the API takes it.
 
+mod protection;
+
 use std::collections::HashSet;
 
 use hookgate_domain::limits;
@@ -7,6 +9,7 @@ use hookgate_domain::webhooks::{Webhook, WebhookSettings};
 use hookgate_model::authentication::Authentication;
 use hookgate_model::ids::AllowlistId;
 use hookgate_model::methods::{self, MethodSet};
+use hookgate_model::protection::DataProtection;
 use hookgate_model::suffix::UrlSuffix;
 use hookgate_model::webhook::{DEFAULT_BODY_BYTES, MAX_BODY_BYTES};
 use serde::Serialize;
@@ -23,7 +26,9 @@ const CUSTOM: &str = "custom";
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WebhookSettings, example = json!({"name": "Orders from the shop", "system": "custom",
     "suffix": "orders/{order_id}", "methods": ["POST"], "authentication": {"kind": "api_key"},
-    "allowlists": ["alw_01k9z3v8e5f2q8r7w6t5y4x3m2"], "limits": {"body_bytes": 1_048_576}}))]
+    "allowlists": ["alw_01k9z3v8e5f2q8r7w6t5y4x3m2"], "limits": {"body_bytes": 1_048_576},
+    "data_protection": {"mask": ["headers.authorization", "body.card.number"], "mask_address": true,
+        "sensitive_if": "{{ body.disableSensitiveLogging }}"}}))]
 pub struct SettingsBody {
     /// What the tenant calls it.
     #[schema(min_length = 1, max_length = 200)]
@@ -48,6 +53,9 @@ pub struct SettingsBody {
     /// What it accepts of one request.
     #[schema(required = false)]
     pub limits: LimitsBody,
+    /// What of its requests is stored masked; by default nothing. A change holds for requests from then on.
+    #[schema(required = false)]
+    pub data_protection: DataProtection,
 }
 
 /// What a webhook accepts of one request.
@@ -90,6 +98,7 @@ impl FromFields for Settings {
         let authentication = fields.or("authentication", Authentication::None, json);
         let allowlists = fields.or("allowlists", Vec::new(), allowlists);
         let limits = fields.or("limits", LimitsBody::default(), object);
+        let data_protection = fields.or("data_protection", DataProtection::default(), object);
         let name = name?;
         Some(Self(WebhookSettings {
             suffix: chosen?.unwrap_or_else(|| UrlSuffix::from_name(&name)),
@@ -99,6 +108,7 @@ impl FromFields for Settings {
             authentication: authentication?,
             body_limit_bytes: limits?.body_bytes,
             allowlists: allowlists?,
+            data_protection: data_protection?,
         }))
     }
 }
@@ -116,6 +126,7 @@ impl From<&Webhook> for SettingsBody {
             limits: LimitsBody {
                 body_bytes: webhook.body_limit_bytes,
             },
+            data_protection: webhook.data_protection.clone(),
         }
     }
 }

@@ -5,6 +5,7 @@ use hookgate_domain::urls::Url;
 use hookgate_domain::webhooks::Webhook;
 use hookgate_model::authentication::Authentication;
 use hookgate_model::ids::{AllowlistEntryId, AllowlistId, RevisionId, WebhookId};
+use hookgate_model::protection::DataProtection;
 use hookgate_model::webhook::Status;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,6 +18,7 @@ use crate::routes::urls::UrlView;
 #[schema(as = Webhook, example = json!({"id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Orders from the shop",
     "system": "custom", "status": "active", "suffix": "orders/{order_id}", "methods": ["POST"],
     "authentication": {"kind": "api_key"}, "allowlists": [], "limits": {"body_bytes": 1_048_576},
+    "data_protection": {"mask": ["body.card.number"], "mask_address": false, "sensitive_if": null},
     "draft_revision_id": "rev_01k9z3v8e5f2q8r7w6t5y4x3m2", "published_revision_id": null,
     "urls": [{"id": "url_01k9z3v8e5f2q8r7w6t5y4x3m2", "webhook_id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2",
         "name": "production", "environment": "production", "suffix": "orders/{order_id}",
@@ -46,6 +48,8 @@ pub struct WebhookView {
     pub allowlists: Vec<AllowlistId>,
     /// What it accepts of one request.
     pub limits: LimitsBody,
+    /// What of its requests is stored masked.
+    pub data_protection: DataProtection,
     /// What the test URLs run.
     pub draft_revision_id: RevisionId,
     /// What the production URLs run; null until something is published: they store events then, and run nothing.
@@ -78,6 +82,7 @@ impl WebhookView {
             limits: LimitsBody {
                 body_bytes: webhook.body_limit_bytes,
             },
+            data_protection: webhook.data_protection,
             draft_revision_id: webhook.draft_revision_id,
             published_revision_id: webhook.published_revision_id,
             created_at: webhook.created_at,
