@@ -45,6 +45,10 @@ pub struct Event {
     pub address: Option<IpNet>,
     /// The length of the body as it was sent.
     pub body_bytes: i32,
+    /// What the sender calls the event, if it is known.
+    pub event_type: Option<String>,
+    /// What the sender calls the delivery, if it is known.
+    pub delivery_id: Option<String>,
     /// How far it has come.
     pub status: EventStatus,
 }
@@ -80,6 +84,10 @@ pub struct EventFilter {
     pub environment: Option<Environment>,
     /// With this method.
     pub method: Option<String>,
+    /// Of this type.
+    pub event_type: Option<String>,
+    /// Of this delivery.
+    pub delivery_id: Option<String>,
     /// Received at this moment or later.
     pub from: Option<DateTime<Utc>>,
     /// Received before this moment.
@@ -100,6 +108,8 @@ struct Row {
     query: String,
     address: Option<IpNet>,
     body_bytes: i32,
+    event_type: Option<String>,
+    delivery_id: Option<String>,
 }
 
 #[derive(Queryable, Selectable)]
@@ -140,6 +150,12 @@ pub fn list(
     if let Some(method) = &filter.method {
         query = query.filter(events::method.eq(method));
     }
+    if let Some(event_type) = &filter.event_type {
+        query = query.filter(events::event_type.eq(event_type));
+    }
+    if let Some(delivery) = &filter.delivery_id {
+        query = query.filter(events::delivery_id.eq(delivery));
+    }
     if let Some(from) = filter.from {
         query = query.filter(events::id.ge(floor(from)));
     }
@@ -175,7 +191,7 @@ pub fn inputs(
 ) -> Result<Vec<EventInput>> {
     let rows: Vec<InputRow> = diesel::sql_query(
         "SELECT * FROM (
-           SELECT id, environment, method, suffix, path, query, address, headers, body_codec, body_bytes, body,
+           SELECT id, environment, method, suffix, path, query, address, headers, body_codec, body_bytes, body, event_type, delivery_id,
              sum(body_bytes) OVER (ORDER BY id) - body_bytes AS before
            FROM events WHERE tenant_id = $1 AND id = ANY ($2)) wanted
          WHERE before < $3 OR before = 0 ORDER BY id",
@@ -203,6 +219,8 @@ struct InputRow {
     body_codec: i16,
     body_bytes: i32,
     body: Vec<u8>,
+    event_type: Option<String>,
+    delivery_id: Option<String>,
 }
 
 impl InputRow {
@@ -219,6 +237,8 @@ impl InputRow {
             path: self.path,
             query: self.query,
             headers: self.headers,
+            event_type: self.event_type,
+            delivery_id: self.delivery_id,
             body: body.into(),
         })
     }
@@ -296,6 +316,8 @@ impl Row {
             query: self.query,
             address: self.address,
             body_bytes: self.body_bytes,
+            event_type: self.event_type,
+            delivery_id: self.delivery_id,
             status,
         })
     }

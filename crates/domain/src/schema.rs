@@ -100,6 +100,7 @@ diesel::table! {
         authentication -> Jsonb,
         body_limit_bytes -> Int4,
         data_protection -> Jsonb,
+        deduplication -> Nullable<Jsonb>,
         draft_revision_id -> Uuid,
         published_revision_id -> Nullable<Uuid>,
         version -> Int8,
@@ -254,6 +255,28 @@ diesel::table! {
         body_bytes -> Int4,
         body -> Bytea,
         masked -> Nullable<Jsonb>,
+        event_type -> Nullable<Text>,
+        delivery_id -> Nullable<Text>,
+        deduplication -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    deduplication_keys (tenant_id, digest) {
+        tenant_id -> Uuid,
+        digest -> Bytea,
+        event_id -> Uuid,
+        expires_at -> Timestamptz,
+        answer -> Nullable<Bytea>,
+    }
+}
+
+diesel::table! {
+    duplicates (tenant_id, event_id) {
+        tenant_id -> Uuid,
+        event_id -> Uuid,
+        count -> Int8,
+        last_at -> Timestamptz,
     }
 }
 
@@ -318,7 +341,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     allowlists,
     api_keys,
     attempts,
+    deduplication_keys,
     destinations,
+    duplicates,
     events,
     idempotency_keys,
     jobs,

@@ -156,6 +156,8 @@ impl Service {
             address: request.address,
             headers,
             body: &compress(body).await,
+            event_type: None,
+            delivery_id: None,
             work: webhook.work(node, webhook.route.status == Status::Paused),
         })?;
         ticket.await
@@ -283,6 +285,8 @@ fn event_input(
         query: request.query().to_owned(),
         headers,
         body,
+        event_type: None,
+        delivery_id: None,
     }
 }
 

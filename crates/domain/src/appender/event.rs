@@ -42,6 +42,10 @@ pub struct NewEvent<'a> {
     pub headers: &'a [u8],
     /// The body.
     pub body: &'a StoredBody,
+    /// What the sender calls the event.
+    pub event_type: Option<&'a str>,
+    /// What the sender calls the delivery.
+    pub delivery_id: Option<&'a str>,
     /// The work that the event starts.
     pub work: Work,
 }
@@ -60,12 +64,12 @@ pub enum Work {
 }
 
 /// The columns of the COPY, in the order of [`NewEvent::write`].
-const COLUMNS: &str = "tenant_id, id, webhook_id, url_id, revision_id, environment, method, suffix, path, query, address, headers, body_codec, body_bytes, body";
+const COLUMNS: &str = "tenant_id, id, webhook_id, url_id, revision_id, environment, method, suffix, path, query, address, headers, body_codec, body_bytes, body, event_type, delivery_id";
 
 impl NewEvent<'_> {
     /// Appends the row to a COPY.
     pub(super) fn write(&self, buffer: &mut Vec<u8>) {
-        let mut row = RowWriter::begin(buffer, 15);
+        let mut row = RowWriter::begin(buffer, 17);
         row.uuid(self.scope.uuid())
             .uuid(self.id.uuid())
             .uuid(self.webhook_id.uuid())
@@ -83,7 +87,9 @@ impl NewEvent<'_> {
             .bytes(self.headers)
             .int2(self.body.codec())
             .int4(self.body.original_length())
-            .bytes(self.body.stored());
+            .bytes(self.body.stored())
+            .optional_text(self.event_type)
+            .optional_text(self.delivery_id);
     }
 }
 

@@ -33,6 +33,14 @@ impl<'a> RowWriter<'a> {
         self.bytes(value.as_bytes())
     }
 
+    /// `text`, or NULL.
+    pub fn optional_text(&mut self, value: Option<&str>) -> &mut Self {
+        match value {
+            Some(text) => self.text(text),
+            None => self.null(),
+        }
+    }
+
     /// `uuid`.
     pub fn uuid(&mut self, value: Uuid) -> &mut Self {
         self.bytes(value.as_bytes())

@@ -314,7 +314,11 @@ fn query_references<'a>(list: &Operation, ada: &'a World) -> Vec<(String, &'a st
     names
         .filter(|name| name.ends_with("_id"))
         .map(|name| {
-            let value = ada.object(&format!("{}s", name.trim_end_matches("_id")));
+            let value = match name.as_str() {
+                // A sender's own id, which may be the same in any tenant.
+                "delivery_id" => stored::DELIVERY,
+                _ => ada.object(&format!("{}s", name.trim_end_matches("_id"))),
+            };
             (name, value)
         })
         .collect()

@@ -134,6 +134,8 @@ async fn lists_are_filtered() {
         &other,
         &NewEvent {
             method: "GET",
+            event_type: Some("order.paid"),
+            delivery_id: Some("d-1"),
             ..NewEvent::default()
         },
     );
@@ -147,6 +149,9 @@ async fn lists_are_filtered() {
         (format!("/v1/events?webhook_id={webhook}"), vec![&first.event]),
         (format!("/v1/events?url_id={url}"), vec![&first.event]),
         ("/v1/events?method=GET".to_owned(), vec![&get]),
+        ("/v1/events?event_type=order.paid".to_owned(), vec![&get]),
+        ("/v1/events?delivery_id=d-1".to_owned(), vec![&get]),
+        ("/v1/events?delivery_id=d-2".to_owned(), vec![]),
         ("/v1/events?environment=test".to_owned(), vec![]),
         (
             "/v1/events?from=2020-01-01T00:00:00Z&to=2021-01-01T00:00:00Z".to_owned(),

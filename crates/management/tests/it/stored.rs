@@ -32,6 +32,9 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What the sender calls the delivery of an event, if a test does not say otherwise.
+pub const DELIVERY: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
+
 /// An event to store.
 pub struct NewEvent<'a> {
     pub method: &'a str,
@@ -40,6 +43,8 @@ pub struct NewEvent<'a> {
     pub body: &'a [u8],
     /// Whether it belongs to the draft, or to no revision.
     pub has_revision: bool,
+    pub event_type: Option<&'a str>,
+    pub delivery_id: Option<&'a str>,
 }
 
 impl Default for NewEvent<'_> {
@@ -51,6 +56,8 @@ impl Default for NewEvent<'_> {
             headers,
             body: b"{\"id\":42}",
             has_revision: true,
+            event_type: None,
+            delivery_id: Some(DELIVERY),
         }
     }
 }
@@ -64,10 +71,11 @@ pub fn event(service: &Service, webhook: &Value, new: &NewEvent<'_>) -> String {
     } else {
         "NULL".into()
     };
+    let quoted = |text: Option<&str>| text.map_or("NULL".into(), |text| format!("'{text}'"));
     service.database.execute(&format!(
         "INSERT INTO events (tenant_id, id, webhook_id, url_id, revision_id, environment, method, suffix, path, query, address, \
-         headers, body_codec, body_bytes, body) VALUES ('{}', '{}', '{}', '{}', {revision}, 'production', '{}', '{}', '{}', \
-         'a=b', '203.0.113.7', '\\x{}', {}, {}, '\\x{}')",
+         headers, body_codec, body_bytes, body, event_type, delivery_id) VALUES ('{}', '{}', '{}', '{}', {revision}, 'production', '{}', '{}', '{}', \
+         'a=b', '203.0.113.7', '\\x{}', {}, {}, '\\x{}', {}, {})",
         tenant(service, webhook),
         id.uuid(),
         uuid(&webhook["id"]),
@@ -79,6 +87,8 @@ pub fn event(service: &Service, webhook: &Value, new: &NewEvent<'_>) -> String {
         body.codec(),
         body.original_length(),
         hex(body.stored()),
+        quoted(new.event_type),
+        quoted(new.delivery_id),
     ));
     id.to_string()
 }

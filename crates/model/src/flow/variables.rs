@@ -72,6 +72,10 @@ pub struct EventInput {
     pub headers: Vec<u8>,
     /// The body's bytes.
     pub body: Bytes,
+    /// What the sender calls the event, if it is known.
+    pub event_type: Option<String>,
+    /// What the sender calls the delivery, if it is known.
+    pub delivery_id: Option<String>,
 }
 
 /// An event with what has been made of it so far.
@@ -174,8 +178,14 @@ impl Request {
                     .map_or(Variable::from(()), |address| Variable::from(address.to_string())),
             ),
             ("environment", Variable::from(self.event.environment.as_str())),
+            ("type", optional(self.event.event_type.as_deref())),
+            ("delivery_id", optional(self.event.delivery_id.as_deref())),
         ])
     }
+}
+
+fn optional(text: Option<&str>) -> Variable {
+    text.map_or(Variable::from(()), Variable::from)
 }
 
 /// Decoded pairs as an object; a name that is there several times has a list.
@@ -274,6 +284,8 @@ pub(crate) mod tests {
             query: "a=1&b=x+y&a=2".into(),
             headers: stored,
             body: Bytes::copy_from_slice(body.as_bytes()),
+            event_type: Some("order.paid".into()),
+            delivery_id: None,
         })
     }
 
@@ -301,6 +313,8 @@ pub(crate) mod tests {
                 "{{ event.method }} {{ event.environment }} {{ event.address }}",
                 json!("POST production 192.0.2.1"),
             ),
+            ("{{ event.type }}", json!("order.paid")),
+            ("{{ event.delivery_id }}", json!(null)),
         ] {
             let value = JsonTemplate::compile(&json!(template))
                 .expect("compiled")

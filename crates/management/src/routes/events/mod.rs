@@ -39,6 +39,12 @@ struct Filters {
     /// With this HTTP method.
     #[param(example = "POST")]
     method: Option<String>,
+    /// Of this type, exactly.
+    #[param(max_length = 200, example = "order.paid")]
+    event_type: Option<String>,
+    /// With this delivery id, exactly.
+    #[param(max_length = 255, example = "72d3162e-cc78-11e3-81ab-4c9367dc0958")]
+    delivery_id: Option<String>,
     /// Received at this moment or later.
     from: Option<DateTime<Utc>>,
     /// Received before this moment.
@@ -51,6 +57,8 @@ impl FromFields for Filters {
         let url_id = fields.optional("url_id", parsed);
         let environment = fields.optional("environment", json);
         let method = fields.optional("method", text(1..=20));
+        let event_type = fields.optional("event_type", text(1..=200));
+        let delivery_id = fields.optional("delivery_id", text(1..=255));
         let from = fields.optional("from", time);
         let to = fields.optional("to", time);
         Some(Self {
@@ -58,6 +66,8 @@ impl FromFields for Filters {
             url_id: url_id?,
             environment: environment?,
             method: method?,
+            event_type: event_type?,
+            delivery_id: delivery_id?,
             from: from?,
             to: to?,
         })
@@ -77,6 +87,8 @@ async fn index(caller: Guarded<EventsRead>, paging: Paging<Filters>) -> ApiResul
         url_id,
         environment,
         method,
+        event_type,
+        delivery_id,
         from,
         to,
     } = paging.filters;
@@ -85,6 +97,8 @@ async fn index(caller: Guarded<EventsRead>, paging: Paging<Filters>) -> ApiResul
         url_id,
         environment,
         method,
+        event_type,
+        delivery_id,
         from,
         to,
     };

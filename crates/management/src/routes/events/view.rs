@@ -44,6 +44,13 @@ pub struct EventSummary {
     /// The length of the body, in bytes.
     #[schema(example = 512)]
     pub body_bytes: i32,
+    /// What the sender calls the event, as far as its preset knows: at most 200 characters.
+    #[schema(example = "order.paid")]
+    pub event_type: Option<String>,
+    /// What the sender calls the delivery, as far as its preset knows; one of more than 255 bytes is shown as `sha256:` and
+    /// its digest.
+    #[schema(example = "72d3162e-cc78-11e3-81ab-4c9367dc0958")]
+    pub delivery_id: Option<String>,
     /// When it was received.
     pub received_at: DateTime<Utc>,
 }
@@ -83,6 +90,8 @@ impl From<Event> for EventSummary {
             path: event.path,
             query: event.query,
             body_bytes: event.body_bytes,
+            event_type: event.event_type,
+            delivery_id: event.delivery_id,
         }
     }
 }
