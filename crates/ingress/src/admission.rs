@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use hookgate_model::authentication::{Authentication, api_key};
+use hookgate_model::authentication::{NoKeys, Trace, Verdict};
 use hookgate_model::ids::ApiKeyId;
 use hookgate_model::webhook::Status;
 
@@ -132,19 +132,18 @@ fn declared_size_fits(admission: &mut Admission<'_>) -> Result<(), Stop> {
 }
 
 fn credentials_are_valid(admission: &mut Admission<'_>) -> Result<(), Stop> {
-    match admission.webhook.route.authentication {
-        Authentication::None => Ok(()),
-        Authentication::ApiKey => {
-            let header = |name: &str| admission.request.header(name);
-            match api_key::check(&admission.webhook.route.keys, header, admission.now) {
-                api_key::Checked::Valid(key) => {
-                    admission.used_key = Some(key);
-                    Ok(())
-                }
-                api_key::Checked::Missing => Err(Refusal::ApiKeyMissing.into()),
-                api_key::Checked::Wrong => Err(Refusal::ApiKeyWrong.into()),
-                api_key::Checked::Expired => Err(Refusal::ApiKeyExpired.into()),
-            }
+    let Some(verifier) = &admission.webhook.verifier else {
+        // Its settings were checked when they were saved; nobody comes in until they compile again.
+        return Err(Refusal::StorageUnavailable.into());
+    };
+    let request = admission.request.to_verify(admission.now);
+    match verifier.verify_head(&request, &NoKeys, &mut Trace::off()) {
+        Some(Verdict::Accepted(accepted)) => {
+            admission.used_key = accepted.api_key;
+            Ok(())
         }
+        Some(Verdict::Denied(denial)) => Err(Refusal::Denied(denial).into()),
+        Some(Verdict::NeedsKeys(keys)) => Err(Refusal::Denied(keys.denial()).into()),
+        None => Err(Refusal::StorageUnavailable.into()),
     }
 }

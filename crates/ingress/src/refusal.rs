@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use hookgate_model::authentication::Denial;
 use hookgate_model::methods::MethodSet;
 
 /// Why a request is refused.
@@ -22,12 +23,8 @@ pub enum Refusal {
     MethodNotAllowed(MethodSet),
     /// The sender's address is in none of the webhook's allowlists.
     AddressNotAllowed,
-    /// The webhook requires an API key, and the request has none.
-    ApiKeyMissing,
-    /// The API key is not one of the webhook's.
-    ApiKeyWrong,
-    /// The API key has expired.
-    ApiKeyExpired,
+    /// The request does not authenticate as the webhook requires it.
+    Denied(Denial),
     /// The body is longer than the webhook allows, in bytes.
     BodyTooLarge(usize),
     /// The body did not arrive in time.
@@ -53,9 +50,7 @@ impl Refusal {
             Self::WebhookDisabled => "webhook_disabled",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::AddressNotAllowed => "address_not_allowed",
-            Self::ApiKeyMissing => "api_key_missing",
-            Self::ApiKeyWrong => "api_key_wrong",
-            Self::ApiKeyExpired => "api_key_expired",
+            Self::Denied(denial) => denial.code.as_str(),
             Self::BodyTooLarge(_) => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::BodyUnreadable => "body_unreadable",
@@ -71,7 +66,7 @@ impl Refusal {
             Self::UnknownUrl | Self::UrlEnded | Self::SuffixMismatch => StatusCode::NOT_FOUND,
             Self::TenantSuspended | Self::WebhookDisabled | Self::AddressNotAllowed => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::ApiKeyMissing | Self::ApiKeyWrong | Self::ApiKeyExpired => StatusCode::UNAUTHORIZED,
+            Self::Denied(_) => StatusCode::UNAUTHORIZED,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyUnreadable | Self::NotStorable => StatusCode::BAD_REQUEST,
@@ -89,11 +84,7 @@ impl Refusal {
             Self::WebhookDisabled => "This webhook is disabled.".into(),
             Self::MethodNotAllowed(methods) => format!("This webhook takes {methods}."),
             Self::AddressNotAllowed => "Requests from this address are not allowed.".into(),
-            Self::ApiKeyMissing => {
-                "This webhook requires an API key: send it as `x-api-key` or `authorization: Bearer`.".into()
-            }
-            Self::ApiKeyWrong => "The API key is not valid for this webhook.".into(),
-            Self::ApiKeyExpired => "The API key has expired.".into(),
+            Self::Denied(denial) => denial.detail.clone().into_owned(),
             Self::BodyTooLarge(limit) => {
                 format!("The body is longer than this webhook's limit of {limit} bytes.")
             }
@@ -124,7 +115,7 @@ impl Refusal {
             Self::StorageUnavailable => {
                 answer.insert_header((RETRY_AFTER, HeaderValue::from_static("2")));
             }
-            Self::ApiKeyMissing | Self::ApiKeyWrong | Self::ApiKeyExpired => {
+            Self::Denied(_) => {
                 answer.insert_header(("www-authenticate", "Bearer realm=\"webhook\""));
             }
             Self::BodyTooLarge(_) | Self::BodyTimeout | Self::BodyUnreadable => {

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
+use chrono::{DateTime, Utc};
+use hookgate_model::authentication::{self, Headers};
 use hookgate_model::headers;
 use hookgate_model::token::UrlToken;
 
@@ -50,9 +52,17 @@ impl<'a> Request<'a> {
         self.http.uri().query().unwrap_or("")
     }
 
-    /// The first header of a (lower-case) name.
-    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
-        self.http.headers().get(name).map(|value| value.as_bytes())
+    /// The head as its verification sees it.
+    pub fn to_verify(&self, now: DateTime<Utc>) -> authentication::Request<'_> {
+        authentication::Request {
+            method: self.method(),
+            public_url: "",
+            path: self.path,
+            query: self.query(),
+            headers: self,
+            body: b"",
+            now,
+        }
     }
 
     /// The peer of the connection.
@@ -103,5 +113,15 @@ impl<'a> Request<'a> {
             headers::write(&mut stored, name.as_str().as_bytes(), value);
         }
         stored
+    }
+}
+
+impl Headers for Request<'_> {
+    fn value(&self, name: &str, index: usize) -> Option<&[u8]> {
+        self.http
+            .headers()
+            .get_all(name)
+            .nth(index)
+            .map(|value| value.as_bytes())
     }
 }

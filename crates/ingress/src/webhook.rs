@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use hookgate_domain::appender::Work;
 use hookgate_domain::routing::Route;
+use hookgate_model::authentication::{Material, Verifier};
 use hookgate_model::flow::compiled::CompiledRevision;
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::ids::RevisionId;
@@ -16,6 +17,8 @@ use crate::answer::Prepared;
 pub struct Webhook {
     /// What was read from Postgres.
     pub route: Route,
+    /// How it knows its senders; `None` when its settings do not compile.
+    pub verifier: Option<Verifier>,
     /// Who may call; `None` for everybody.
     pub networks: Option<NetworkSet>,
     /// What runs and answers. The default revision answers for a URL whose webhook never was published.
@@ -29,6 +32,15 @@ pub struct Webhook {
 impl Webhook {
     /// Compiles what was read.
     pub fn compile(mut route: Route) -> Self {
+        let material = Material {
+            api_keys: std::mem::take(&mut route.keys),
+            ..Material::default()
+        };
+        let verifier = Verifier::compile(&route.authentication, &material)
+            .inspect_err(
+                |problem| tracing::error!(webhook = %route.webhook_id, %problem, "an authentication does not compile"),
+            )
+            .ok();
         let networks = route.networks.take().map(|networks| NetworkSet::new(&networks));
         let document = route.revision.as_ref().map(|(_, document)| document);
         let revision = document.and_then(|document| match CompiledRevision::compile(document) {
@@ -43,6 +55,7 @@ impl Webhook {
         let constant_answer = revision.constant_answer().map(Prepared::from);
         Self {
             route,
+            verifier,
             networks,
             revision,
             constant_answer,

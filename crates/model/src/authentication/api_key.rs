@@ -3,19 +3,71 @@
 //! A key is stored as its SHA-256 only. A slow hash would buy nothing against 256 random bits, and would cost every
 //! request.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
+use utoipa::ToSchema;
 
+use super::pairs::{self, Found};
+use super::place::{HeaderName, ParameterName};
+use super::problem::{Problem, check_count};
+use super::request::Request;
+use super::trace::Trace;
+use super::verdict::{Accepted, Denial, DenialCode};
 use crate::ids::ApiKeyId;
 
 /// The beginning of every API key, by which people and secret scanners know it.
 pub const PREFIX: &str = "hgk_";
-/// The headers in which a key is looked for, in this order.
-pub const HEADERS: [&str; 2] = ["x-api-key", "authorization"];
+/// The headers in which a key is looked for unless the webhook names others, in this order.
+const HEADERS: [&str; 2] = ["x-api-key", "authorization"];
+/// How many headers can be named.
+const MAX_HEADERS: usize = 5;
+
+/// One of the webhook's API keys, in a header: bare, or after `Bearer `.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"headers": ["x-api-key", "authorization"]}))]
+pub struct ApiKeySettings {
+    /// The headers in which it may stand; the first that is there counts.
+    #[serde(default = "default_headers")]
+    #[schema(default = json!(["x-api-key", "authorization"]), max_items = 5)]
+    pub headers: Vec<HeaderName>,
+    /// A query parameter in which it may stand, for senders that cannot set headers. URLs end up in logs: give such a
+    /// sender a key of its own. By default no parameter is looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_parameter: Option<ParameterName>,
+}
+
+impl Default for ApiKeySettings {
+    fn default() -> Self {
+        Self {
+            headers: default_headers(),
+            query_parameter: None,
+        }
+    }
+}
+
+fn default_headers() -> Vec<HeaderName> {
+    HEADERS
+        .iter()
+        .filter_map(|name| HeaderName::parse(name).ok())
+        .collect()
+}
+
+impl ApiKeySettings {
+    pub(super) fn check(&self, problems: &mut Vec<Problem>) {
+        if self.query_parameter.is_none() || self.headers.len() > MAX_HEADERS {
+            check_count(problems, "/headers", self.headers.len(), MAX_HEADERS);
+        }
+    }
+}
 
 /// A stored key, as far as checking needs it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoredKey {
     /// Which key it is.
     pub id: ApiKeyId,
@@ -25,17 +77,13 @@ pub struct StoredKey {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// What a check of a request's key found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checked {
-    /// The request presents this key.
-    Valid(ApiKeyId),
-    /// The request presents no key.
-    Missing,
-    /// What it presents is no live key of this webhook.
-    Wrong,
-    /// It presents a key whose time is over.
-    Expired,
+impl fmt::Debug for StoredKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredKey")
+            .field("id", &self.id)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Makes the text of a key from random bytes of a cryptographically secure generator.
@@ -52,95 +100,107 @@ pub fn digest(key: &[u8]) -> [u8; 32] {
     Sha256::digest(key).into()
 }
 
-/// Checks what a request presents: `header` gives a header's value by its lower-case name. Every stored key is compared
-/// in constant time, so that timing tells nothing of them.
-pub fn check<'a>(
-    keys: &[StoredKey],
-    header: impl Fn(&str) -> Option<&'a [u8]>,
-    now: DateTime<Utc>,
-) -> Checked {
-    let Some(presented) = HEADERS.into_iter().find_map(&header).map(without_scheme) else {
-        return Checked::Missing;
-    };
-    let digest = digest(presented);
-    let mut found = None;
-    for key in keys {
-        let equal: Choice = key.digest.ct_eq(&digest);
-        if bool::from(equal) {
-            found = Some(key);
+/// The check of a webhook's keys.
+pub(super) struct ApiKeys {
+    settings: ApiKeySettings,
+    keys: Vec<StoredKey>,
+}
+
+impl ApiKeys {
+    pub fn new(settings: &ApiKeySettings, keys: &[StoredKey]) -> Self {
+        Self {
+            settings: settings.clone(),
+            keys: keys.to_vec(),
         }
     }
-    match found {
-        None => Checked::Wrong,
-        Some(key) if key.expires_at.is_some_and(|end| end <= now) => Checked::Expired,
-        Some(key) => Checked::Valid(key.id),
+
+    /// Every stored key is compared in constant time, so that timing tells nothing of them.
+    pub fn verify(&self, request: &Request<'_>, trace: &mut Trace) -> Result<Accepted, Denial> {
+        let presented = self.presented(request);
+        trace.step("api_key", presented.is_ok(), || match &presented {
+            Ok((place, key)) => format!("{place} holds a key of {} characters", key.len()),
+            Err(denial) => denial.detail.clone().into_owned(),
+        });
+        let (_, key) = presented?;
+        let digest = digest(&key);
+        let mut found = None;
+        for key in &self.keys {
+            let equal: Choice = key.digest.ct_eq(&digest);
+            if bool::from(equal) {
+                found = Some(key);
+            }
+        }
+        let outcome = match found {
+            None => Err(Denial::new(
+                DenialCode::ApiKeyWrong,
+                "The API key is not valid for this webhook.",
+            )),
+            Some(key) if key.expires_at.is_some_and(|end| end <= request.now) => {
+                Err(Denial::new(DenialCode::ApiKeyExpired, "The API key has expired."))
+            }
+            Some(key) => Ok(Accepted {
+                api_key: Some(key.id),
+                ..Accepted::default()
+            }),
+        };
+        trace.step("api_key", outcome.is_ok(), || match &outcome {
+            Ok(_) => format!("it is one of the webhook's {} keys", self.keys.len()),
+            Err(denial) => denial.detail.clone().into_owned(),
+        });
+        outcome
+    }
+
+    fn presented<'a>(&self, request: &Request<'a>) -> Result<(String, Cow<'a, [u8]>), Denial> {
+        for name in &self.settings.headers {
+            if let Some(value) = request.headers.combined(name.as_str()) {
+                return Ok((format!("header `{name}`"), without_scheme(value)));
+            }
+        }
+        if let Some(name) = &self.settings.query_parameter {
+            match pairs::find(request.query.as_bytes(), name.as_str()) {
+                Found::One(value) => return Ok((format!("query parameter `{name}`"), value)),
+                Found::Several => {
+                    return Err(Denial::new(
+                        DenialCode::ApiKeyWrong,
+                        format!("The query parameter `{name}` may be given once."),
+                    ));
+                }
+                Found::Missing => {}
+            }
+        }
+        Err(Denial::new(DenialCode::ApiKeyMissing, self.how_to_send()))
+    }
+
+    fn how_to_send(&self) -> String {
+        let headers = self
+            .settings
+            .headers
+            .iter()
+            .map(|name| format!("header `{name}`"));
+        let query = self.settings.query_parameter.iter();
+        let places: Vec<String> = headers
+            .chain(query.map(|name| format!("query parameter `{name}`")))
+            .collect();
+        format!(
+            "This webhook requires an API key: send it in the {}.",
+            places.join(" or the ")
+        )
     }
 }
 
 /// A value without a leading `Bearer `; the scheme's case does not matter (RFC 9110, section 11.1).
-fn without_scheme(value: &[u8]) -> &[u8] {
-    match value.split_at_checked(7) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"bearer ") => rest.trim_ascii(),
-        _ => value.trim_ascii(),
+fn without_scheme(value: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    fn bare(value: &[u8]) -> &[u8] {
+        match value.split_at_checked(7) {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"bearer ") => rest.trim_ascii(),
+            _ => value.trim_ascii(),
+        }
+    }
+    match value {
+        Cow::Borrowed(value) => Cow::Borrowed(bare(value)),
+        Cow::Owned(value) => Cow::Owned(bare(&value).to_vec()),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(seed: u8, expires_at: Option<DateTime<Utc>>) -> (String, StoredKey) {
-        let text = text([seed; 32]);
-        let id = ApiKeyId::new(DateTime::UNIX_EPOCH, [seed; 10]);
-        let digest = digest(text.as_bytes());
-        (
-            text,
-            StoredKey {
-                id,
-                digest,
-                expires_at,
-            },
-        )
-    }
-
-    #[test]
-    fn a_live_key_is_found_in_either_header() {
-        let now = DateTime::from_timestamp_secs(1_000).expect("a time");
-        let (first, first_stored) = key(1, None);
-        let (old, old_stored) = key(2, Some(now));
-        let keys = [first_stored.clone(), old_stored];
-        let table = [
-            (
-                Some(("x-api-key", first.clone())),
-                Checked::Valid(first_stored.id),
-            ),
-            (
-                Some(("authorization", first.clone())),
-                Checked::Valid(first_stored.id),
-            ),
-            (
-                Some(("authorization", format!("Bearer {first}"))),
-                Checked::Valid(first_stored.id),
-            ),
-            (
-                Some(("authorization", format!("bearer  {first} "))),
-                Checked::Valid(first_stored.id),
-            ),
-            (Some(("authorization", format!("Basic {first}"))), Checked::Wrong),
-            (Some(("x-api-key", format!("{first}x"))), Checked::Wrong),
-            (Some(("x-api-key", String::new())), Checked::Wrong),
-            (Some(("x-api-key", old)), Checked::Expired),
-            (None, Checked::Missing),
-        ];
-        for (presented, expected) in table {
-            let header = |name: &str| {
-                presented
-                    .as_ref()
-                    .filter(|(header, _)| *header == name)
-                    .map(|(_, value)| value.as_bytes())
-            };
-            assert_eq!(check(&keys, header, now), expected, "{presented:?}");
-        }
-        assert_eq!(check(&[], |_| Some(b"x"), now), Checked::Wrong);
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ use hookgate_domain::allowlists;
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::redis::changes::Change;
 use hookgate_domain::scope::TenantScope;
+use hookgate_domain::secrets;
 use hookgate_domain::urls::{self, Url};
 use hookgate_domain::webhooks::{self, Search, Webhook, WebhookSettings};
 use hookgate_model::flow::definition::RevisionDocument;
@@ -66,6 +67,7 @@ async fn create(
     let (webhook, urls) = caller
         .run(move |conn, scope| {
             require_allowlists(conn, scope, &settings)?;
+            require_secrets(conn, scope, &settings)?;
             let webhook = webhooks::create(conn, scope, &settings, &draft, &created_by)?;
             with_urls(conn, scope, webhook)
         })
@@ -155,6 +157,7 @@ async fn update(
         if_match.check(current.version)?;
         let Settings(settings) = patch.apply(&SettingsBody::from(&current))?;
         require_allowlists(conn, scope, &settings)?;
+        require_secrets(conn, scope, &settings)?;
         let webhook = webhooks::update(conn, scope, id, &settings)?;
         Ok((with_urls(conn, scope, webhook)?, vec![Change::Webhook(id)]))
     })
@@ -321,6 +324,32 @@ fn require_allowlists(
             pointer: format!("/allowlists/{place}"),
             code: FieldCode::NotFound,
             detail: "the tenant has no allowlist with this id".to_owned(),
+        })
+        .collect();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::fields(errors))
+    }
+}
+
+/// Every secret must be the tenant's own.
+fn require_secrets(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    settings: &WebhookSettings,
+) -> ApiResult<()> {
+    let existing = secrets::existing(conn, scope, &settings.authentication.secret_ids())?;
+    let missing = settings
+        .authentication
+        .secret_places()
+        .into_iter()
+        .filter(|(_, id)| !existing.contains(id));
+    let errors: Vec<FieldError> = missing
+        .map(|(pointer, _)| FieldError {
+            pointer: format!("/authentication{pointer}"),
+            code: FieldCode::NotFound,
+            detail: "the tenant has no secret with this id".to_owned(),
         })
         .collect();
     if errors.is_empty() {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use hookgate_domain::limits;
 use hookgate_domain::webhooks::{Webhook, WebhookSettings};
-use hookgate_model::authentication::Authentication;
+use hookgate_model::authentication::{Authentication, ProblemCode};
 use hookgate_model::ids::AllowlistId;
 use hookgate_model::methods::{self, MethodSet};
 use hookgate_model::protection::DataProtection;
@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::error::FieldCode;
+use crate::error::{FieldCode, FieldError};
 use crate::fields::{self, Fields, FromFields, Read, integer, json, list, object, parsed, text, wrong};
 
 /// The system of a webhook that names none.
@@ -95,7 +95,7 @@ impl FromFields for Settings {
         let system = fields.or("system", CUSTOM.to_owned(), system);
         let chosen = fields.optional("suffix", suffix);
         let methods = fields.or("methods", MethodSet::POST, methods);
-        let authentication = fields.or("authentication", Authentication::None, json);
+        let authentication = fields.or("authentication", Authentication::None, authentication);
         let allowlists = fields.or("allowlists", Vec::new(), allowlists);
         let limits = fields.or("limits", LimitsBody::default(), object);
         let data_protection = fields.or("data_protection", DataProtection::default(), object);
@@ -168,6 +168,27 @@ fn method(value: Value) -> Read<String> {
         Ok(_) => Ok(name),
         Err(error) => wrong(FieldCode::Invalid, error.to_string()),
     }
+}
+
+fn authentication(value: Value) -> Read<Authentication> {
+    let authentication: Authentication = json(value)?;
+    let problems = authentication.problems();
+    if problems.is_empty() {
+        return Ok(authentication);
+    }
+    let errors = problems.into_iter().map(|problem| FieldError {
+        pointer: problem.pointer,
+        code: match problem.code {
+            ProblemCode::Required => FieldCode::Required,
+            ProblemCode::TooShort => FieldCode::TooShort,
+            ProblemCode::TooLong => FieldCode::TooLong,
+            ProblemCode::OutOfRange => FieldCode::OutOfRange,
+            ProblemCode::NotFound => FieldCode::NotFound,
+            ProblemCode::Invalid => FieldCode::Invalid,
+        },
+        detail: problem.detail,
+    });
+    Err(errors.collect())
 }
 
 fn allowlists(value: Value) -> Read<Vec<AllowlistId>> {

@@ -1,0 +1,140 @@
+//! What a signature or a digest covers: parts of the request, one after the other.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::place::{HeaderName, ParameterName, Place, Pointer};
+
+/// A part of what is signed. The parts are joined as they are; write what stands between them as `text`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "part", rename_all = "snake_case", deny_unknown_fields)]
+#[schema(as = SignedPart, example = json!({"part": "body"}))]
+pub enum Part {
+    /// A constant.
+    Text {
+        /// The constant.
+        #[schema(example = ".", max_length = 1000)]
+        text: String,
+    },
+    /// The exact bytes of the body.
+    Body,
+    /// A hash of the body.
+    BodyHash {
+        /// Which hash.
+        hash: Hash,
+        /// How it is written.
+        #[serde(default)]
+        encoding: Encoding,
+    },
+    /// The CRC-32 of the body, as a decimal number.
+    BodyCrc32,
+    /// The value of a header.
+    Header {
+        /// Its name; case does not matter.
+        name: HeaderName,
+    },
+    /// The values of the headers that a value of the request names, one after the other.
+    ListedHeaders {
+        /// Where the list of names is; it must itself be among what is signed.
+        list: Place,
+        /// What stands between two names.
+        #[serde(default = "space")]
+        #[schema(default = " ", example = " ")]
+        list_separator: String,
+        /// What is put between two values.
+        #[serde(default = "dot")]
+        #[schema(default = ".", example = ".")]
+        separator: String,
+    },
+    /// Any value of the request, as it was sent.
+    Value {
+        /// Where it is.
+        at: Place,
+    },
+    /// The method, in upper case.
+    Method,
+    /// The public URL as it was configured, with the path and query as they were sent.
+    Url {
+        /// In which form.
+        #[serde(default)]
+        form: UrlForm,
+    },
+    /// The path and, after `?`, the query, as they were sent to this webhook's URL.
+    PathAndQuery,
+    /// The time of signing, as it was sent: see `timestamp`.
+    Timestamp,
+    /// All fields of a form, sorted by name, each as name and value. A body of another type must be empty.
+    SortedForm,
+    /// Values in a JSON body, as text.
+    JsonValues {
+        /// Where they are. What is not there, or null, is an empty text.
+        #[schema(max_items = 32)]
+        pointers: Vec<Pointer>,
+        /// What is put between two values.
+        #[serde(default)]
+        #[schema(example = ":")]
+        separator: String,
+        /// Whether `\` and `:` in a value are written as `\\` and `\:`.
+        #[serde(default)]
+        escape: bool,
+    },
+    /// Fields of a JSON body as lines: the name, a line feed, the value, a line feed. What is not there is left out.
+    JsonLines {
+        /// The names of the fields.
+        #[schema(max_items = 32)]
+        names: Vec<ParameterName>,
+    },
+    /// The secret; for `digest` alone.
+    Secret,
+}
+
+fn space() -> String {
+    " ".into()
+}
+fn dot() -> String {
+    ".".into()
+}
+
+/// A hash function.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = HashFunction)]
+pub enum Hash {
+    /// SHA-1, for senders that offer nothing better. In an HMAC it still holds.
+    Sha1,
+    /// SHA-256.
+    #[default]
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+/// How bytes are written as text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = BytesEncoding)]
+pub enum Encoding {
+    /// Two hexadecimal digits for each byte, in any case.
+    #[default]
+    Hex,
+    /// Base64 (RFC 4648, section 4), padded.
+    Base64,
+    /// Base64 for URLs (RFC 4648, section 5), padded or not.
+    Base64url,
+}
+
+/// In which form the public URL is signed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = UrlForm)]
+pub enum UrlForm {
+    /// As it was configured and sent.
+    #[default]
+    Exact,
+    /// With the percent-encoded characters decoded that HubSpot decodes: `:/?@!$'()*,;`.
+    Decoded,
+    /// With the scheme's port, when it names none.
+    WithPort,
+}
