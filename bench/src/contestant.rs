@@ -11,6 +11,7 @@ use diesel::sql_types::{Binary, Text, Uuid as SqlUuid};
 use futures_util::StreamExt;
 use hookgate_devservers::Address;
 use hookgate_domain::clock;
+use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::{Database, DatabaseSettings};
 use hookgate_domain::redis::Redis;
 use hookgate_model::ids::EventId;
@@ -87,6 +88,7 @@ pub fn serve(name: Name, sockets: &Path, database: &str, writers: usize) -> Resu
                     },
                     &settings,
                     redis,
+                    MasterKey::from_bytes(&[7; 32]),
                 )
                 .await?;
                 println!("{}", ingress.addresses()[0].port());

@@ -76,10 +76,11 @@ impl Services {
                     .await;
             services.1 = Some(started.context("the management API")?);
         }
-        if let Some(database) = ingress {
+        if let Some((database, master_key)) = ingress {
             databases.push(("ingress", Database::new(&database)?));
             let listen = settings.ingress.listen;
-            let started = hookgate_ingress::start(settings.ingress.clone(), &database, redis.clone()).await;
+            let started =
+                hookgate_ingress::start(settings.ingress.clone(), &database, redis.clone(), master_key).await;
             let started = started.with_context(|| {
                 format!("ingress.listen (HOOKGATE_INGRESS__LISTEN): the ingress cannot listen on {listen}")
             });
@@ -131,7 +132,7 @@ impl Services {
 /// What the services of some roles connect with.
 struct Needs {
     redis: Redis,
-    ingress: Option<DatabaseSettings>,
+    ingress: Option<(DatabaseSettings, MasterKey)>,
     management: Option<(DatabaseSettings, MasterKey)>,
     worker: Option<(DatabaseSettings, MasterKey)>,
 }
@@ -143,10 +144,7 @@ impl Needs {
         let mut problems = Vec::new();
         let redis = keep(settings.redis(), &mut problems);
         let has = |role| roles.contains(&role);
-        let sealing = has(Role::Management) || has(Role::Worker);
-        let master_key = sealing
-            .then(|| keep(settings.master_key(), &mut problems))
-            .flatten();
+        let master_key = keep(settings.master_key(), &mut problems);
         let mut reach = |role, url: &dyn Fn() -> Result<DatabaseSettings>| {
             has(role).then(|| keep(url(), &mut problems)).flatten()
         };
@@ -159,7 +157,7 @@ impl Needs {
         let sealing = |database: Option<DatabaseSettings>| database.zip(master_key.clone());
         Ok(Self {
             redis,
-            ingress,
+            ingress: sealing(ingress),
             management: sealing(management),
             worker: sealing(worker),
         })

@@ -22,7 +22,7 @@ const PREFIX: &str = "HOOKGATE_";
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Seals secrets at rest: base64 of 32 bytes. Management and workers need it.
+    /// Seals secrets at rest: base64 of 32 bytes. Every service needs the same one.
     #[serde(serialize_with = "redacted")]
     pub master_key: Option<SecretString>,
     /// PostgreSQL.

@@ -24,6 +24,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use hookgate_domain::appender::Appender;
 use hookgate_domain::appender::refusals::RefusalLog;
+use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::{Database, DatabaseSettings};
 use hookgate_domain::redis::Redis;
 use hookgate_domain::redis::wakeups::WakeUps;
@@ -53,6 +54,7 @@ pub async fn start(
     settings: Settings,
     database: &DatabaseSettings,
     redis: Redis,
+    master_key: MasterKey,
 ) -> Result<Ingress, std::io::Error> {
     let pool = Database::new(database).map_err(std::io::Error::other)?;
     let wake_ups = WakeUps::start(redis.clone());
@@ -65,6 +67,7 @@ pub async fn start(
         pool,
         appender,
         refusals,
+        master_key,
         trusted_proxies: NetworkSet::new(&settings.trusted_proxies),
         body_room: BodyRoom::new(settings.body_memory_bytes),
         settings,

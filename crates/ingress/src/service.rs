@@ -12,6 +12,7 @@ use hookgate_domain::appender::refusals::{NewRefusal, RefusalLog};
 use hookgate_domain::appender::{AppendError, Appender, NewEvent};
 use hookgate_domain::body::StoredBody;
 use hookgate_domain::clock;
+use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_model::answer::Answer;
 use hookgate_model::flow::compiled::failed_by_default;
@@ -45,6 +46,8 @@ pub struct Service {
     pub routes: Routes,
     pub appender: Appender,
     pub refusals: RefusalLog,
+    #[expect(dead_code, reason = "what is sealed comes next")]
+    pub master_key: MasterKey,
     pub waiting: Waiting,
     pub used_keys: UsedKeys,
     pub body_room: BodyRoom,

@@ -87,7 +87,7 @@ fn a_missing_setting_is_named_with_the_way_to_set_it() {
         );
     }
     let output = run(["serve", "--roles", "ingress"], &[]);
-    assert!(!stderr(&output).contains("MASTER_KEY") && stderr(&output).contains("DATABASE__INGRESS_URL"));
+    assert!(!stderr(&output).contains("WORKER_URL") && stderr(&output).contains("DATABASE__INGRESS_URL"));
 }
 
 #[test]
@@ -190,6 +190,7 @@ fn a_taken_port_is_said() {
     let environment = settings(&[
         ("HOOKGATE_DATABASE__INGRESS_URL", &database.ingress_url()),
         ("HOOKGATE_REDIS__URL", &servers::address().redis("")),
+        ("HOOKGATE_MASTER_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
         ("HOOKGATE_INGRESS__LISTEN", &address),
     ]);
     let output = run(["serve", "--roles", "ingress"], &environment);

@@ -5,12 +5,18 @@ use std::net::SocketAddr;
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, SmallInt, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use hookgate_domain::body;
+use hookgate_domain::crypto::MasterKey;
 use hookgate_ingress::{Ingress, Settings};
 use hookgate_model::ids::{EventId, TenantId};
 use hookgate_testkit::TestDatabase;
 use hookgate_testkit::fixtures::{NewWebhook, PublicUrl, Webhook};
 use reqwest::{Client, Method, RequestBuilder};
 use uuid::Uuid;
+
+/// What seals the secrets of these tests.
+pub fn master_key() -> MasterKey {
+    MasterKey::from_bytes(&[7; 32])
+}
 
 /// An ingress, its database and a tenant in it.
 pub struct Harness {
@@ -47,7 +53,7 @@ impl Harness {
             ..settings
         };
         let connection = database.settings(database.ingress_url());
-        let ingress = hookgate_ingress::start(settings, &connection, redis)
+        let ingress = hookgate_ingress::start(settings, &connection, redis, master_key())
             .await
             .expect("an ingress");
         let address = ingress.addresses()[0];
