@@ -33,8 +33,10 @@ pub mod schema;
 pub mod scope;
 pub mod secrets;
 pub mod signing_keys;
+mod stored_json;
 pub mod tenants;
 pub mod urls;
+pub mod usage;
 pub mod users;
 pub mod webhooks;
 

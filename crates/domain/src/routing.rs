@@ -9,6 +9,7 @@ use hookgate_model::authentication::Authentication;
 use hookgate_model::authentication::api_key::StoredKey;
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::ids::{ApiKeyId, RevisionId, TenantId, UrlId, WebhookId};
+use hookgate_model::limits::{Limits, TenantLimits};
 use hookgate_model::methods::MethodSet;
 use hookgate_model::protection::DataProtection;
 use hookgate_model::suffix::UrlSuffix;
@@ -22,6 +23,7 @@ use crate::schema::{
     allowlist_entries, api_keys, revisions, tenants, url_tokens, urls, webhook_allowlists, webhooks,
 };
 use crate::scope::TenantScope;
+use crate::stored_json::StoredJson;
 
 /// What a URL leads to.
 #[derive(Debug)]
@@ -54,6 +56,12 @@ pub struct Route {
     pub body_limit: usize,
     /// What of its requests is stored masked.
     pub data_protection: DataProtection,
+    /// How much the webhook takes.
+    pub limits: Limits,
+    /// How much the URL takes.
+    pub url_limits: Limits,
+    /// What the operator has set for the tenant.
+    pub tenant_limits: TenantLimits,
     /// What runs; `None` for a production URL whose webhook never was published.
     pub revision: Option<(RevisionId, RevisionDocument)>,
 }
@@ -77,6 +85,12 @@ struct Row {
     data_protection: serde_json::Value,
     draft_revision_id: Uuid,
     published_revision_id: Option<Uuid>,
+    #[diesel(deserialize_as = StoredJson<Limits>)]
+    limits: Limits,
+    #[diesel(deserialize_as = StoredJson<Limits>)]
+    url_limits: Limits,
+    #[diesel(deserialize_as = StoredJson<TenantLimits>)]
+    tenant_limits: TenantLimits,
 }
 
 /// Looks a token up. `None` for one that does not exist.
@@ -136,6 +150,9 @@ fn find(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Row>> {
             webhooks::data_protection,
             webhooks::draft_revision_id,
             webhooks::published_revision_id,
+            webhooks::limits,
+            urls::limits,
+            tenants::limits,
         ))
         .first(conn)
         .optional()?;
@@ -220,6 +237,9 @@ impl Row {
             data_protection: serde_json::from_value(self.data_protection).map_err(|_| Error::Unreadable {
                 what: "data protection",
             })?,
+            limits: self.limits,
+            url_limits: self.url_limits,
+            tenant_limits: self.tenant_limits,
             revision,
         })
     }

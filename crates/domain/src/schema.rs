@@ -18,6 +18,7 @@ diesel::table! {
         version -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        limits -> Jsonb,
     }
 }
 
@@ -106,6 +107,7 @@ diesel::table! {
         version -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        limits -> Jsonb,
     }
 }
 
@@ -134,6 +136,7 @@ diesel::table! {
         created_at -> Timestamptz,
         expires_at -> Nullable<Timestamptz>,
         revoked_at -> Nullable<Timestamptz>,
+        limits -> Jsonb,
     }
 }
 

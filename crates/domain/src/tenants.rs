@@ -6,11 +6,14 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::access::Role;
 use hookgate_model::ids::{LoginSessionId, TenantId, UserId};
+use hookgate_model::limits::TenantLimits;
 use uuid::Uuid;
 
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::schema::{login_sessions, memberships, tenants};
 use crate::scope::{self, TenantScope};
+use crate::stored_json::{StoredJson, to_json};
 
 /// The status of a tenant that is not suspended.
 const ACTIVE: &str = "active";
@@ -32,6 +35,9 @@ pub struct Tenant {
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
+    /// What the operator has set for it; the operator's defaults are not in it.
+    #[diesel(deserialize_as = StoredJson<TenantLimits>)]
+    pub limits: TenantLimits,
 }
 
 impl Tenant {
@@ -188,6 +194,21 @@ pub fn update(
         .set((
             tenants::name.eq(name),
             tenants::updated_at.eq(now),
+            tenants::version.eq(tenants::version + 1),
+        ))
+        .returning(Tenant::as_returning())
+        .get_result(conn)?)
+}
+
+/// Sets what the operator allows the tenant to use. Announce a change of the tenant afterwards.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn set_limits(conn: &mut PgConnection, scope: &TenantScope, limits: &TenantLimits) -> Result<Tenant> {
+    Ok(diesel::update(tenants::table.find(scope.uuid()))
+        .set((
+            tenants::limits.eq(to_json(limits)?),
+            tenants::updated_at.eq(clock::now()),
             tenants::version.eq(tenants::version + 1),
         ))
         .returning(Tenant::as_returning())

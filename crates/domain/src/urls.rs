@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::ids::{UrlId, WebhookId};
+use hookgate_model::limits::Limits;
 use hookgate_model::suffix::UrlSuffix;
 use hookgate_model::token::UrlToken;
 use hookgate_model::webhook::Environment;
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::page::Page;
 use crate::schema::{url_tokens, urls};
 use crate::scope::TenantScope;
+use crate::stored_json::{StoredJson, to_json};
 use crate::{clock, limits, webhooks};
 
 /// A public URL of a webhook.
@@ -35,6 +37,8 @@ pub struct Url {
     pub token: UrlToken,
     /// Until when a token from before a rotation still works, while one does.
     pub grace_until: Option<DateTime<Utc>>,
+    /// How much it takes, besides what its webhook does.
+    pub limits: Limits,
     /// Counts the changes.
     pub version: i64,
     /// When it was made.
@@ -54,6 +58,8 @@ pub struct UrlSettings {
     pub suffix: UrlSuffix,
     /// From when it does not work any more.
     pub expires_at: Option<DateTime<Utc>>,
+    /// How much it takes.
+    pub limits: Limits,
 }
 
 #[derive(Queryable, Selectable)]
@@ -68,6 +74,8 @@ struct Row {
     created_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
     revoked_at: Option<DateTime<Utc>>,
+    #[diesel(deserialize_as = StoredJson<Limits>)]
+    limits: Limits,
 }
 
 /// Adds a URL to a webhook. Without a suffix it gets the webhook's.
@@ -215,6 +223,7 @@ pub fn update(
             urls::name.eq(&settings.name),
             urls::suffix.eq(settings.suffix.as_str()),
             urls::expires_at.eq(settings.expires_at),
+            urls::limits.eq(to_json(&settings.limits)?),
             urls::version.eq(urls::version + 1),
         ))
         .execute(conn)?;
@@ -330,6 +339,7 @@ fn with_tokens(conn: &mut PgConnection, scope: &TenantScope, rows: Vec<Row>) -> 
                     .filter(|end| *end > now)
                     .max(),
                 name: row.name,
+                limits: row.limits,
                 version: row.version,
                 created_at: row.created_at,
                 expires_at: row.expires_at,

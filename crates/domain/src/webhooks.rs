@@ -13,6 +13,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::authentication::Authentication;
 use hookgate_model::ids::{AllowlistId, RevisionId, WebhookId};
+use hookgate_model::limits::Limits;
 use hookgate_model::methods::MethodSet;
 use hookgate_model::protection::DataProtection;
 use hookgate_model::suffix::UrlSuffix;
@@ -24,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::page::Page;
 use crate::schema::{jobs, url_tokens, urls, webhook_allowlists, webhooks};
 use crate::scope::TenantScope;
+use crate::stored_json::{StoredJson, to_json};
 use crate::{appender, clock, limits, revisions};
 
 /// A webhook.
@@ -45,6 +47,8 @@ pub struct Webhook {
     pub authentication: Authentication,
     /// The largest body that it accepts, in bytes.
     pub body_limit_bytes: i32,
+    /// How much it takes.
+    pub limits: Limits,
     /// The allowlists of which one must hold the sender's address; none: every address may send.
     pub allowlists: Vec<AllowlistId>,
     /// What of its requests is stored masked.
@@ -76,6 +80,8 @@ pub struct WebhookSettings {
     pub authentication: Authentication,
     /// The largest body that it accepts, in bytes.
     pub body_limit_bytes: i32,
+    /// How much it takes.
+    pub limits: Limits,
     /// The allowlists of which one must hold the sender's address.
     pub allowlists: Vec<AllowlistId>,
     /// What of its requests is stored masked.
@@ -94,6 +100,8 @@ struct Row {
     authentication: Value,
     body_limit_bytes: i32,
     data_protection: Value,
+    #[diesel(deserialize_as = StoredJson<Limits>)]
+    limits: Limits,
     draft_revision_id: Uuid,
     published_revision_id: Option<Uuid>,
     version: i64,
@@ -113,6 +121,7 @@ impl Row {
             methods: MethodSet::parse(&self.methods).map_err(|_| unreadable())?,
             authentication: serde_json::from_value(self.authentication).map_err(|_| unreadable())?,
             body_limit_bytes: self.body_limit_bytes,
+            limits: self.limits,
             allowlists,
             data_protection: serde_json::from_value(self.data_protection).map_err(|_| unreadable())?,
             draft_revision_id: self.draft_revision_id.into(),
@@ -377,6 +386,7 @@ struct Columns<'a> {
     authentication: Value,
     body_limit_bytes: i32,
     data_protection: Value,
+    limits: Value,
 }
 
 impl<'a> Columns<'a> {
@@ -386,11 +396,10 @@ impl<'a> Columns<'a> {
             system: &settings.system,
             suffix: settings.suffix.as_str(),
             methods: settings.methods.iter().collect(),
-            authentication: serde_json::to_value(&settings.authentication)
-                .map_err(|error| Error::Query(error.to_string()))?,
+            authentication: to_json(&settings.authentication)?,
             body_limit_bytes: settings.body_limit_bytes,
-            data_protection: serde_json::to_value(&settings.data_protection)
-                .map_err(|error| Error::Query(error.to_string()))?,
+            data_protection: to_json(&settings.data_protection)?,
+            limits: to_json(&settings.limits)?,
         })
     }
 }

@@ -71,16 +71,21 @@ impl Services {
         if let Some((database, master_key)) = management {
             let database = Database::new(&database)?;
             databases.push(("management", database.clone()));
-            let started =
-                hookgate_management::start(settings.management.clone(), database, redis.clone(), master_key)
-                    .await;
+            let own = hookgate_management::Settings {
+                tenant_limits: settings.tenant_limits.0,
+                ..settings.management.clone()
+            };
+            let started = hookgate_management::start(own, database, redis.clone(), master_key).await;
             services.1 = Some(started.context("the management API")?);
         }
         if let Some((database, master_key)) = ingress {
             databases.push(("ingress", Database::new(&database)?));
             let listen = settings.ingress.listen;
-            let started =
-                hookgate_ingress::start(settings.ingress.clone(), &database, redis.clone(), master_key).await;
+            let own = hookgate_ingress::Settings {
+                tenant_limits: settings.tenant_limits.0,
+                ..settings.ingress.clone()
+            };
+            let started = hookgate_ingress::start(own, &database, redis.clone(), master_key).await;
             let started = started.with_context(|| {
                 format!("ingress.listen (HOOKGATE_INGRESS__LISTEN): the ingress cannot listen on {listen}")
             });

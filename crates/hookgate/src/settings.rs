@@ -13,6 +13,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::DatabaseSettings;
 use hookgate_domain::redis::Redis;
+use hookgate_model::limits::TenantLimits;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -35,12 +36,25 @@ pub struct Settings {
     pub log: LogSection,
     /// Outgoing calls.
     pub egress: hookgate_egress::Settings,
+    /// What each tenant may use, unless it has limits of its own.
+    pub tenant_limits: TenantLimitsSection,
     /// The public URLs.
     pub ingress: hookgate_ingress::Settings,
     /// The management API.
     pub management: hookgate_management::Settings,
     /// The flows.
     pub worker: hookgate_worker::Settings,
+}
+
+/// A number is a limit, 0 (each one's default) is none.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TenantLimitsSection(pub TenantLimits);
+
+impl Default for TenantLimitsSection {
+    fn default() -> Self {
+        Self(TenantLimits::NONE)
+    }
 }
 
 /// One URL per role, so that each service can only do its part.

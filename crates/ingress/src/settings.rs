@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hookgate_domain::appender::AppenderSettings;
+use hookgate_model::limits::TenantLimits;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,10 @@ pub struct Settings {
     pub body_memory_bytes: usize,
     /// How long requests in hand may take when the ingress stops, in seconds. Default 30.
     pub shutdown_timeout_seconds: u64,
+    /// What a tenant without limits of its own may use: a section of the program's settings, which the management API
+    /// reads too.
+    #[serde(skip)]
+    pub tenant_limits: TenantLimits,
 }
 
 impl Default for Settings {
@@ -63,6 +68,7 @@ impl Default for Settings {
             waiting_bytes: appender.waiting_bytes,
             body_memory_bytes: 512 << 20,
             shutdown_timeout_seconds: 30,
+            tenant_limits: TenantLimits::NONE,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
+use hookgate_model::limits::TenantLimits;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -32,6 +33,9 @@ pub struct Settings {
     pub login_failures: u32,
     /// The time in which those failures are counted, in seconds.
     pub login_failure_window_seconds: u32,
+    /// What a tenant without limits of its own may use: a section of the program's settings, which the ingress reads too.
+    #[serde(skip)]
+    pub tenant_limits: TenantLimits,
 }
 
 impl Default for Settings {
@@ -49,6 +53,7 @@ impl Default for Settings {
             passwords_at_once: 0,
             login_failures: 10,
             login_failure_window_seconds: 15 * 60,
+            tenant_limits: TenantLimits::NONE,
         }
     }
 }

@@ -108,6 +108,7 @@ fn policies_that_show_more_than_one_tenant_are_few() {
             "routing on webhook_allowlists for select",
             "routing on webhooks for select",
             "append on jobs for insert",
+            "count on usage for all",
             "last_used on api_keys for update",
             // A person sees where they belong before a tenant is chosen; a key opens its own row.
             "own_memberships on memberships for select",
@@ -122,6 +123,7 @@ fn policies_that_show_more_than_one_tenant_are_few() {
             "maintenance on duplicates for all",
             "maintenance on idempotency_keys for all",
             "maintenance on refusals for all",
+            "maintenance on usage for all",
         ],
     );
     expect(
@@ -186,6 +188,9 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_management duplicates: SELECT",
             "hookgate_worker deduplication_keys: DELETE",
             "hookgate_worker duplicates: DELETE",
+            "hookgate_ingress usage: INSERT,SELECT",
+            "hookgate_management usage: SELECT",
+            "hookgate_worker usage: DELETE",
             "hookgate_worker jobs: DELETE,INSERT,SELECT,UPDATE",
             "hookgate_worker runs: INSERT,SELECT",
             "hookgate_worker attempts: INSERT,SELECT",
@@ -236,6 +241,9 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker deduplication_keys.expires_at: UPDATE",
             "hookgate_worker duplicates.tenant_id: SELECT",
             "hookgate_worker duplicates.event_id: SELECT",
+            "hookgate_ingress usage.events: UPDATE",
+            "hookgate_ingress usage.body_bytes: UPDATE",
+            "hookgate_worker usage.day: SELECT",
             "hookgate_worker idempotency_keys.created_at: SELECT",
             "hookgate_worker refresh_tokens.expires_at: SELECT",
             "hookgate_worker login_sessions.expires_at: SELECT",

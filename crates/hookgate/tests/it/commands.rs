@@ -190,7 +190,10 @@ fn a_taken_port_is_said() {
     let environment = settings(&[
         ("HOOKGATE_DATABASE__INGRESS_URL", &database.ingress_url()),
         ("HOOKGATE_REDIS__URL", &servers::address().redis("")),
-        ("HOOKGATE_MASTER_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+        (
+            "HOOKGATE_MASTER_KEY",
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        ),
         ("HOOKGATE_INGRESS__LISTEN", &address),
     ]);
     let output = run(["serve", "--roles", "ingress"], &environment);

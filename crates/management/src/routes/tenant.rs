@@ -4,10 +4,12 @@ use actix_web::{get, patch};
 use chrono::{DateTime, Utc};
 use hookgate_domain::{clock, limits, tenants};
 use hookgate_model::ids::TenantId;
+use hookgate_model::limits::TenantLimits;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use crate::Settings;
 use crate::auth::Guarded;
 use crate::auth::permissions::{TenantRead, TenantWrite};
 use crate::body::{Patch, Reply};
@@ -41,6 +43,7 @@ impl From<tenants::Tenant> for Tenant {
             created_at,
             updated_at,
             version: _,
+            limits: _,
         } = tenant;
         Self {
             id,
@@ -48,6 +51,60 @@ impl From<tenants::Tenant> for Tenant {
             status,
             created_at,
             updated_at,
+        }
+    }
+}
+
+/// A tenant, with what it may use.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines", "status": "active",
+    "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z", "limits": {"requests_per_second": 500,
+    "burst": 1000, "events_per_month": 1_000_000, "body_bytes_per_month": null, "body_bytes": null,
+    "waiting_callers": 200}}))]
+pub struct TenantWithLimits {
+    #[serde(flatten)]
+    tenant: Tenant,
+    /// What the operator allows it to use; null is no limit.
+    limits: TenantLimitsView,
+}
+
+impl TenantWithLimits {
+    fn new(tenant: tenants::Tenant, defaults: TenantLimits) -> Self {
+        Self {
+            limits: tenant.limits.over(defaults).into(),
+            tenant: tenant.into(),
+        }
+    }
+}
+
+/// What a tenant may use; null is no limit. Only the operator changes it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TenantLimits)]
+struct TenantLimitsView {
+    /// Requests per second to all of its webhooks together, in the long run; more get 429 with `Retry-After`.
+    requests_per_second: Option<u32>,
+    /// Requests that may come at once after a pause.
+    burst: Option<u32>,
+    /// Events of one calendar month (UTC); further requests get 429 until the month is over.
+    events_per_month: Option<u64>,
+    /// Bytes of the bodies of those events, likewise.
+    body_bytes_per_month: Option<u64>,
+    /// The longest body, in bytes, whatever a webhook allows.
+    body_bytes: Option<u32>,
+    /// Callers that may wait for a result at the same time, on each node of the ingress; more get 429.
+    waiting_callers: Option<u32>,
+}
+
+impl From<TenantLimits> for TenantLimitsView {
+    fn from(limits: TenantLimits) -> Self {
+        let rate = limits.rate();
+        Self {
+            requests_per_second: rate.map(|rate| rate.per_second.get()),
+            burst: rate.map(|rate| rate.burst.get()),
+            events_per_month: limits.events_per_month,
+            body_bytes_per_month: limits.body_bytes_per_month,
+            body_bytes: limits.body_bytes,
+            waiting_callers: limits.waiting_callers,
         }
     }
 }
@@ -72,24 +129,23 @@ type TenantPatch = Patch<TenantSettings>;
 
 /// Read the tenant
 #[utoipa::path(tag = "account", operation_id = "getTenant", security(("bearer" = ["tenant:read"])),
-    responses((status = 200, description = "The tenant", body = Tenant)))]
+    responses((status = 200, description = "The tenant, with what it may use", body = TenantWithLimits)))]
 #[get("/tenant")]
-async fn read(caller: Guarded<TenantRead>) -> ApiResult<Reply<Tenant>> {
+async fn read(caller: Guarded<TenantRead>) -> ApiResult<Reply<TenantWithLimits>> {
     let tenant = caller.run(tenants::find).await?;
-    let version = tenant.version;
-    Ok(Reply::ok(Tenant::from(tenant)).version(version))
+    Ok(show(tenant, &caller.state().settings))
 }
 
 /// Change the tenant
 #[utoipa::path(tag = "account", operation_id = "updateTenant", security(("bearer" = ["tenant:write"])),
     request_body(content = TenantPatch, content_type = "application/merge-patch+json"),
-    responses((status = 200, description = "The tenant as it is now", body = Tenant)))]
+    responses((status = 200, description = "The tenant as it is now", body = TenantWithLimits)))]
 #[patch("/tenant")]
 async fn update(
     caller: Guarded<TenantWrite>,
     if_match: IfMatch,
     patch: TenantPatch,
-) -> ApiResult<Reply<Tenant>> {
+) -> ApiResult<Reply<TenantWithLimits>> {
     let tenant = caller
         .run(move |conn, scope| {
             let current = tenants::lock(conn, scope)?;
@@ -98,6 +154,10 @@ async fn update(
             Ok::<_, ApiError>(tenants::update(conn, scope, &settings.name, clock::now())?)
         })
         .await?;
+    Ok(show(tenant, &caller.state().settings))
+}
+
+fn show(tenant: tenants::Tenant, settings: &Settings) -> Reply<TenantWithLimits> {
     let version = tenant.version;
-    Ok(Reply::ok(Tenant::from(tenant)).version(version))
+    Reply::ok(TenantWithLimits::new(tenant, settings.tenant_limits)).version(version)
 }

@@ -13,6 +13,7 @@ mod document;
 mod health;
 mod idempotency;
 mod isolation;
+mod limits;
 mod management_keys;
 mod received;
 mod revisions;

@@ -43,7 +43,10 @@ async fn a_name_is_enough_and_both_urls_are_there_at_once() {
     assert_eq!(webhook["system"], "custom");
     assert_eq!(webhook["methods"], json!(["POST"]));
     assert_eq!(webhook["authentication"], json!({"kind": "none"}));
-    assert_eq!(webhook["limits"], json!({"body_bytes": 1_048_576}));
+    assert_eq!(
+        webhook["limits"],
+        json!({"body_bytes": 1_048_576, "requests_per_second": null, "burst": null, "waiting_callers": null})
+    );
     assert_eq!(webhook["published_revision_id"], Value::Null);
     let environments: Vec<_> = webhook["urls"]
         .as_array()

@@ -16,14 +16,14 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use view::UrlView;
 
-use super::webhooks::suffix;
+use super::webhooks::{UrlLimitsBody, suffix};
 use crate::auth::Guarded;
 use crate::auth::permissions::{WebhooksRead, WebhooksWrite};
 use crate::body::{Json, NoContent, Patch, Reply};
 use crate::changes::change;
 use crate::error::{ApiError, ApiResult, ErrorCode, FieldCode};
 use crate::etag::IfMatch;
-use crate::fields::{Fields, FromFields, integer, json, text, time};
+use crate::fields::{Fields, FromFields, integer, json, object, text, time};
 use crate::page::{Page, Paging, PagingParams};
 use crate::path::Path;
 
@@ -152,7 +152,8 @@ async fn read(
 
 /// What can be changed of a URL. Its token cannot: rotate the URL.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = UrlSettings, example = json!({"name": "the shop in Berlin", "expires_at": "2026-12-01T00:00:00Z"}))]
+#[schema(as = UrlSettings, example = json!({"name": "the shop in Berlin", "expires_at": "2026-12-01T00:00:00Z",
+    "limits": {"requests_per_second": 5, "burst": 20}}))]
 pub struct UrlSettingsBody {
     /// What the tenant calls it.
     #[schema(min_length = 1, max_length = 200)]
@@ -162,6 +163,8 @@ pub struct UrlSettingsBody {
     suffix: String,
     /// From when it does not work any more; null: it does not expire.
     expires_at: Option<DateTime<Utc>>,
+    /// How much it takes, besides what its webhook does.
+    limits: UrlLimitsBody,
 }
 
 struct Changed(UrlSettings);
@@ -171,10 +174,12 @@ impl FromFields for Changed {
         let name = fields.required("name", text(1..=limits::NAME_CHARACTERS));
         let suffix = fields.required("suffix", suffix);
         let expires_at = fields.optional("expires_at", time);
+        let limits = fields.or("limits", UrlLimitsBody::default(), object);
         Some(Self(UrlSettings {
             name: name?,
             suffix: suffix?,
             expires_at: expires_at?,
+            limits: limits?.into(),
         }))
     }
 }
@@ -199,6 +204,7 @@ async fn update(
             name: current.name,
             suffix: current.suffix.to_string(),
             expires_at: current.expires_at,
+            limits: current.limits.into(),
         })?;
         let url = urls::update(conn, scope, webhook, id, &settings)?;
         Ok((url, vec![Change::Webhook(webhook)]))

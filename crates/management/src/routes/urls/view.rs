@@ -7,11 +7,14 @@ use hookgate_model::webhook::Environment;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::routes::webhooks::UrlLimitsBody;
+
 /// A public URL of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Url, example = json!({"id": "url_01k9z3v8e5f2q8r7w6t5y4x3m2", "webhook_id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2",
     "name": "production", "environment": "production", "suffix": "orders/{order_id}",
     "public_url": "https://hooks.example.com/5x3k9z3v8e5f2q8r7w6t5y4x3m/orders/{order_id}", "grace_until": null,
+    "limits": {"requests_per_second": null, "burst": null},
     "created_at": "2026-11-21T12:00:00Z", "expires_at": null, "revoked_at": null}))]
 pub struct UrlView {
     /// Its id.
@@ -32,6 +35,8 @@ pub struct UrlView {
     pub public_url: String,
     /// Until when the URL from before the last rotation still works, while it does.
     pub grace_until: Option<DateTime<Utc>>,
+    /// How much it takes, besides what its webhook does.
+    pub limits: UrlLimitsBody,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// From when it does not work any more; null: it does not expire.
@@ -52,6 +57,7 @@ impl UrlView {
             suffix: url.suffix.to_string(),
             public_url: format!("{base}/{}/{}", url.token, url.suffix),
             grace_until: url.grace_until,
+            limits: url.limits.into(),
             created_at: url.created_at,
             expires_at: url.expires_at,
             revoked_at: url.revoked_at,

@@ -19,8 +19,8 @@ use hookgate_model::webhook::Status;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) use settings::suffix;
 use settings::{Settings, SettingsBody};
+pub(super) use settings::{UrlLimitsBody, suffix};
 pub use view::{AddressCheck, AddressReason, DecidingEntry, WebhookView};
 
 use crate::auth::Guarded;

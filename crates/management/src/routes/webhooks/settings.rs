@@ -1,23 +1,25 @@
-//! What a tenant chooses of a webhook, as the API takes it.
+//! What a tenant chooses of a webhook, as the API takes it. Settings with rules of their own are in files beside.
 
+mod limits;
 mod protection;
 
 use std::collections::HashSet;
 
-use hookgate_domain::limits;
+use hookgate_domain::limits as bounds;
 use hookgate_domain::webhooks::{Webhook, WebhookSettings};
 use hookgate_model::authentication::{Authentication, ProblemCode};
 use hookgate_model::ids::AllowlistId;
 use hookgate_model::methods::{self, MethodSet};
 use hookgate_model::protection::DataProtection;
 use hookgate_model::suffix::UrlSuffix;
-use hookgate_model::webhook::{DEFAULT_BODY_BYTES, MAX_BODY_BYTES};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+pub use limits::{LimitsBody, UrlLimitsBody};
+
 use crate::error::{FieldCode, FieldError};
-use crate::fields::{self, Fields, FromFields, Read, integer, json, list, object, parsed, text, wrong};
+use crate::fields::{self, Fields, FromFields, Read, json, list, object, parsed, text, wrong};
 
 /// The system of a webhook that names none.
 const CUSTOM: &str = "custom";
@@ -26,9 +28,9 @@ const CUSTOM: &str = "custom";
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WebhookSettings, example = json!({"name": "Orders from the shop", "system": "custom",
     "suffix": "orders/{order_id}", "methods": ["POST"], "authentication": {"kind": "api_key"},
-    "allowlists": ["alw_01k9z3v8e5f2q8r7w6t5y4x3m2"], "limits": {"body_bytes": 1_048_576},
-    "data_protection": {"mask": ["headers.authorization", "body.card.number"], "mask_address": true,
-        "sensitive_if": "{{ body.disableSensitiveLogging }}"}}))]
+    "allowlists": ["alw_01k9z3v8e5f2q8r7w6t5y4x3m2"], "limits": {"body_bytes": 1_048_576,
+    "requests_per_second": 50, "burst": 100}, "data_protection": {"mask": ["headers.authorization", "body.card.number"],
+    "mask_address": true, "sensitive_if": "{{ body.disableSensitiveLogging }}"}}))]
 pub struct SettingsBody {
     /// What the tenant calls it.
     #[schema(min_length = 1, max_length = 200)]
@@ -50,39 +52,12 @@ pub struct SettingsBody {
     /// The allowlists of which one must hold the sender's address; none: every address may send.
     #[schema(required = false, max_items = 10)]
     pub allowlists: Vec<AllowlistId>,
-    /// What it accepts of one request.
+    /// How much it takes.
     #[schema(required = false)]
     pub limits: LimitsBody,
     /// What of its requests is stored masked; by default nothing. A change holds for requests from then on.
     #[schema(required = false)]
     pub data_protection: DataProtection,
-}
-
-/// What a webhook accepts of one request.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[schema(as = WebhookLimits, example = json!({"body_bytes": 1_048_576}))]
-pub struct LimitsBody {
-    /// The longest body, in bytes; a longer one gets 413.
-    #[schema(required = false, default = 1_048_576, minimum = 1, maximum = 27_262_976)]
-    pub body_bytes: i32,
-}
-
-impl Default for LimitsBody {
-    fn default() -> Self {
-        Self {
-            body_bytes: i32::try_from(DEFAULT_BODY_BYTES).unwrap_or(i32::MAX),
-        }
-    }
-}
-
-impl FromFields for LimitsBody {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let most = i64::from(MAX_BODY_BYTES);
-        let body_bytes = fields.or("body_bytes", Self::default().body_bytes, integer(1..=most));
-        Some(Self {
-            body_bytes: body_bytes?,
-        })
-    }
 }
 
 /// The settings, read and valid.
@@ -91,7 +66,7 @@ pub struct Settings(pub WebhookSettings);
 
 impl FromFields for Settings {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let name = fields.required("name", text(1..=limits::NAME_CHARACTERS));
+        let name = fields.required("name", text(1..=bounds::NAME_CHARACTERS));
         let system = fields.or("system", CUSTOM.to_owned(), system);
         let chosen = fields.optional("suffix", suffix);
         let methods = fields.or("methods", MethodSet::POST, methods);
@@ -99,14 +74,15 @@ impl FromFields for Settings {
         let allowlists = fields.or("allowlists", Vec::new(), allowlists);
         let limits = fields.or("limits", LimitsBody::default(), object);
         let data_protection = fields.or("data_protection", DataProtection::default(), object);
-        let name = name?;
+        let (name, limits) = (name?, limits?);
         Some(Self(WebhookSettings {
             suffix: chosen?.unwrap_or_else(|| UrlSuffix::from_name(&name)),
             name,
             system: system?,
             methods: methods?,
             authentication: authentication?,
-            body_limit_bytes: limits?.body_bytes,
+            body_limit_bytes: limits.body_bytes,
+            limits: limits.limits(),
             allowlists: allowlists?,
             data_protection: data_protection?,
         }))
@@ -123,9 +99,7 @@ impl From<&Webhook> for SettingsBody {
             methods: webhook.methods.iter().map(str::to_owned).collect(),
             authentication: webhook.authentication.clone(),
             allowlists: webhook.allowlists.clone(),
-            limits: LimitsBody {
-                body_bytes: webhook.body_limit_bytes,
-            },
+            limits: LimitsBody::new(webhook.body_limit_bytes, webhook.limits),
             data_protection: webhook.data_protection.clone(),
         }
     }
@@ -192,7 +166,7 @@ fn authentication(value: Value) -> Read<Authentication> {
 }
 
 fn allowlists(value: Value) -> Read<Vec<AllowlistId>> {
-    let ids: Vec<AllowlistId> = list(0..=limits::ATTACHED_ALLOWLISTS, parsed)(value)?;
+    let ids: Vec<AllowlistId> = list(0..=bounds::ATTACHED_ALLOWLISTS, parsed)(value)?;
     let mut seen = HashSet::new();
     if ids.iter().all(|id| seen.insert(*id)) {
         Ok(ids)
@@ -227,7 +201,7 @@ mod tests {
     fn everything_that_is_wrong_is_told_at_once() {
         let told = errors(
             json!({"name": "", "system": "My Shop", "suffix": "item updated", "methods": ["POST", "post"],
-            "authentication": {"kind": "magic"}, "allowlists": ["alw_1"], "limits": {"body_bytes": 0, "rows": 1}, "colour": 1}),
+            "authentication": {"kind": "magic"}, "allowlists": ["alw_1"], "limits": {"body_bytes": 0, "burst": 5, "rows": 1}, "colour": 1}),
         );
         let pointers: Vec<_> = told.iter().map(|(pointer, _)| pointer.as_str()).collect();
         assert_eq!(
@@ -240,6 +214,7 @@ mod tests {
                 "/authentication/kind",
                 "/allowlists/0",
                 "/limits/body_bytes",
+                "/limits/burst",
                 "/limits/rows",
                 "/colour"
             ]

@@ -17,12 +17,14 @@ use crate::routes::urls::UrlView;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Webhook, example = json!({"id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Orders from the shop",
     "system": "custom", "status": "active", "suffix": "orders/{order_id}", "methods": ["POST"],
-    "authentication": {"kind": "api_key"}, "allowlists": [], "limits": {"body_bytes": 1_048_576},
     "data_protection": {"mask": ["body.card.number"], "mask_address": false, "sensitive_if": null},
+    "authentication": {"kind": "api_key"}, "allowlists": [], "limits": {"body_bytes": 1_048_576, "requests_per_second": 50,
+        "burst": 100, "waiting_callers": null},
     "draft_revision_id": "rev_01k9z3v8e5f2q8r7w6t5y4x3m2", "published_revision_id": null,
     "urls": [{"id": "url_01k9z3v8e5f2q8r7w6t5y4x3m2", "webhook_id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2",
         "name": "production", "environment": "production", "suffix": "orders/{order_id}",
         "public_url": "https://hooks.example.com/5x3k9z3v8e5f2q8r7w6t5y4x3m/orders/{order_id}", "grace_until": null,
+        "limits": {"requests_per_second": null, "burst": null},
         "created_at": "2026-11-21T12:00:00Z", "expires_at": null, "revoked_at": null}],
     "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"}))]
 pub struct WebhookView {
@@ -46,7 +48,7 @@ pub struct WebhookView {
     pub authentication: Authentication,
     /// The allowlists of which one must hold the sender's address; none: every address may send.
     pub allowlists: Vec<AllowlistId>,
-    /// What it accepts of one request.
+    /// How much it takes.
     pub limits: LimitsBody,
     /// What of its requests is stored masked.
     pub data_protection: DataProtection,
@@ -79,9 +81,7 @@ impl WebhookView {
             methods: webhook.methods.iter().collect(),
             authentication: webhook.authentication,
             allowlists: webhook.allowlists,
-            limits: LimitsBody {
-                body_bytes: webhook.body_limit_bytes,
-            },
+            limits: LimitsBody::new(webhook.body_limit_bytes, webhook.limits),
             data_protection: webhook.data_protection,
             draft_revision_id: webhook.draft_revision_id,
             published_revision_id: webhook.published_revision_id,

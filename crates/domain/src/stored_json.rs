@@ -1,0 +1,39 @@
+//! A `jsonb` column that is read into, and written from, the type that it holds.
+
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::pg::{Pg, PgValue};
+use diesel::sql_types::Jsonb;
+use hookgate_model::limits::{Limits, TenantLimits};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// What such a column holds.
+#[derive(Debug, FromSqlRow)]
+pub struct StoredJson<T>(T);
+
+impl<T: DeserializeOwned> FromSql<Jsonb, Pg> for StoredJson<T> {
+    fn from_sql(bytes: PgValue<'_>) -> deserialize::Result<Self> {
+        let value = <Value as FromSql<Jsonb, Pg>>::from_sql(bytes)?;
+        Ok(Self(serde_json::from_value(value)?))
+    }
+}
+
+impl From<StoredJson<Self>> for Limits {
+    fn from(stored: StoredJson<Self>) -> Self {
+        stored.0
+    }
+}
+
+impl From<StoredJson<Self>> for TenantLimits {
+    fn from(stored: StoredJson<Self>) -> Self {
+        stored.0
+    }
+}
+
+/// The form in which a value is written to such a column.
+pub(crate) fn to_json(value: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(value).map_err(|error| Error::Query(error.to_string()))
+}

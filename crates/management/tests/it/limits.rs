@@ -1,0 +1,121 @@
+//! What webhooks, URLs and tenants are limited to.
+
+use hookgate_domain::tenants;
+use hookgate_model::ids::{LoginSessionId, TenantId, UserId};
+use hookgate_model::limits::TenantLimits;
+use serde_json::{Value, json};
+
+use crate::service::Service;
+use crate::webhooks::{create, path_of};
+
+#[tokio::test]
+async fn a_webhook_and_its_urls_have_rates() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let limits = json!({"requests_per_second": 50, "burst": 100, "waiting_callers": 7});
+    let webhook = create(&owner, json!({"name": "Orders", "limits": limits})).await;
+    let mut expected = limits;
+    expected["body_bytes"] = json!(1_048_576);
+    assert_eq!(webhook["limits"], expected);
+    let path = path_of(&webhook);
+    let cleared = json!({"limits": {"burst": null, "waiting_callers": null}});
+    let changed = owner.patch(&path, cleared).await.is(200);
+    assert_eq!(
+        changed["limits"],
+        json!({"body_bytes": 1_048_576, "requests_per_second": 50, "burst": null, "waiting_callers": null})
+    );
+    owner
+        .patch(
+            &path,
+            json!({"limits": {"requests_per_second": 0, "burst": 100_001}}),
+        )
+        .await
+        .is_invalid(&[
+            ("/limits/requests_per_second", "out_of_range"),
+            ("/limits/burst", "out_of_range"),
+        ]);
+    owner
+        .patch(
+            &path,
+            json!({"limits": {"requests_per_second": null, "burst": 5}}),
+        )
+        .await
+        .is_invalid(&[("/limits/burst", "invalid")]);
+
+    let url = &webhook["urls"][0];
+    assert_eq!(url["limits"], json!({"requests_per_second": null, "burst": null}));
+    let url = format!("{path}/urls/{}", url["id"].as_str().expect("an id"));
+    let limits = json!({"requests_per_second": 5, "burst": 20});
+    let changed = owner.patch(&url, json!({"limits": limits})).await.is(200);
+    assert_eq!(changed["limits"], limits);
+    assert_eq!(owner.get(&url).await.is(200)["limits"], limits);
+    owner
+        .patch(&url, json!({"limits": {"waiting_callers": 5}}))
+        .await
+        .is_invalid(&[("/limits/waiting_callers", "unknown")]);
+    let changed = owner.patch(&url, json!({"limits": null})).await.is(200);
+    assert_eq!(
+        changed["limits"],
+        json!({"requests_per_second": null, "burst": null})
+    );
+}
+
+/// The scope of a person in their tenant, as a logged-in caller gets it.
+fn authorised(service: &Service, account: &Value) -> hookgate_domain::scope::TenantScope {
+    let user: UserId = account["user"]["id"]
+        .as_str()
+        .expect("an id")
+        .parse()
+        .expect("an id");
+    let tenant: TenantId = account["tenant"]["id"]
+        .as_str()
+        .expect("an id")
+        .parse()
+        .expect("an id");
+    let session = service
+        .database
+        .query_text("SELECT id::text FROM login_sessions ORDER BY id DESC LIMIT 1");
+    let session = LoginSessionId::from(session[0].parse::<uuid::Uuid>().expect("an id"));
+    let conn = &mut service.database.superuser();
+    let now = hookgate_domain::clock::now();
+    tenants::authorise(conn, user, tenant, session, now)
+        .expect("a membership")
+        .scope
+}
+
+#[tokio::test]
+async fn a_tenant_sees_what_the_operator_allows_it() {
+    let service = Service::start_with(|settings| {
+        settings.tenant_limits = TenantLimits {
+            requests_per_second: Some(500),
+            events_per_month: Some(1_000_000),
+            ..TenantLimits::NONE
+        };
+    })
+    .await;
+    let account = service.register_account("ada@example.com").await;
+    let owner = service.caller(account["tokens"]["access_token"].as_str().expect("a token"));
+    let mut expected = json!({"requests_per_second": 500, "burst": 500, "events_per_month": 1_000_000,
+        "body_bytes_per_month": null, "body_bytes": null, "waiting_callers": null});
+    assert_eq!(owner.get("/v1/tenant").await.is(200)["limits"], expected);
+
+    let scope = authorised(&service, &account);
+    let own = TenantLimits {
+        events_per_month: Some(0),
+        burst: Some(900),
+        waiting_callers: Some(3),
+        ..TenantLimits::default()
+    };
+    tenants::set_limits(&mut service.database.superuser(), &scope, &own).expect("set");
+    expected["events_per_month"] = Value::Null;
+    expected["burst"] = json!(900);
+    expected["waiting_callers"] = json!(3);
+    let read = owner.get("/v1/tenant").await;
+    assert_eq!(read.is(200)["limits"], expected);
+    assert_eq!(read.header("etag"), "\"2\"");
+    // The tenant itself cannot change them.
+    owner
+        .patch("/v1/tenant", json!({"limits": {"burst": 1}}))
+        .await
+        .is_invalid(&[("/limits", "unknown")]);
+}

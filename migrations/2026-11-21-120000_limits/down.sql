@@ -1,0 +1,4 @@
+DROP TABLE usage;
+ALTER TABLE urls DROP COLUMN limits;
+ALTER TABLE webhooks DROP COLUMN limits;
+ALTER TABLE tenants DROP COLUMN limits;
