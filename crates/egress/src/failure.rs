@@ -40,13 +40,7 @@ impl From<reqwest::Error> for Failed {
         if let Some(source) = sources().find_map(|source| source.downcast_ref::<NotResolved>()) {
             return Self::new(HttpFailure::Resolve, source.to_string());
         }
-        let tls = sources().find_map(|source| {
-            source.downcast_ref::<rustls::Error>().or_else(|| {
-                let inner = source.downcast_ref::<std::io::Error>()?.get_ref()?;
-                inner.downcast_ref::<rustls::Error>()
-            })
-        });
-        if let Some(tls) = tls {
+        if let Some(tls) = sources().find_map(tls) {
             return Self::new(HttpFailure::Tls, format!("no secure connection: {tls}"));
         }
         let cause = sources().last().map(ToString::to_string).unwrap_or_default();
@@ -58,6 +52,14 @@ impl From<reqwest::Error> for Failed {
             Self::new(HttpFailure::Protocol, format!("no complete answer: {cause}"))
         }
     }
+}
+
+/// The error of TLS that an error is, or holds as an I/O error: that one does not name what it holds as its source.
+fn tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    error.downcast_ref().or_else(|| {
+        let inner = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+        tls(inner)
+    })
 }
 
 /// An error and what caused it.

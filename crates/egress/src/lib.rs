@@ -3,9 +3,12 @@
 
 mod client;
 mod failure;
+mod permits;
+pub mod published_keys;
 mod resolver;
 mod settings;
 
 pub use client::{Client, read_body};
 pub use failure::Failed;
+pub use permits::{Permit, Permits};
 pub use settings::Settings;

@@ -2,14 +2,17 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tempfile::TempPath;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
-use crate::eventually;
+use crate::{eventually, tls};
 
 /// A request that came.
 #[derive(Debug, Clone)]
@@ -108,12 +111,23 @@ struct State {
 pub struct Receiver {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
+    certificate: Option<TempPath>,
     _task: JoinSet<()>,
 }
 
 impl Receiver {
     /// Starts it on a free port of 127.0.0.1. It answers 200 until told otherwise.
     pub async fn start() -> Self {
+        Self::serve(None, None).await
+    }
+
+    /// Starts it behind TLS, as `localhost`, with a certificate that only [`Self::certificate`] makes trusted.
+    pub async fn start_tls() -> Self {
+        let (acceptor, certificate) = tls::localhost();
+        Self::serve(Some(acceptor), Some(certificate)).await
+    }
+
+    async fn serve(acceptor: Option<TlsAcceptor>, certificate: Option<TempPath>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let state = Arc::<Mutex<State>>::default();
@@ -122,19 +136,41 @@ impl Receiver {
         task.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, Arc::clone(&shared)));
+                let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+                connections.spawn(async move {
+                    match acceptor {
+                        None => serve(stream, shared).await,
+                        Some(acceptor) => {
+                            if let Ok(stream) = acceptor.accept(stream).await {
+                                serve(stream, shared).await;
+                            }
+                        }
+                    }
+                });
             }
         });
         Self {
             address,
             state,
+            certificate,
             _task: task,
         }
     }
 
-    /// Its base URL, `http://127.0.0.1:<port>`.
+    /// Its base URL, `http://127.0.0.1:<port>`, or `https://localhost:<port>`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        match self.certificate {
+            None => format!("http://{}", self.address),
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+        }
+    }
+
+    /// The file with its certificate in PEM.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn certificate(&self) -> &Path {
+        self.certificate.as_deref().expect("a receiver behind TLS")
     }
 
     /// Its address.
@@ -179,7 +215,7 @@ impl Receiver {
 }
 
 /// Answers the requests of one connection.
-async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<Mutex<State>>) {
     let mut buffer = Vec::new();
     while let Some(received) = read_request(&mut stream, &mut buffer).await {
         let reply = {
@@ -209,7 +245,7 @@ fn encode(reply: &Reply) -> Vec<u8> {
 }
 
 /// Reads one request; `None` at the connection's end, or for what is no request with a `content-length`.
-async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Received> {
+async fn read_request(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> Option<Received> {
     let (mut request, head_bytes) = loop {
         let mut headers = [httparse::EMPTY_HEADER; 100];
         let mut request = httparse::Request::new(&mut headers);
@@ -231,7 +267,7 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Re
     Some(request)
 }
 
-async fn fill(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
+async fn fill(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> Option<()> {
     (stream.read_buf(buffer).await.ok()? > 0).then_some(())
 }
 

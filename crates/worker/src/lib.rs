@@ -20,7 +20,7 @@ use std::time::Duration;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_domain::redis::Redis;
-use hookgate_egress::Client;
+use hookgate_egress::{Client, Permits};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,7 +33,7 @@ struct Shared {
     redis: Redis,
     master_key: MasterKey,
     http: effects::http::HttpClient,
-    calls: effects::permits::Permits,
+    calls: Permits,
     revisions: revisions::Revisions,
     leases: leases::Leases,
     recorder: recorder::Recorder,
@@ -62,7 +62,7 @@ pub fn start(
     let http = effects::http::HttpClient::new(egress);
     let (recorder, recording) = recorder::Recorder::new(database.clone());
     let shared = Arc::new(Shared {
-        calls: effects::permits::Permits::new(settings.calls, settings.calls_per_tenant),
+        calls: Permits::new(settings.calls, settings.calls_per_tenant),
         revisions: revisions::Revisions::new(),
         leases: leases::Leases::default(),
         stopping: CancellationToken::new(),

@@ -1,4 +1,3 @@
 //! What flows do to the world outside.
 
 pub mod http;
-pub mod permits;
