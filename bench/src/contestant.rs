@@ -11,11 +11,12 @@ use diesel::sql_types::{Binary, Text, Uuid as SqlUuid};
 use futures_util::StreamExt;
 use hookgate_devservers::Address;
 use hookgate_domain::clock;
-use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::{Database, DatabaseSettings};
 use hookgate_domain::redis::Redis;
 use hookgate_model::ids::EventId;
 use serde::{Deserialize, Serialize};
+
+use crate::webhooks;
 
 /// Who is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
@@ -29,11 +30,52 @@ pub enum Name {
     IngressJob,
     /// One INSERT and commit for each request, through the r2d2 pool.
     Naive,
+    /// The ingress, for a webhook without a flow that requires an API key.
+    ApiKey,
+    /// The same, which verifies a signature (HMAC-SHA256 of the body).
+    Signature,
+    /// The same, with an allowlist of 10,000 networks.
+    Allowlist,
+    /// API key, signature and allowlist together.
+    Admission,
+    /// The same as `Ingress`, which recognises repeated deliveries; each request has an id of its own.
+    Deduplication,
+}
+
+/// A program that serves contestants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
+pub enum Program {
+    /// The bare handler.
+    Bare,
+    /// Hookgate's ingress.
+    Ingress,
+    /// The naive form.
+    Naive,
+}
+
+impl Program {
+    /// The name on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Ingress => "ingress",
+            Self::Naive => "naive",
+        }
+    }
 }
 
 impl Name {
-    /// All, in the order in which they take turns.
-    pub const ALL: [Self; 4] = [Self::Bare, Self::Ingress, Self::IngressJob, Self::Naive];
+    /// Those that show what durability costs, in the order in which they take turns.
+    pub const DURABILITY: [Self; 4] = [Self::Bare, Self::Ingress, Self::IngressJob, Self::Naive];
+    /// Those that show what admission costs.
+    pub const ADMISSION: [Self; 6] = [
+        Self::Ingress,
+        Self::ApiKey,
+        Self::Signature,
+        Self::Allowlist,
+        Self::Admission,
+        Self::Deduplication,
+    ];
 
     /// The name on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -42,12 +84,26 @@ impl Name {
             Self::Ingress => "ingress",
             Self::IngressJob => "ingress-job",
             Self::Naive => "naive",
+            Self::ApiKey => "api-key",
+            Self::Signature => "signature",
+            Self::Allowlist => "allowlist",
+            Self::Admission => "admission",
+            Self::Deduplication => "deduplication",
+        }
+    }
+
+    /// What serves it.
+    pub const fn program(self) -> Program {
+        match self {
+            Self::Bare => Program::Bare,
+            Self::Naive => Program::Naive,
+            _ => Program::Ingress,
         }
     }
 }
 
 /// Serves until standard input ends; prints the port first.
-pub fn serve(name: Name, sockets: &Path, database: &str, writers: usize) -> Result<()> {
+pub fn serve(program: Program, sockets: &Path, database: &str, writers: usize) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -55,8 +111,8 @@ pub fn serve(name: Name, sockets: &Path, database: &str, writers: usize) -> Resu
     runtime.block_on(async {
         let address = Address::new(sockets);
         let settings = DatabaseSettings::new(address.postgres("hookgate_ingress", database));
-        match name {
-            Name::Bare => {
+        match program {
+            Program::Bare => {
                 let server = HttpServer::new(|| App::new().default_service(web::to(bare)))
                     .workers(processors())
                     .disable_signals()
@@ -64,7 +120,7 @@ pub fn serve(name: Name, sockets: &Path, database: &str, writers: usize) -> Resu
                 println!("{}", server.addrs()[0].port());
                 run(server.run()).await
             }
-            Name::Naive => {
+            Program::Naive => {
                 let pool = web::Data::new(Database::new(&DatabaseSettings {
                     pool_size: 16,
                     ..settings
@@ -78,7 +134,7 @@ pub fn serve(name: Name, sockets: &Path, database: &str, writers: usize) -> Resu
                 println!("{}", server.addrs()[0].port());
                 run(server.run()).await
             }
-            Name::Ingress | Name::IngressJob => {
+            Program::Ingress => {
                 let redis = Redis::new(&address.redis("bench:"))?;
                 let ingress = hookgate_ingress::start(
                     hookgate_ingress::Settings {
@@ -88,7 +144,7 @@ pub fn serve(name: Name, sockets: &Path, database: &str, writers: usize) -> Resu
                     },
                     &settings,
                     redis,
-                    MasterKey::from_bytes(&[7; 32]),
+                    webhooks::master_key(),
                 )
                 .await?;
                 println!("{}", ingress.addresses()[0].port());

@@ -1,9 +1,11 @@
 //! A bounded load generator: so many connections for so many seconds, as fast as they are answered or at a fixed rate.
 //!
-//! It speaks just enough HTTP/1.1 to be cheap: the request is the same bytes every time, the answer is read up to the
-//! length that it declares, and only its status is looked at.
+//! It speaks just enough HTTP/1.1 to be cheap: the request is the same bytes every time but for a delivery's id, the
+//! answer is read up to the length that it declares, and only its status is looked at.
 
 use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -14,21 +16,43 @@ use tokio::net::TcpStream;
 /// What to send.
 #[derive(Clone)]
 pub struct Request {
-    /// The whole request.
-    pub bytes: std::sync::Arc<[u8]>,
+    bytes: Vec<u8>,
+    /// Where the delivery's id stands, if each delivery has its own.
+    id: Option<Range<usize>>,
 }
 
+/// Digits of a delivery's id.
+const ID_DIGITS: usize = 16;
+
 impl Request {
-    /// A POST of JSON.
-    pub fn new(path: &str, body: &[u8]) -> Self {
+    /// A POST of JSON, with lines of headers besides.
+    pub fn new(path: &str, headers: &str, has_id: bool, body: &[u8]) -> Self {
         let mut bytes = format!(
             "POST {path} HTTP/1.1\r\nhost: hooks.example.com\r\nuser-agent: hookgate-bench/1\r\naccept: */*\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+             content-type: application/json\r\ncontent-length: {}\r\n{headers}",
             body.len()
         )
         .into_bytes();
+        let id = has_id.then(|| {
+            bytes.extend_from_slice(b"x-delivery-id: ");
+            let start = bytes.len();
+            bytes.extend_from_slice(&[b'0'; ID_DIGITS]);
+            bytes.extend_from_slice(b"\r\n");
+            start..start + ID_DIGITS
+        });
+        bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(body);
-        Self { bytes: bytes.into() }
+        Self { bytes, id }
+    }
+
+    /// The bytes of the next delivery.
+    fn next(&mut self) -> &[u8] {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        if let Some(id) = &self.id {
+            let number = format!("{:0ID_DIGITS$x}", NUMBER.fetch_add(1, Ordering::Relaxed));
+            self.bytes[id.clone()].copy_from_slice(number.as_bytes());
+        }
+        &self.bytes
     }
 }
 
@@ -105,7 +129,7 @@ fn one_thread(
                 let request = request.clone();
                 tokio::task::spawn_local(async move {
                     let schedule = Schedule::new(pace, number, connections, began);
-                    one_connection(to, &request, schedule, end).await
+                    one_connection(to, request, schedule, end).await
                 })
             })
             .collect();
@@ -153,7 +177,7 @@ impl Schedule {
 
 async fn one_connection(
     to: SocketAddr,
-    request: &Request,
+    mut request: Request,
     mut schedule: Schedule,
     end: Instant,
 ) -> Result<Histogram<u64>> {
@@ -166,7 +190,7 @@ async fn one_connection(
         if due >= end {
             return Ok(latencies);
         }
-        stream.write_all(&request.bytes).await?;
+        stream.write_all(request.next()).await?;
         read_answer(&mut stream, &mut buffer).await?;
         latencies.saturating_record(u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX));
     }

@@ -10,6 +10,7 @@ mod cpu;
 mod load;
 mod report;
 mod rounds;
+mod webhooks;
 
 use std::path::PathBuf;
 
@@ -35,26 +36,29 @@ struct Arguments {
     /// Numbers of connections.
     #[arg(long, value_delimiter = ',', default_value = "64,256")]
     connections: Vec<usize>,
-    /// Contestants, by name; all by default.
+    /// Measure what admission costs, instead of what durability costs.
+    #[arg(long)]
+    admission: bool,
+    /// Contestants, by name; all of the set by default.
     #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
+    only: Vec<contestant::Name>,
     /// Writer threads of the ingress.
     #[arg(long, default_value_t = 2)]
     writers: usize,
     /// Leave out the measurements of latency at half the load and of an idle system.
     #[arg(long)]
     no_latency: bool,
-    /// Where the results go, as JSON and as a table.
-    #[arg(long, default_value = "bench/results/latest")]
-    results: PathBuf,
+    /// Where the results go, as JSON and as a table; by default a file of `bench/results`.
+    #[arg(long)]
+    results: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs one contestant until its standard input ends (used by the bench itself).
+    /// Runs one program until its standard input ends (used by the bench itself).
     Serve {
         /// Which one.
-        name: contestant::Name,
+        program: contestant::Program,
         /// The directory of the private servers' sockets.
         sockets: PathBuf,
         /// The database.
@@ -64,15 +68,38 @@ enum Command {
     },
 }
 
+impl Arguments {
+    /// Who is measured, in the order of their turns.
+    fn contestants(&self) -> Vec<contestant::Name> {
+        let set: &[contestant::Name] = if self.admission {
+            &contestant::Name::ADMISSION
+        } else {
+            &contestant::Name::DURABILITY
+        };
+        let baseline = set.first();
+        let wanted = |name: &&contestant::Name| {
+            self.only.is_empty() || self.only.contains(*name) || baseline == Some(*name)
+        };
+        set.iter().filter(wanted).copied().collect()
+    }
+
+    /// Where the results go.
+    fn results(&self) -> PathBuf {
+        let set = if self.admission { "admission" } else { "latest" };
+        let default = || PathBuf::from("bench/results").join(set);
+        self.results.clone().unwrap_or_else(default)
+    }
+}
+
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match &arguments.command {
         Some(Command::Serve {
-            name,
+            program,
             sockets,
             database,
             writers,
-        }) => contestant::serve(*name, sockets, database, *writers),
+        }) => contestant::serve(*program, sockets, database, *writers),
         None => rounds::run(&arguments),
     }
 }

@@ -42,6 +42,18 @@ impl fmt::Display for Figures {
     }
 }
 
+/// Whose rates are compared with whose.
+fn compared() -> impl Iterator<Item = (Name, Name)> {
+    let durability = [Name::Ingress, Name::IngressJob]
+        .into_iter()
+        .flat_map(|ingress| [(ingress, Name::Bare), (ingress, Name::Naive)]);
+    let admission = Name::ADMISSION
+        .into_iter()
+        .skip(1)
+        .map(|one| (one, Name::Ingress));
+    durability.chain(admission)
+}
+
 /// The round with the median rate.
 fn median(mut rounds: Vec<Figures>) -> Option<Figures> {
     rounds.sort_by(|a, b| a.rate.total_cmp(&b.rate));
@@ -55,7 +67,7 @@ struct Case {
     body_bytes: usize,
     connections: usize,
     contestants: BTreeMap<Name, Figures>,
-    /// Of the ingress' rate to the others'.
+    /// Of one's rate to another's.
     ratios: BTreeMap<String, f64>,
 }
 
@@ -96,14 +108,12 @@ impl Report {
             .filter_map(|(name, rounds)| Some((name, median(rounds)?)))
             .collect();
         let mut ratios = BTreeMap::new();
-        for ingress in [Name::Ingress, Name::IngressJob] {
-            for other in [Name::Bare, Name::Naive] {
-                if let (Some(one), Some(two)) = (contestants.get(&ingress), contestants.get(&other)) {
-                    ratios.insert(
-                        format!("{} / {}", ingress.as_str(), other.as_str()),
-                        one.rate / two.rate,
-                    );
-                }
+        for (one, other) in compared() {
+            if let (Some(mine), Some(its)) = (contestants.get(&one), contestants.get(&other)) {
+                ratios.insert(
+                    format!("{} / {}", one.as_str(), other.as_str()),
+                    mine.rate / its.rate,
+                );
             }
         }
         self.cases.push(Case {
@@ -162,10 +172,10 @@ impl fmt::Display for Report {
                 case.body, case.body_bytes, case.connections
             )?;
             for (name, figures) in &case.contestants {
-                writeln!(f, "  {:<12} {figures}", name.as_str())?;
+                writeln!(f, "  {:<14} {figures}", name.as_str())?;
             }
             for (ratio, value) in &case.ratios {
-                writeln!(f, "  {ratio:<24} {value:.2}")?;
+                writeln!(f, "  {ratio:<26} {value:.2}")?;
             }
             writeln!(f)?;
         }
@@ -179,7 +189,7 @@ impl fmt::Display for Report {
             if !figures.is_empty() {
                 writeln!(f, "{title}")?;
                 for (name, figures) in figures {
-                    writeln!(f, "  {:<12} {figures}", name.as_str())?;
+                    writeln!(f, "  {:<14} {figures}", name.as_str())?;
                 }
                 writeln!(f)?;
             }

@@ -1,20 +1,20 @@
 //! A run: starts the private servers and the contestants, lets them take turns, and reports.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use hookgate_devservers::{Options, Servers};
+use anyhow::{Context, Result, bail};
+use hookgate_devservers::{Address, Options, Servers};
 use hookgate_testkit::TestDatabase;
-use hookgate_testkit::fixtures::NewWebhook;
-use serde_json::json;
 
-use crate::contestant::Name;
-use crate::load::{self, Outcome, Pace, Request};
+use crate::contestant::{Name, Program};
+use crate::load::{self, Outcome, Pace};
 use crate::report::{Figures, Report};
+use crate::webhooks::Webhook;
 use crate::{Arguments, body, cpu};
 
 /// What PostgreSQL is given beyond its defaults: memory and log that suit a machine of a few GiB.
@@ -46,19 +46,20 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let report = report?;
     servers.stop()?;
     println!("\n{report}");
-    report.write(&arguments.results)
+    report.write(&arguments.results())
 }
 
 struct Bench<'a> {
     arguments: &'a Arguments,
-    contestants: BTreeMap<Name, Contestant>,
+    programs: BTreeMap<Program, Running>,
+    webhooks: BTreeMap<Name, Webhook>,
     postgres: u32,
 }
 
-struct Contestant {
+/// A program that serves contestants.
+struct Running {
     child: Child,
     address: SocketAddr,
-    path: String,
 }
 
 impl<'a> Bench<'a> {
@@ -74,49 +75,19 @@ impl<'a> Bench<'a> {
         )?;
         settle(servers, database.name())?;
         let tenant = database.tenant("Bench");
-        let plain = database.webhook(tenant, NewWebhook::default());
-        let revision = json!({ "flow": { "steps": [{ "name": "a", "kind": "set", "values": { "b": 1 } }] } });
-        let with_flow = database.webhook(
-            tenant,
-            NewWebhook {
-                revision,
-                ..NewWebhook::default()
-            },
-        );
-        let mut contestants = BTreeMap::new();
-        for name in Name::ALL {
-            let wanted = arguments.only.is_empty() || arguments.only.iter().any(|only| only == name.as_str());
-            if !wanted && name != Name::Bare {
-                continue;
+        let mut programs = BTreeMap::new();
+        let mut webhooks = BTreeMap::new();
+        for name in arguments.contestants() {
+            webhooks.insert(name, Webhook::make(&database, tenant, name)?);
+            if let Entry::Vacant(place) = programs.entry(name.program()) {
+                let serving = Running::start(name.program(), &address, database.name(), arguments.writers)?;
+                place.insert(serving);
             }
-            let webhook = if name == Name::IngressJob {
-                &with_flow
-            } else {
-                &plain
-            };
-            let mut child = Command::new(std::env::current_exe()?)
-                .args(["serve", name.as_str()])
-                .arg(address.sockets())
-                .arg(database.name())
-                .arg(arguments.writers.to_string())
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()?;
-            let mut port = String::new();
-            BufReader::new(child.stdout.take().context("no output")?).read_line(&mut port)?;
-            let address = SocketAddr::from(([127, 0, 0, 1], port.trim().parse()?));
-            contestants.insert(
-                name,
-                Contestant {
-                    child,
-                    address,
-                    path: webhook.production.path.clone(),
-                },
-            );
         }
         Ok(Self {
             arguments,
-            contestants,
+            programs,
+            webhooks,
             postgres: servers.postgres.id().context("PostgreSQL does not run")?,
         })
     }
@@ -145,14 +116,14 @@ impl<'a> Bench<'a> {
     ) -> Result<BTreeMap<Name, Vec<Figures>>> {
         let mut rounds: BTreeMap<Name, Vec<Figures>> = BTreeMap::new();
         for round in 0..=self.arguments.rounds {
-            for (&contestant, server) in &self.contestants {
+            for contestant in self.arguments.contestants() {
                 let warm_up = round == 0;
                 let time = if warm_up {
                     WARM_UP
                 } else {
                     Duration::from_secs(self.arguments.seconds)
                 };
-                let figures = self.one_round(server, body, connections, Pace::Flat, time)?;
+                let figures = self.one_round(contestant, body, connections, Pace::Flat, time)?;
                 if !warm_up {
                     eprintln!(
                         "{name}, {connections} connections, round {round}: {} {figures}",
@@ -167,13 +138,19 @@ impl<'a> Bench<'a> {
 
     fn one_round(
         &self,
-        server: &Contestant,
+        contestant: Name,
         body: &[u8],
         connections: usize,
         pace: Pace,
         time: Duration,
     ) -> Result<Figures> {
-        let request = Request::new(&server.path, body);
+        let (Some(server), Some(webhook)) = (
+            self.programs.get(&contestant.program()),
+            self.webhooks.get(&contestant),
+        ) else {
+            bail!("{} is not measured", contestant.as_str());
+        };
+        let request = webhook.request(body);
         let used = || {
             (
                 cpu::seconds_of(server.child.id()),
@@ -199,26 +176,45 @@ impl<'a> Bench<'a> {
     fn measure_latency(&self, report: &mut Report) -> Result<()> {
         let (_, body) = body::named("small")?;
         let time = Duration::from_secs(self.arguments.seconds * 2);
-        for name in [Name::Ingress, Name::IngressJob] {
-            let Some(server) = self.contestants.get(&name) else {
-                continue;
-            };
+        for name in [
+            Name::Ingress,
+            Name::IngressJob,
+            Name::Admission,
+            Name::Deduplication,
+        ] {
             let Some((most, connections)) = report.highest(name) else {
                 continue;
             };
-            let half = self.one_round(server, &body, connections, Pace::Rate(most / 2.0), time)?;
+            let half = self.one_round(name, &body, connections, Pace::Rate(most / 2.0), time)?;
             report.at_half(name, half);
-            let idle = self.one_round(server, &body, 1, Pace::Rate(50.0), time)?;
+            let idle = self.one_round(name, &body, 1, Pace::Rate(50.0), time)?;
             report.idle(name, idle);
         }
         Ok(())
     }
 
     fn stop(mut self) {
-        for contestant in self.contestants.values_mut() {
-            drop(contestant.child.stdin.take());
-            let _ = contestant.child.wait();
+        for running in self.programs.values_mut() {
+            drop(running.child.stdin.take());
+            let _ = running.child.wait();
         }
+    }
+}
+
+impl Running {
+    fn start(program: Program, address: &Address, database: &str, writers: usize) -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["serve", program.as_str()])
+            .arg(address.sockets())
+            .arg(database)
+            .arg(writers.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut port = String::new();
+        BufReader::new(child.stdout.take().context("no output")?).read_line(&mut port)?;
+        let address = SocketAddr::from(([127, 0, 0, 1], port.trim().parse()?));
+        Ok(Self { child, address })
     }
 }
 
