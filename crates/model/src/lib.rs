@@ -6,6 +6,7 @@ pub mod answer;
 pub mod authentication;
 pub mod base32;
 pub mod base_url;
+pub mod body;
 pub mod cidr;
 pub mod egress;
 pub mod email;

@@ -2,8 +2,6 @@
 //!
 //! Everything is made from the stored bytes when a template first asks for it, at most once per event.
 
-mod lazy_json;
-
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
@@ -12,22 +10,25 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use minijinja::value::{Enumerator, Object, Serde, Value as Variable};
 use serde_json::Value;
 
+use crate::body::document::Document;
+use crate::body::{Body, form};
 use crate::headers;
 use crate::ids::EventId;
 use crate::suffix::UrlSuffix;
 use crate::webhook::Environment;
 
 /// The variables that every template sees.
-pub const REQUEST_VARIABLES: [&str; 6] = ["headers", "query", "path", "body", "body_text", "event"];
+pub const REQUEST_VARIABLES: [&str; 7] = ["headers", "query", "path", "body", "body_text", "files", "event"];
 /// The variable that the answer to a failure sees besides.
 pub const ERROR_VARIABLE: &str = "error";
 /// Words that have, or will have, a meaning of their own, so that no step may be named so.
-pub const RESERVED_NAMES: [&str; 24] = [
+pub const RESERVED_NAMES: [&str; 25] = [
     "headers",
     "query",
     "path",
     "body",
     "body_text",
+    "files",
     "event",
     "session",
     "secrets",
@@ -70,7 +71,7 @@ pub struct EventInput {
     pub query: String,
     /// The headers as they are stored ([`crate::headers`]).
     pub headers: Vec<u8>,
-    /// The body's bytes.
+    /// The body's bytes, as they were sent.
     pub body: Bytes,
     /// What the sender calls the event, if it is known.
     pub event_type: Option<String>,
@@ -82,6 +83,7 @@ pub struct EventInput {
 #[derive(Debug)]
 pub struct Request {
     event: EventInput,
+    body: OnceLock<Body>,
     made: [OnceLock<Variable>; REQUEST_VARIABLES.len()],
 }
 
@@ -90,6 +92,7 @@ impl Request {
     pub fn new(event: EventInput) -> Arc<Self> {
         Arc::new(Self {
             event,
+            body: OnceLock::new(),
             made: Default::default(),
         })
     }
@@ -99,10 +102,15 @@ impl Request {
         &self.event
     }
 
+    /// Its body, and what it says.
+    pub fn body(&self) -> &Body {
+        self.body
+            .get_or_init(|| Body::new(&self.event.headers, self.event.body.clone()))
+    }
+
     /// Whether there is a body that `body` does not show, because it is malformed or of another kind.
     pub fn has_unreadable_body(&self) -> bool {
-        let body = self.event.body.trim_ascii();
-        !body.is_empty() && body != b"null" && self.variable("body").is_some_and(|body| body.is_none())
+        !self.event.body.trim_ascii().is_empty() && self.body().document().is_none()
     }
 
     fn variable(&self, name: &str) -> Option<Variable> {
@@ -111,10 +119,14 @@ impl Request {
             .position(|candidate| *candidate == name)?;
         let make = || match name {
             "headers" => self.headers(),
-            "query" => pairs(url::form_urlencoded::parse(self.event.query.as_bytes())),
+            "query" => self.query(),
             "path" => self.path(),
-            "body" => self.body(),
-            "body_text" => Variable::from(String::from_utf8_lossy(&self.event.body)),
+            "body" => self
+                .body()
+                .document()
+                .map_or(Variable::from(()), Document::variable),
+            "body_text" => optional(self.body().text().as_deref()),
+            "files" => self.files(),
             _ => self.about(),
         };
         self.made.get(index).map(|cell| cell.get_or_init(make).clone())
@@ -145,18 +157,23 @@ impl Request {
         Variable::from_pairs(parameters.unwrap_or_default())
     }
 
-    /// A form when the sender says that it is one, else JSON when it can be read as such, else nothing.
-    fn body(&self) -> Variable {
-        let content_type = headers::find(&self.event.headers, "content-type").unwrap_or_default();
-        let media_type = content_type
-            .split(|&byte| byte == b';')
-            .next()
-            .unwrap_or_default()
-            .trim_ascii();
-        if media_type.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
-            return pairs(url::form_urlencoded::parse(&self.event.body));
-        }
-        lazy_json::read(&self.event.body)
+    fn query(&self) -> Variable {
+        let read = form::read(self.event.query.as_bytes(), None).map(Arc::new);
+        read.map_or(Variable::from(()), |document| document.variable())
+    }
+
+    fn files(&self) -> Variable {
+        let body = self.body();
+        let files = body.files().iter().map(|file| {
+            Variable::from_pairs([
+                ("name", Variable::from(file.name.as_str())),
+                ("filename", optional(file.filename.as_deref())),
+                ("content_type", optional(file.content_type.as_deref())),
+                ("bytes", Variable::from(file.content.len())),
+                ("sha256", Variable::from(body.sha256_of(file))),
+            ])
+        });
+        Variable::from(files.collect::<Vec<_>>())
     }
 
     fn about(&self) -> Variable {
@@ -186,27 +203,6 @@ impl Request {
 
 fn optional(text: Option<&str>) -> Variable {
     text.map_or(Variable::from(()), Variable::from)
-}
-
-/// Decoded pairs as an object; a name that is there several times has a list.
-fn pairs<'a>(
-    pairs: impl Iterator<Item = (std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>,
-) -> Variable {
-    let mut fields: Vec<(String, Vec<String>)> = Vec::new();
-    for (name, value) in pairs {
-        match fields.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, values)) => values.push(value.into_owned()),
-            None => fields.push((name.into_owned(), vec![value.into_owned()])),
-        }
-    }
-    Variable::from_pairs(fields.into_iter().map(|(name, mut values)| {
-        let value = if values.len() == 1 {
-            Variable::from(values.remove(0))
-        } else {
-            Variable::from(values)
-        };
-        (name, value)
-    }))
 }
 
 /// All variables at one place in a flow.
@@ -324,6 +320,22 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn files_are_visible() {
+        let body = "--b\r\ncontent-disposition: form-data; name=f; filename=a.txt\r\ncontent-type: text/plain\r\n\r\nhello\r\n--b--\r\n";
+        let root = Variables::of_request(&event("multipart/form-data; boundary=b", body)).root();
+        let value = JsonTemplate::compile(&json!("{{ files }}"))
+            .expect("compiled")
+            .evaluate(&root);
+        let hash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        assert_eq!(
+            value,
+            Ok(
+                json!([{ "name": "f", "filename": "a.txt", "content_type": "text/plain", "bytes": 5, "sha256": hash }])
+            )
+        );
+    }
+
+    #[test]
     fn bodies_are_read_as_what_they_are() {
         for (content_type, body, expected) in [
             (
@@ -332,7 +344,9 @@ pub(crate) mod tests {
                 json!({ "a": "1", "b": "{}" }),
             ),
             ("text/plain", "[1, 2]", json!([1, 2])),
+            ("application/xml", "<a><b>1</b></a>", json!({ "a": { "b": "1" } })),
             ("application/json", "{nonsense", json!(null)),
+            ("text/plain", "text", json!(null)),
             ("", "", json!(null)),
         ] {
             let root = Variables::of_request(&event(content_type, body)).root();

@@ -8,6 +8,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::body::document;
+
 use super::{Bounded, Escape, FUEL, MAX_OUTPUT_BYTES};
 
 /// What a path segment or a query value may hold unencoded: RFC 3986's unreserved characters.
@@ -73,8 +75,11 @@ fn print_json(value: &Variable) -> Result<String, minijinja::Error> {
         out: Vec::new(),
         left: MAX_OUTPUT_BYTES,
     };
-    serde_json::to_writer(&mut out, value)
-        .map_err(|error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string()))?;
+    let written = match document::container(value) {
+        Some(part) => serde_json::to_writer(&mut out, &part),
+        None => serde_json::to_writer(&mut out, value),
+    };
+    written.map_err(|error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string()))?;
     String::from_utf8(out.out).map_err(|_| minijinja::Error::from(ErrorKind::BadSerialization))
 }
 

@@ -15,6 +15,7 @@ use minijinja::{Environment, ErrorKind, Expression};
 use serde_json::Value;
 
 use super::definition::MAX_TEMPLATE_BYTES;
+use crate::body::document;
 use engine::{LENIENT, PLAIN, URL};
 pub use json::{JsonTemplate, JsonTemplateError};
 
@@ -193,6 +194,11 @@ fn to_value(source: &str, value: &Variable, left: &mut usize) -> Result<Value, T
     if let Some(text) = value.as_str() {
         spend(left, text.len())?;
         return Ok(Value::String(text.to_owned()));
+    }
+    if let Some(part) = document::container(value) {
+        return part
+            .to_json_within(left)
+            .ok_or_else(|| TemplateError(too_large()));
     }
     let mut out = Bounded {
         out: Vec::new(),
