@@ -59,6 +59,7 @@ pub use verdict::{Accepted, Denial, DenialCode, KeyKind, KeyRequest, Verdict};
 pub use verifier::{Material, Verifier};
 
 use crate::ids::SecretId;
+use crate::senders;
 
 /// How deep `all_of` and `any_of` may be nested.
 const MAX_NESTING: usize = 3;
@@ -193,7 +194,7 @@ impl Authentication {
                 ProblemCode::Invalid,
                 "this kind cannot be verified yet",
             )),
-            Self::Sender(settings) => problems.extend(sender::expand(settings).err()),
+            Self::Sender(settings) => problems.extend(senders::authentication(settings).err()),
             Self::AllOf { .. } | Self::AnyOf { .. } if depth == MAX_NESTING => problems.push(Problem::new(
                 "",
                 ProblemCode::Invalid,

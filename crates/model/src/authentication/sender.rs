@@ -34,11 +34,10 @@ pub struct SenderSettings {
     pub tolerance_seconds: Option<u32>,
 }
 
-/// The authentication that a preset stands for. A preset never expands to another sender.
-pub(super) fn expand(settings: &SenderSettings) -> Result<super::Authentication, super::Problem> {
-    Err(super::Problem::new(
-        "/sender",
-        super::ProblemCode::NotFound,
-        format!("there is no sender `{}`", settings.sender),
-    ))
+impl SenderSettings {
+    /// Every secret that the settings name: among the options, too.
+    pub fn secret_ids(&self) -> impl Iterator<Item = SecretId> {
+        let of_options = self.options.values().filter_map(|value| value.parse().ok());
+        self.secrets.iter().copied().chain(of_options)
+    }
 }

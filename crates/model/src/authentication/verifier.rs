@@ -5,14 +5,15 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::Authentication;
 use super::api_key::{ApiKeys, StoredKey};
 use super::keys::ExternalKeys;
 use super::problem::{Problem, ProblemCode};
 use super::request::Request;
 use super::trace::Trace;
 use super::verdict::{Accepted, Denial, KeyRequest, Verdict};
-use super::{Authentication, sender};
 use crate::ids::SecretId;
+use crate::senders;
 
 /// What is secret in an authentication: the webhook's API keys, and the secrets that it names.
 #[derive(Default)]
@@ -180,7 +181,7 @@ impl Check {
                     "this kind cannot be verified yet",
                 ));
             }
-            Authentication::Sender(settings) => Self::compile(&sender::expand(settings)?, material)?,
+            Authentication::Sender(settings) => Self::compile(&senders::authentication(settings)?, material)?,
             Authentication::AllOf { of } => Self::AllOf(Self::compile_each(of, material)?),
             Authentication::AnyOf { of } => Self::AnyOf(Self::compile_each(of, material)?),
         })
