@@ -45,6 +45,7 @@ pub mod refusals;
 pub mod revisions;
 pub mod runs;
 pub mod secrets;
+pub mod templates;
 pub mod tenant;
 pub mod tenants;
 pub mod urls;
@@ -59,6 +60,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(tenants::register)
         .configure(management_keys::register)
         .configure(webhooks::register)
+        .configure(templates::register)
         .configure(urls::register)
         .configure(api_keys::register)
         .configure(revisions::register)

@@ -19,5 +19,6 @@ mod received;
 mod revisions;
 mod secrets;
 mod stored;
+mod templates;
 mod urls;
 mod webhooks;
