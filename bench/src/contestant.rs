@@ -13,6 +13,7 @@ use hookgate_devservers::Address;
 use hookgate_domain::clock;
 use hookgate_domain::database::{Database, DatabaseSettings};
 use hookgate_domain::redis::Redis;
+use hookgate_egress::Client;
 use hookgate_model::ids::EventId;
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +146,7 @@ pub fn serve(program: Program, sockets: &Path, database: &str, writers: usize) -
                     &settings,
                     redis,
                     webhooks::master_key(),
+                    Client::new(&hookgate_egress::Settings::default()).map_err(anyhow::Error::msg)?,
                 )
                 .await?;
                 println!("{}", ingress.addresses()[0].port());

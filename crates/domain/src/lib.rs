@@ -38,6 +38,7 @@ pub mod tenants;
 pub mod urls;
 pub mod usage;
 pub mod users;
+pub mod verification;
 pub mod webhooks;
 
 pub use error::{Error, Result};

@@ -5,8 +5,7 @@
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use hookgate_model::authentication::Authentication;
-use hookgate_model::authentication::api_key::StoredKey;
+use hookgate_model::authentication::{Authentication, Material};
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::ids::{ApiKeyId, RevisionId, TenantId, UrlId, WebhookId};
 use hookgate_model::limits::{Limits, TenantLimits};
@@ -18,12 +17,14 @@ use hookgate_model::webhook::{Environment, Status};
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use crate::crypto::MasterKey;
 use crate::error::{Error, Result};
 use crate::schema::{
     allowlist_entries, api_keys, revisions, tenants, url_tokens, urls, webhook_allowlists, webhooks,
 };
 use crate::scope::TenantScope;
 use crate::stored_json::StoredJson;
+use crate::verification;
 
 /// What a URL leads to.
 #[derive(Debug)]
@@ -48,8 +49,8 @@ pub struct Route {
     pub methods: MethodSet,
     /// How it knows its senders.
     pub authentication: Authentication,
-    /// Its keys that are not revoked; the expired ones are among them, so that a sender can be told.
-    pub keys: Vec<StoredKey>,
+    /// What is secret in that, or why it cannot be read.
+    pub material: Result<Material>,
     /// The networks that may call; `None` when no allowlist is attached.
     pub networks: Option<Vec<IpNet>>,
     /// The most bytes of a body.
@@ -96,8 +97,9 @@ struct Row {
 /// Looks a token up. `None` for one that does not exist.
 ///
 /// # Errors
-/// When Postgres cannot be reached, or a stored setting cannot be read.
-pub fn resolve(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Route>> {
+/// When Postgres cannot be reached, or a stored setting cannot be read. That a secret cannot be opened is none: the
+/// webhook then refuses, and says why.
+pub fn resolve(conn: &mut PgConnection, key: &MasterKey, token: UrlToken) -> Result<Option<Route>> {
     conn.build_transaction()
         .read_only()
         .repeatable_read()
@@ -106,7 +108,16 @@ pub fn resolve(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Route>
                 return Ok(None);
             };
             let (tenant, webhook) = (row.tenant_id, row.webhook_id);
-            let keys = keys(conn, tenant, webhook)?;
+            let scope = TenantScope::proven(TenantId::from(tenant));
+            let authentication: Authentication =
+                serde_json::from_value(row.authentication.clone()).map_err(|_| Error::Unreadable {
+                    what: "authentication",
+                })?;
+            let material = verification::material(conn, &scope, key, webhook.into(), &authentication);
+            let material = match material {
+                Err(error) if !matches!(error, Error::Unreadable { .. }) => return Err(error),
+                readable_or_not => readable_or_not,
+            };
             let networks = networks(conn, tenant, webhook)?;
             let environment =
                 Environment::parse(&row.environment).ok_or(Error::Unreadable { what: "environment" })?;
@@ -115,7 +126,8 @@ pub fn resolve(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Route>
                 Environment::Production => row.published_revision_id,
             };
             let revision = revision_id.map(|id| revision(conn, tenant, id)).transpose()?;
-            row.into_route(environment, keys, networks, revision).map(Some)
+            row.into_route(environment, (authentication, material), networks, revision)
+                .map(Some)
         })
 }
 
@@ -159,27 +171,6 @@ fn find(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Row>> {
     Ok(row)
 }
 
-fn keys(conn: &mut PgConnection, tenant: Uuid, webhook: Uuid) -> Result<Vec<StoredKey>> {
-    let rows: Vec<(Uuid, Vec<u8>, Option<DateTime<Utc>>)> = api_keys::table
-        .filter(api_keys::tenant_id.eq(tenant))
-        .filter(api_keys::webhook_id.eq(webhook))
-        .filter(api_keys::revoked_at.is_null())
-        .select((api_keys::id, api_keys::digest, api_keys::expires_at))
-        .load(conn)?;
-    rows.into_iter()
-        .map(|(id, digest, expires_at)| {
-            let digest = digest
-                .try_into()
-                .map_err(|_| Error::Unreadable { what: "key digest" })?;
-            Ok(StoredKey {
-                id: ApiKeyId::from(id),
-                digest,
-                expires_at,
-            })
-        })
-        .collect()
-}
-
 /// The networks of all attached allowlists; an attached list without entries lets nobody in.
 fn networks(conn: &mut PgConnection, tenant: Uuid, webhook: Uuid) -> Result<Option<Vec<IpNet>>> {
     let rows: Vec<Option<IpNet>> = webhook_allowlists::table
@@ -209,7 +200,7 @@ impl Row {
     fn into_route(
         self,
         environment: Environment,
-        keys: Vec<StoredKey>,
+        (authentication, material): (Authentication, Result<Material>),
         networks: Option<Vec<IpNet>>,
         revision: Option<(RevisionId, RevisionDocument)>,
     ) -> Result<Route> {
@@ -227,10 +218,8 @@ impl Row {
             suffix: UrlSuffix::parse(&self.suffix).map_err(|_| Error::Unreadable { what: "suffix" })?,
             status: Status::parse(&self.status).ok_or_else(unreadable("webhook status"))?,
             methods: MethodSet::parse(&self.methods).map_err(|_| Error::Unreadable { what: "methods" })?,
-            authentication: serde_json::from_value(self.authentication).map_err(|_| Error::Unreadable {
-                what: "authentication",
-            })?,
-            keys,
+            authentication,
+            material,
             networks,
             body_limit: usize::try_from(self.body_limit_bytes)
                 .map_err(|_| Error::Unreadable { what: "body limit" })?,

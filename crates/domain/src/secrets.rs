@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use hookgate_model::ids::{SecretId, WebhookId};
+use hookgate_model::ids::{SecretId, TenantId, WebhookId};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -39,8 +39,8 @@ pub struct Secret {
 }
 
 /// What a sealed value is bound to.
-fn context(tenant: &TenantScope, id: SecretId) -> String {
-    format!("secrets/{}/{id}", tenant.tenant())
+pub fn context(tenant: TenantId, id: SecretId) -> String {
+    format!("secrets/{tenant}/{id}")
 }
 
 /// Makes a secret.
@@ -70,7 +70,7 @@ pub fn create(
             secrets::tenant_id.eq(scope.uuid()),
             secrets::id.eq(id.uuid()),
             secrets::name.eq(name),
-            secrets::value.eq(key.seal(&context(scope, id), value)?),
+            secrets::value.eq(key.seal(&context(scope.tenant(), id), value)?),
         ))
         .returning(Secret::as_returning())
         .get_result(conn)?)
@@ -128,7 +128,7 @@ pub fn update(
     read_for_change(conn, scope, id)?;
     let now = clock::now();
     let sealed = value
-        .map(|value| key.seal(&context(scope, id), value))
+        .map(|value| key.seal(&context(scope.tenant(), id), value))
         .transpose()?;
     let changed_at = sealed.is_some().then_some(now);
     Ok(diesel::update(secrets::table.find((scope.uuid(), id.uuid())))
@@ -205,7 +205,7 @@ pub fn open(
         .into_iter()
         .map(|(id, sealed)| {
             let id = SecretId::from(id);
-            Ok((id, key.open(&context(scope, id), &sealed)?))
+            Ok((id, key.open(&context(scope.tenant(), id), &sealed)?))
         })
         .collect()
 }

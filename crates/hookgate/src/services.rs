@@ -65,7 +65,7 @@ impl Services {
                 database,
                 redis.clone(),
                 master_key,
-                egress,
+                egress.clone(),
             ));
         }
         if let Some((database, master_key)) = management {
@@ -81,11 +81,13 @@ impl Services {
         if let Some((database, master_key)) = ingress {
             databases.push(("ingress", Database::new(&database)?));
             let listen = settings.ingress.listen;
-            let own = hookgate_ingress::Settings {
+            let mut own = hookgate_ingress::Settings {
                 tenant_limits: settings.tenant_limits.0,
                 ..settings.ingress.clone()
             };
-            let started = hookgate_ingress::start(own, &database, redis.clone(), master_key).await;
+            own.public_url
+                .get_or_insert_with(|| settings.management.public_url.clone());
+            let started = hookgate_ingress::start(own, &database, redis.clone(), master_key, egress).await;
             let started = started.with_context(|| {
                 format!("ingress.listen (HOOKGATE_INGRESS__LISTEN): the ingress cannot listen on {listen}")
             });

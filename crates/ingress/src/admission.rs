@@ -5,11 +5,11 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use hookgate_model::authentication::{NoKeys, Trace, Verdict};
-use hookgate_model::ids::ApiKeyId;
+use hookgate_model::authentication::{Accepted, ExternalKeys, KeyRequest};
 use hookgate_model::webhook::Status;
 
 use crate::answer::Prepared;
+use crate::credentials::{credentials_are_valid, signature_is_valid};
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::webhook::Webhook;
@@ -22,8 +22,14 @@ pub struct Admission<'a> {
     pub webhook: &'a Webhook,
     /// The time of receipt.
     pub now: DateTime<Utc>,
-    /// The API key that it was let in with.
-    pub used_key: Option<ApiKeyId>,
+    /// What the public URLs begin with.
+    pub public_url: &'a str,
+    /// The keys that senders publish.
+    pub keys: &'a dyn ExternalKeys,
+    /// How it was known, once it is.
+    pub accepted: Option<Accepted>,
+    /// The steps that it has passed, of either list.
+    passed: (usize, usize),
 }
 
 /// Why a request goes no further.
@@ -33,6 +39,8 @@ pub enum Stop {
     /// It is answered, and becomes no event: a handshake, for one.
     #[expect(dead_code, reason = "handshakes come next")]
     Answered(Prepared),
+    /// The step lacks keys that a sender publishes. Once they are fetched, it can be repeated.
+    NeedsKeys(KeyRequest),
 }
 
 impl From<Refusal> for Stop {
@@ -56,17 +64,44 @@ const BEFORE_THE_BODY: [HeadStep; 7] = [
 ];
 
 /// The steps that need the body, in their order.
-const WITH_THE_BODY: [BodyStep; 0] = [];
+const WITH_THE_BODY: [BodyStep; 1] = [signature_is_valid];
 
-impl Admission<'_> {
-    /// Runs the steps that need no body, up to the first that stops.
-    pub fn admit(&mut self) -> Result<(), Stop> {
-        BEFORE_THE_BODY.iter().try_for_each(|step| step(self))
+impl<'a> Admission<'a> {
+    /// A request that has passed nothing yet.
+    pub fn new(
+        request: &'a Request<'a>,
+        webhook: &'a Webhook,
+        now: DateTime<Utc>,
+        public_url: &'a str,
+        keys: &'a dyn ExternalKeys,
+    ) -> Self {
+        Self {
+            request,
+            webhook,
+            now,
+            public_url,
+            keys,
+            accepted: None,
+            passed: (0, 0),
+        }
     }
 
-    /// Runs the steps that need the body, up to the first that stops.
+    /// Runs the steps that need no body, up to the first that stops; from there on when it is called again.
+    pub fn admit(&mut self) -> Result<(), Stop> {
+        while let Some(step) = BEFORE_THE_BODY.get(self.passed.0) {
+            step(self)?;
+            self.passed.0 += 1;
+        }
+        Ok(())
+    }
+
+    /// Runs the steps that need the body, up to the first that stops; from there on when it is called again.
     pub fn admit_body(&mut self, body: &Bytes) -> Result<(), Stop> {
-        WITH_THE_BODY.iter().try_for_each(|step| step(self, body))
+        while let Some(step) = WITH_THE_BODY.get(self.passed.1) {
+            step(self, body)?;
+            self.passed.1 += 1;
+        }
+        Ok(())
     }
 }
 
@@ -128,22 +163,5 @@ fn declared_size_fits(admission: &mut Admission<'_>) -> Result<(), Stop> {
         Ok(())
     } else {
         Err(Refusal::BodyTooLarge(limit).into())
-    }
-}
-
-fn credentials_are_valid(admission: &mut Admission<'_>) -> Result<(), Stop> {
-    let Some(verifier) = &admission.webhook.verifier else {
-        // Its settings were checked when they were saved; nobody comes in until they compile again.
-        return Err(Refusal::StorageUnavailable.into());
-    };
-    let request = admission.request.to_verify(admission.now);
-    match verifier.verify_head(&request, &NoKeys, &mut Trace::off()) {
-        Some(Verdict::Accepted(accepted)) => {
-            admission.used_key = accepted.api_key;
-            Ok(())
-        }
-        Some(Verdict::Denied(denial)) => Err(Refusal::Denied(denial).into()),
-        Some(Verdict::NeedsKeys(keys)) => Err(Refusal::Denied(keys.denial()).into()),
-        None => Err(Refusal::StorageUnavailable.into()),
     }
 }

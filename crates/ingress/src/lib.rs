@@ -7,6 +7,7 @@ mod address;
 mod admission;
 mod answer;
 mod body_room;
+mod credentials;
 mod refusal;
 mod request;
 mod routes;
@@ -28,6 +29,8 @@ use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::{Database, DatabaseSettings};
 use hookgate_domain::redis::Redis;
 use hookgate_domain::redis::wakeups::WakeUps;
+use hookgate_egress::Client;
+use hookgate_egress::published_keys::PublishedKeys;
 use hookgate_model::network_set::NetworkSet;
 use tokio::task::JoinHandle;
 
@@ -55,13 +58,16 @@ pub async fn start(
     database: &DatabaseSettings,
     redis: Redis,
     master_key: MasterKey,
+    egress: Client,
 ) -> Result<Ingress, std::io::Error> {
     let pool = Database::new(database).map_err(std::io::Error::other)?;
     let wake_ups = WakeUps::start(redis.clone());
     let appender = Appender::new(settings.appender(), database, Some(wake_ups));
     let refusals = RefusalLog::start(database, settings.refusals_per_minute);
     let service = Arc::new(Service {
-        routes: Routes::start(pool.clone(), &redis, settings.cached_urls),
+        routes: Routes::start(pool.clone(), &redis, master_key.clone(), settings.cached_urls),
+        keys: PublishedKeys::new(egress),
+        public_url: settings.public_url(),
         waiting: Waiting::start(pool.clone(), &redis),
         used_keys: UsedKeys::start(pool.clone()),
         pool,

@@ -2,8 +2,8 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
-use hookgate_model::authentication::Denial;
+use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hookgate_model::authentication::{Denial, DenialCode};
 use hookgate_model::methods::MethodSet;
 
 /// Why a request is refused.
@@ -24,7 +24,9 @@ pub enum Refusal {
     /// The sender's address is in none of the webhook's allowlists.
     AddressNotAllowed,
     /// The request does not authenticate as the webhook requires it.
-    Denied(Denial),
+    Denied(Denial, &'static str),
+    /// The webhook's authentication cannot be used, so nobody is let in.
+    AuthenticationUnusable(String),
     /// The body is longer than the webhook allows, in bytes.
     BodyTooLarge(usize),
     /// The body did not arrive in time.
@@ -50,7 +52,8 @@ impl Refusal {
             Self::WebhookDisabled => "webhook_disabled",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::AddressNotAllowed => "address_not_allowed",
-            Self::Denied(denial) => denial.code.as_str(),
+            Self::Denied(denial, _) => denial.code.as_str(),
+            Self::AuthenticationUnusable(_) => "authentication_unusable",
             Self::BodyTooLarge(_) => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::BodyUnreadable => "body_unreadable",
@@ -66,11 +69,16 @@ impl Refusal {
             Self::UnknownUrl | Self::UrlEnded | Self::SuffixMismatch => StatusCode::NOT_FOUND,
             Self::TenantSuspended | Self::WebhookDisabled | Self::AddressNotAllowed => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Denied(_) => StatusCode::UNAUTHORIZED,
+            Self::Denied(denial, _) if denial.code == DenialCode::KeysUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Denied(..) => StatusCode::UNAUTHORIZED,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyUnreadable | Self::NotStorable => StatusCode::BAD_REQUEST,
-            Self::Overloaded | Self::StorageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::AuthenticationUnusable(_) | Self::Overloaded | Self::StorageUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -84,7 +92,10 @@ impl Refusal {
             Self::WebhookDisabled => "This webhook is disabled.".into(),
             Self::MethodNotAllowed(methods) => format!("This webhook takes {methods}."),
             Self::AddressNotAllowed => "Requests from this address are not allowed.".into(),
-            Self::Denied(denial) => denial.detail.clone().into_owned(),
+            Self::Denied(denial, _) => denial.detail.clone().into_owned(),
+            Self::AuthenticationUnusable(reason) => {
+                format!("The webhook's authentication cannot be used: {reason}.")
+            }
             Self::BodyTooLarge(limit) => {
                 format!("The body is longer than this webhook's limit of {limit} bytes.")
             }
@@ -93,6 +104,23 @@ impl Refusal {
             Self::Overloaded => "There are too many long requests at present; send it again.".into(),
             Self::StorageUnavailable => "The request cannot be stored at present; send it again.".into(),
             Self::NotStorable => "The request cannot be stored.".into(),
+        }
+    }
+
+    /// The reason in words, as the sender reads it: who fails to authenticate learns no more than that.
+    fn told(&self) -> String {
+        match self {
+            Self::Denied(denial, _) if denial.code == DenialCode::KeysUnavailable => {
+                "The request cannot be authenticated at present; send it again.".into()
+            }
+            Self::Denied(denial, _) if denial.code.is_missing() => {
+                "The request does not have the credentials that this webhook requires.".into()
+            }
+            Self::Denied(..) => "The request's credentials are not valid for this webhook.".into(),
+            Self::AuthenticationUnusable(_) => {
+                "This webhook cannot authenticate requests at present; send it again later.".into()
+            }
+            other => other.detail(),
         }
     }
 
@@ -115,8 +143,14 @@ impl Refusal {
             Self::StorageUnavailable => {
                 answer.insert_header((RETRY_AFTER, HeaderValue::from_static("2")));
             }
-            Self::Denied(_) => {
-                answer.insert_header(("www-authenticate", "Bearer realm=\"webhook\""));
+            Self::Denied(denial, _) if denial.code == DenialCode::KeysUnavailable => {
+                answer.insert_header((RETRY_AFTER, HeaderValue::from_static("15")));
+            }
+            Self::AuthenticationUnusable(_) => {
+                answer.insert_header((RETRY_AFTER, HeaderValue::from_static("60")));
+            }
+            Self::Denied(_, challenge) => {
+                answer.insert_header((WWW_AUTHENTICATE, HeaderValue::from_static(challenge)));
             }
             Self::BodyTooLarge(_) | Self::BodyTimeout | Self::BodyUnreadable => {
                 // What is left of the body will not be read.
@@ -130,7 +164,7 @@ impl Refusal {
                 "title": status.canonical_reason(),
                 "status": status.as_u16(),
                 "code": shown.code(),
-                "detail": shown.detail(),
+                "detail": shown.told(),
             })
             .to_string(),
         )

@@ -52,17 +52,28 @@ impl<'a> Request<'a> {
         self.http.uri().query().unwrap_or("")
     }
 
-    /// The head as its verification sees it.
-    pub fn to_verify(&self, now: DateTime<Utc>) -> authentication::Request<'_> {
+    /// The request as its verification sees it.
+    pub fn to_verify<'b>(
+        &'b self,
+        public_url: &'b str,
+        body: &'b [u8],
+        now: DateTime<Utc>,
+    ) -> authentication::Request<'b> {
         authentication::Request {
             method: self.method(),
-            public_url: "",
+            public_url,
             path: self.path,
             query: self.query(),
             headers: self,
-            body: b"",
+            body,
             now,
         }
+    }
+
+    /// The URL as its sender was given it, under what the public URLs begin with (without a slash at its end).
+    pub fn public_url(&self, base: &str) -> String {
+        let target = self.http.uri().path_and_query();
+        format!("{base}{}", target.map_or("", |target| target.as_str()))
     }
 
     /// The peer of the connection.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_domain::redis::changes::{Change, ChangeNotice};
 use hookgate_domain::redis::{Redis, Subscription};
@@ -25,6 +26,7 @@ const FRESH_WITHOUT_NOTICES: Duration = Duration::from_secs(2);
 /// The webhooks by token.
 pub struct Routes {
     database: Database,
+    master_key: MasterKey,
     shared: Arc<Shared>,
     _changes: Subscription,
 }
@@ -45,7 +47,7 @@ enum Entry {
 
 impl Routes {
     /// Begins to listen for changes.
-    pub fn start(database: Database, redis: &Redis, capacity: usize) -> Self {
+    pub fn start(database: Database, redis: &Redis, master_key: MasterKey, capacity: usize) -> Self {
         let shared = Arc::new(Shared {
             entries: Cache::new(capacity.max(1)),
             connected: AtomicBool::new(false),
@@ -55,6 +57,7 @@ impl Routes {
         let changes = redis.on_change(move |notice| told.note(notice));
         Self {
             database,
+            master_key,
             shared,
             _changes: changes,
         }
@@ -83,9 +86,10 @@ impl Routes {
             }),
             Err(guard) => {
                 let before = self.shared.notices.load(Ordering::Acquire);
+                let key = self.master_key.clone();
                 let route = self
                     .database
-                    .run(move |conn| routing::resolve(conn, token))
+                    .run(move |conn| routing::resolve(conn, &key, token))
                     .await?;
                 let webhook = route.map(|route| Arc::new(Webhook::compile(route)));
                 if self.shared.notices.load(Ordering::Acquire) == before {

@@ -14,6 +14,7 @@ use hookgate_domain::body::StoredBody;
 use hookgate_domain::clock;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
+use hookgate_egress::published_keys::PublishedKeys;
 use hookgate_model::answer::Answer;
 use hookgate_model::flow::compiled::failed_by_default;
 use hookgate_model::flow::variables::{EventInput, Request as FlowRequest};
@@ -25,6 +26,7 @@ use crate::address;
 use crate::admission::{Admission, Stop};
 use crate::answer::Prepared;
 use crate::body_room::{BodyRoom, Taken};
+use crate::credentials::Asked;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::routes::Routes;
@@ -46,6 +48,10 @@ pub struct Service {
     pub routes: Routes,
     pub appender: Appender,
     pub refusals: RefusalLog,
+    /// What senders publish to be verified with.
+    pub keys: PublishedKeys,
+    /// What the public URLs begin with, without a slash at its end.
+    pub public_url: String,
     #[expect(dead_code, reason = "what is sealed comes next")]
     pub master_key: MasterKey,
     pub waiting: Waiting,
@@ -69,14 +75,17 @@ pub async fn receive(http: HttpRequest, body: web::Payload, service: web::Data<S
     request.address = request
         .peer()
         .map(|peer| address::of_sender(peer, || request.forwarded_for(), &service.trusted_proxies));
-    match service.accept(&request, body, &webhook).await {
-        Ok(answer) => answer,
-        Err((Stop::Answered(answer), _)) => answer.send_without_event(),
-        Err((Stop::Refused(refusal), body)) => {
-            service.keep_refusal(&request, &webhook, &refusal, &body);
-            refusal.answer()
-        }
-    }
+    let (stop, body) = match service.accept(&request, body, &webhook).await {
+        Ok(answer) => return answer,
+        Err(stopped) => stopped,
+    };
+    let refusal = match stop {
+        Stop::Answered(answer) => return answer.send_without_event(),
+        Stop::Refused(refusal) => refusal,
+        Stop::NeedsKeys(keys) => Refusal::Denied(keys.denial(), webhook.challenge),
+    };
+    service.keep_refusal(&request, &webhook, &refusal, &body);
+    refusal.answer()
 }
 
 impl Service {
@@ -87,20 +96,23 @@ impl Service {
         body: web::Payload,
         webhook: &Arc<Webhook>,
     ) -> Result<HttpResponse, (Stop, Bytes)> {
-        let mut admission = Admission {
-            request,
-            webhook,
-            now: clock::now(),
-            used_key: None,
-        };
-        admission.admit().map_err(|stop| (stop, Bytes::new()))?;
+        let public_url = request.public_url(&self.public_url);
+        let mut admission = Admission::new(request, webhook, clock::now(), &public_url, &self.keys);
+        let mut asked = Asked::default();
+        while let Err(stop) = admission.admit() {
+            let overcome = Box::pin(asked.overcome(stop, &self.keys, webhook)).await;
+            overcome.map_err(|stop| (stop, Bytes::new()))?;
+        }
         let mut room = self.body_room.enter();
         let body = self
             .read_body(body, webhook.route.body_limit, &mut room)
             .await
             .map_err(|(refusal, read)| (refusal.into(), read))?;
-        admission.admit_body(&body).map_err(|stop| (stop, body.clone()))?;
-        if let Some(key) = admission.used_key {
+        while let Err(stop) = admission.admit_body(&body) {
+            let overcome = Box::pin(asked.overcome(stop, &self.keys, webhook)).await;
+            overcome.map_err(|stop| (stop, body.clone()))?;
+        }
+        if let Some(key) = admission.accepted.and_then(|accepted| accepted.api_key) {
             self.used_keys.note(webhook.route.scope, key, admission.now);
         }
         let id = EventId::new(admission.now, rand::random());

@@ -7,6 +7,7 @@ use hookgate_domain::appender::AppenderSettings;
 use hookgate_model::limits::TenantLimits;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// The settings of the ingress.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// The address to listen on. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
+    /// What the public URLs begin with, since some senders sign the URL that they were given; the Host header is never
+    /// believed. By default `management.public_url`.
+    pub public_url: Option<Url>,
     /// Threads that serve requests; 0 (the default) for one per processor.
     pub threads: usize,
     /// The proxies in front, as networks. The sender's address is then the rightmost address of X-Forwarded-For that is
@@ -54,6 +58,7 @@ impl Default for Settings {
         let appender = AppenderSettings::default();
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: None,
             threads: 0,
             trusted_proxies: Vec::new(),
             header_timeout_ms: 10_000,
@@ -79,6 +84,14 @@ impl Settings {
         match self.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
+        }
+    }
+
+    /// What the public URLs begin with, without a slash at its end.
+    pub(crate) fn public_url(&self) -> String {
+        match &self.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("http://{}", self.listen),
         }
     }
 

@@ -12,13 +12,16 @@ use hookgate_model::ids::RevisionId;
 use hookgate_model::network_set::NetworkSet;
 
 use crate::answer::Prepared;
+use crate::credentials::challenge;
 
 /// A compiled webhook, at one of its URLs.
 pub struct Webhook {
     /// What was read from Postgres.
     pub route: Route,
-    /// How it knows its senders; `None` when its settings do not compile.
-    pub verifier: Option<Verifier>,
+    /// How it knows its senders, or why nobody can be let in.
+    pub verifier: Result<Verifier, String>,
+    /// What a refused sender is told to authenticate with.
+    pub challenge: &'static str,
     /// Who may call; `None` for everybody.
     pub networks: Option<NetworkSet>,
     /// What runs and answers. The default revision answers for a URL whose webhook never was published.
@@ -32,15 +35,13 @@ pub struct Webhook {
 impl Webhook {
     /// Compiles what was read.
     pub fn compile(mut route: Route) -> Self {
-        let material = Material {
-            api_keys: std::mem::take(&mut route.keys),
-            ..Material::default()
-        };
-        let verifier = Verifier::compile(&route.authentication, &material)
-            .inspect_err(
-                |problem| tracing::error!(webhook = %route.webhook_id, %problem, "an authentication does not compile"),
-            )
-            .ok();
+        let material = std::mem::replace(&mut route.material, Ok(Material::default()));
+        let verifier = material.map_err(|error| error.to_string()).and_then(|material| {
+            Verifier::compile(&route.authentication, &material).map_err(|problem| problem.to_string())
+        });
+        if let Err(reason) = &verifier {
+            tracing::error!(webhook = %route.webhook_id, reason, "an authentication cannot be used");
+        }
         let networks = route.networks.take().map(|networks| NetworkSet::new(&networks));
         let document = route.revision.as_ref().map(|(_, document)| document);
         let revision = document.and_then(|document| match CompiledRevision::compile(document) {
@@ -54,6 +55,7 @@ impl Webhook {
         let revision = revision.unwrap_or_else(acknowledging);
         let constant_answer = revision.constant_answer().map(Prepared::from);
         Self {
+            challenge: challenge(&route.authentication),
             route,
             verifier,
             networks,

@@ -253,6 +253,11 @@ impl ApiError {
         self.code
     }
 
+    /// What happened this time.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     fn problem(&self) -> Problem {
         Problem {
             kind: format!("urn:hookgate:problem:{}", self.code.as_str()),

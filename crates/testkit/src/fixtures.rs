@@ -1,9 +1,10 @@
 //! Rows that tests begin with, inserted as the superuser: a test of one service need not run the others.
 
-use diesel::sql_types::{Array, Json, Jsonb, Nullable, SmallInt, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Bytea, Json, Jsonb, Nullable, SmallInt, Text, Uuid as SqlUuid};
 use diesel::{PgConnection, RunQueryDsl, sql_query};
 use hookgate_domain::clock;
-use hookgate_model::ids::{RevisionId, TenantId, UrlId, UserId, WebhookId};
+use hookgate_domain::crypto::MasterKey;
+use hookgate_model::ids::{RevisionId, SecretId, TenantId, UrlId, UserId, WebhookId};
 use hookgate_model::token::UrlToken;
 use serde_json::{Value, json};
 
@@ -102,6 +103,20 @@ impl TestDatabase {
             .bind::<SqlUuid, _>(id.uuid())
             .bind::<Text, _>(role);
         execute(insert, conn);
+        id
+    }
+
+    /// Makes a secret.
+    pub fn secret(&self, tenant: TenantId, key: &MasterKey, value: &str) -> SecretId {
+        let id: SecretId = clock::new_id();
+        let context = hookgate_domain::secrets::context(tenant, id);
+        let sealed = key.seal(&context, value.as_bytes()).expect("a sealed value");
+        let insert = sql_query("INSERT INTO secrets (tenant_id, id, name, value) VALUES ($1, $2, $3, $4)")
+            .bind::<SqlUuid, _>(tenant.uuid())
+            .bind::<SqlUuid, _>(id.uuid())
+            .bind::<Text, _>(id.to_string())
+            .bind::<Bytea, _>(sealed);
+        execute(insert, &mut self.superuser());
         id
     }
 

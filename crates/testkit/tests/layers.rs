@@ -42,6 +42,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
         &[
             "hookgate-model",
             "hookgate-domain",
+            "hookgate-egress",
             "hookgate-ingress",
             "hookgate-worker",
             "hookgate-devservers",

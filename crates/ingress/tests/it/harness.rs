@@ -7,7 +7,7 @@ use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use hookgate_domain::body;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_ingress::{Ingress, Settings};
-use hookgate_model::ids::{EventId, TenantId};
+use hookgate_model::ids::{EventId, SecretId, TenantId};
 use hookgate_testkit::TestDatabase;
 use hookgate_testkit::fixtures::{NewWebhook, PublicUrl, Webhook};
 use reqwest::{Client, Method, RequestBuilder};
@@ -46,6 +46,16 @@ impl Harness {
         settings: Settings,
         redis: hookgate_domain::redis::Redis,
     ) -> Self {
+        Self::calling(database, settings, redis, hookgate_egress::Settings::default()).await
+    }
+
+    /// One that may call these.
+    pub async fn calling(
+        database: TestDatabase,
+        settings: Settings,
+        redis: hookgate_domain::redis::Redis,
+        egress: hookgate_egress::Settings,
+    ) -> Self {
         let tenant = database.tenant("Ingress");
         let settings = Settings {
             listen: ([127, 0, 0, 1], 0).into(),
@@ -53,7 +63,8 @@ impl Harness {
             ..settings
         };
         let connection = database.settings(database.ingress_url());
-        let ingress = hookgate_ingress::start(settings, &connection, redis, master_key())
+        let egress = hookgate_egress::Client::new(&egress).expect("a client");
+        let ingress = hookgate_ingress::start(settings, &connection, redis, master_key(), egress)
             .await
             .expect("an ingress");
         let address = ingress.addresses()[0];
@@ -75,6 +86,10 @@ impl Harness {
 
     pub fn webhook(&self, new: NewWebhook) -> Webhook {
         self.database.webhook(self.tenant, new)
+    }
+
+    pub fn secret(&self, value: &str) -> SecretId {
+        self.database.secret(self.tenant, &master_key(), value)
     }
 
     pub fn post(&self, url: &PublicUrl) -> RequestBuilder {

@@ -4,11 +4,12 @@ mod value;
 mod view;
 
 use actix_web::{delete, get, patch, post};
+use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::redis::changes::Change;
 use hookgate_domain::scope::TenantScope;
-use hookgate_domain::{limits, secrets};
-use hookgate_model::ids::{SecretId, WebhookId};
+use hookgate_domain::{limits, secrets, webhooks};
+use hookgate_model::ids::SecretId;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -26,6 +27,7 @@ use crate::etag::IfMatch;
 use crate::fields::{Fields, FromFields, parsed, text};
 use crate::page::{Page, Paging, PagingParams};
 use crate::path::Path;
+use crate::routes::webhooks::authentication;
 
 type SecretPatch = Patch<SettingsBody>;
 
@@ -186,7 +188,7 @@ async fn update(
         let bytes = value.as_ref().map(|value| value.as_bytes());
         let secret = secrets::update(conn, scope, &key, id, &name, bytes)?;
         let changes = match value {
-            Some(_) => changes(secrets::used_by(conn, scope, id)?),
+            Some(_) => users_of(conn, scope, &key, id)?,
             None => Vec::new(),
         };
         Ok(((secret, shown.flatten()), changes))
@@ -196,8 +198,26 @@ async fn update(
     Ok(Reply::ok(NewSecretView::new(secret, shown)).version(version))
 }
 
-fn changes(webhooks: Vec<WebhookId>) -> Vec<Change> {
-    webhooks.into_iter().map(Change::Webhook).collect()
+/// The webhooks whose authentication names a secret that has a new value. Each must be able to use it.
+fn users_of(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    key: &MasterKey,
+    id: SecretId,
+) -> ApiResult<Vec<Change>> {
+    let users = secrets::used_by(conn, scope, id)?;
+    for webhook in &users {
+        let authentication = webhooks::read(conn, scope, *webhook)?.authentication;
+        let usable = authentication::require_usable(conn, scope, key, &authentication);
+        usable.map_err(|error| match error.code() {
+            ErrorCode::InvalidRequest => {
+                let detail = format!("{webhook} could not use it: {}", error.detail());
+                ApiError::field("/value", FieldCode::Invalid, detail)
+            }
+            _ => error,
+        })?;
+    }
+    Ok(users.into_iter().map(Change::Webhook).collect())
 }
 
 /// Delete a secret

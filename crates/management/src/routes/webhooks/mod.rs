@@ -1,5 +1,6 @@
 //! Webhooks: live settings, effective at once.
 
+pub(super) mod authentication;
 mod settings;
 mod view;
 
@@ -10,7 +11,6 @@ use hookgate_domain::allowlists;
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::redis::changes::Change;
 use hookgate_domain::scope::TenantScope;
-use hookgate_domain::secrets;
 use hookgate_domain::urls::{self, Url};
 use hookgate_domain::webhooks::{self, Search, Webhook, WebhookSettings};
 use hookgate_model::flow::definition::RevisionDocument;
@@ -64,10 +64,11 @@ async fn create(
 ) -> ApiResult<Reply<WebhookView>> {
     let created_by = caller.actor.to_string();
     let draft = serde_json::to_value(RevisionDocument::default()).map_err(ApiError::internal)?;
+    let key = caller.state().master_key.clone();
     let (webhook, urls) = caller
         .run(move |conn, scope| {
             require_allowlists(conn, scope, &settings)?;
-            require_secrets(conn, scope, &settings)?;
+            authentication::require_usable(conn, scope, &key, &settings.authentication)?;
             let webhook = webhooks::create(conn, scope, &settings, &draft, &created_by)?;
             with_urls(conn, scope, webhook)
         })
@@ -152,12 +153,15 @@ async fn update(
     if_match: IfMatch,
     patch: Patch<Settings>,
 ) -> ApiResult<Reply<WebhookView>> {
+    let key = caller.state().master_key.clone();
     let (webhook, urls) = change(&caller, move |conn, scope| {
         let current = webhooks::read_for_change(conn, scope, id)?;
         if_match.check(current.version)?;
         let Settings(settings) = patch.apply(&SettingsBody::from(&current))?;
         require_allowlists(conn, scope, &settings)?;
-        require_secrets(conn, scope, &settings)?;
+        if settings.authentication != current.authentication {
+            authentication::require_usable(conn, scope, &key, &settings.authentication)?;
+        }
         let webhook = webhooks::update(conn, scope, id, &settings)?;
         Ok((with_urls(conn, scope, webhook)?, vec![Change::Webhook(id)]))
     })
@@ -324,32 +328,6 @@ fn require_allowlists(
             pointer: format!("/allowlists/{place}"),
             code: FieldCode::NotFound,
             detail: "the tenant has no allowlist with this id".to_owned(),
-        })
-        .collect();
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(ApiError::fields(errors))
-    }
-}
-
-/// Every secret must be the tenant's own.
-fn require_secrets(
-    conn: &mut PgConnection,
-    scope: &TenantScope,
-    settings: &WebhookSettings,
-) -> ApiResult<()> {
-    let existing = secrets::existing(conn, scope, &settings.authentication.secret_ids())?;
-    let missing = settings
-        .authentication
-        .secret_places()
-        .into_iter()
-        .filter(|(_, id)| !existing.contains(id));
-    let errors: Vec<FieldError> = missing
-        .map(|(pointer, _)| FieldError {
-            pointer: format!("/authentication{pointer}"),
-            code: FieldCode::NotFound,
-            detail: "the tenant has no secret with this id".to_owned(),
         })
         .collect();
     if errors.is_empty() {

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use hookgate_domain::limits as bounds;
 use hookgate_domain::webhooks::{Webhook, WebhookSettings};
-use hookgate_model::authentication::{Authentication, ProblemCode};
+use hookgate_model::authentication::Authentication;
 use hookgate_model::ids::AllowlistId;
 use hookgate_model::methods::{self, MethodSet};
 use hookgate_model::protection::DataProtection;
@@ -18,7 +18,8 @@ use utoipa::ToSchema;
 
 pub use limits::{LimitsBody, UrlLimitsBody};
 
-use crate::error::{FieldCode, FieldError};
+use super::authentication::field_error;
+use crate::error::FieldCode;
 use crate::fields::{self, Fields, FromFields, Read, json, list, object, parsed, text, wrong};
 
 /// The system of a webhook that names none.
@@ -150,19 +151,7 @@ fn authentication(value: Value) -> Read<Authentication> {
     if problems.is_empty() {
         return Ok(authentication);
     }
-    let errors = problems.into_iter().map(|problem| FieldError {
-        pointer: problem.pointer,
-        code: match problem.code {
-            ProblemCode::Required => FieldCode::Required,
-            ProblemCode::TooShort => FieldCode::TooShort,
-            ProblemCode::TooLong => FieldCode::TooLong,
-            ProblemCode::OutOfRange => FieldCode::OutOfRange,
-            ProblemCode::NotFound => FieldCode::NotFound,
-            ProblemCode::Invalid => FieldCode::Invalid,
-        },
-        detail: problem.detail,
-    });
-    Err(errors.collect())
+    Err(problems.into_iter().map(field_error).collect())
 }
 
 fn allowlists(value: Value) -> Read<Vec<AllowlistId>> {

@@ -1,0 +1,111 @@
+//! Who sends: the steps of admission that ask the webhook's verifier, before and after the body is read.
+
+use bytes::Bytes;
+use hookgate_egress::published_keys::{NotFetched, PublishedKeys};
+use hookgate_model::authentication::{
+    Authentication, Denial, DenialCode, KeyRequest, Trace, Verdict, Verifier,
+};
+
+use crate::admission::{Admission, Stop};
+use crate::refusal::Refusal;
+use crate::webhook::Webhook;
+
+/// Key sets and certificates that one request may have fetched.
+const FETCHES: usize = 4;
+
+/// What a refused sender is told to authenticate with (RFC 9110, section 11.6.1). The schemes of signatures are the
+/// senders' own, so they have no registered name.
+pub fn challenge(authentication: &Authentication) -> &'static str {
+    match authentication {
+        Authentication::Basic(_) => "Basic realm=\"webhook\", charset=\"UTF-8\"",
+        Authentication::Hmac(_)
+        | Authentication::PublicKey(_)
+        | Authentication::Digest(_)
+        | Authentication::Sender(_) => "Signature realm=\"webhook\"",
+        Authentication::None
+        | Authentication::ApiKey(_)
+        | Authentication::AppKeySign(_)
+        | Authentication::StaticToken(_)
+        | Authentication::Jwt(_) => "Bearer realm=\"webhook\"",
+        Authentication::AllOf { of } | Authentication::AnyOf { of } => {
+            of.first().map_or("Bearer realm=\"webhook\"", challenge)
+        }
+    }
+}
+
+/// Decides what needs no body; what is missing or old is refused before anybody reads one.
+pub fn credentials_are_valid(admission: &mut Admission<'_>) -> Result<(), Stop> {
+    let verifier = verifier(admission)?;
+    let request = admission
+        .request
+        .to_verify(admission.public_url, &[], admission.now);
+    match verifier.verify_head(&request, admission.keys, &mut Trace::off()) {
+        Some(verdict) => decide(admission, verdict),
+        None => Ok(()),
+    }
+}
+
+/// Decides what needs the body, over its exact bytes.
+pub fn signature_is_valid(admission: &mut Admission<'_>, body: &Bytes) -> Result<(), Stop> {
+    if admission.accepted.is_some() {
+        return Ok(());
+    }
+    let verifier = verifier(admission)?;
+    let request = admission
+        .request
+        .to_verify(admission.public_url, body, admission.now);
+    let verdict = verifier.verify(&request, admission.keys, &mut Trace::off());
+    decide(admission, verdict)
+}
+
+fn verifier<'a>(admission: &Admission<'a>) -> Result<&'a Verifier, Stop> {
+    let verifier = admission.webhook.verifier.as_ref();
+    verifier.map_err(|reason| Refusal::AuthenticationUnusable(reason.clone()).into())
+}
+
+fn decide(admission: &mut Admission<'_>, verdict: Verdict) -> Result<(), Stop> {
+    match verdict {
+        Verdict::Accepted(accepted) => {
+            admission.accepted = Some(accepted);
+            Ok(())
+        }
+        Verdict::Denied(denial) => Err(Refusal::Denied(denial, admission.webhook.challenge).into()),
+        Verdict::NeedsKeys(keys) => Err(Stop::NeedsKeys(keys)),
+    }
+}
+
+/// The keys that one request has asked for.
+#[derive(Default)]
+pub struct Asked(Vec<KeyRequest>);
+
+impl Asked {
+    /// Gets what a step lacks, so that it can be repeated.
+    ///
+    /// # Errors
+    /// The stop itself when it is final, keys were asked for before, or they cannot be had.
+    pub async fn overcome(
+        &mut self,
+        stop: Stop,
+        keys: &PublishedKeys,
+        webhook: &Webhook,
+    ) -> Result<(), Stop> {
+        let Stop::NeedsKeys(wanted) = stop else {
+            return Err(stop);
+        };
+        if self.0.len() >= FETCHES || self.0.contains(&wanted) {
+            return Err(Stop::NeedsKeys(wanted));
+        }
+        match keys.fetch(webhook.route.scope.tenant(), &wanted).await {
+            Ok(()) => {
+                self.0.push(wanted);
+                Ok(())
+            }
+            Err(NotFetched::NotAmong) => Err(Stop::NeedsKeys(wanted)),
+            Err(NotFetched::Unavailable(detail)) => {
+                let detail = format!("The sender's keys cannot be had at present: {detail}.");
+                let denial = Denial::new(DenialCode::KeysUnavailable, detail);
+                Err(Refusal::Denied(denial, webhook.challenge).into())
+            }
+        }
+    }
+}
