@@ -105,6 +105,33 @@ impl TestDatabase {
         Redis::new(&self.redis_url()).expect("a Redis URL")
     }
 
+    /// Makes Redis forget what is under this test's prefix, and every script.
+    pub async fn wipe_redis(&self) {
+        let url = servers::address().redis("");
+        let client = redis::Client::open(url.as_str()).expect("a Redis URL");
+        let mut redis = client
+            .get_multiplexed_async_connection()
+            .await
+            .expect("a connection to Redis");
+        let pattern = format!("{}:*", self.name);
+        let keys: Vec<String> = redis::cmd("KEYS")
+            .arg(pattern)
+            .query_async(&mut redis)
+            .await
+            .expect("the keys");
+        let mut wipe = redis::pipe();
+        for key in keys {
+            wipe.cmd("DEL").arg(key).ignore();
+        }
+        let wiped: Result<(), _> = wipe
+            .cmd("SCRIPT")
+            .arg("FLUSH")
+            .ignore()
+            .query_async(&mut redis)
+            .await;
+        wiped.expect("wiped");
+    }
+
     /// A connection as the superuser.
     pub fn superuser(&self) -> PgConnection {
         PgConnection::establish(&self.superuser_url()).expect("a connection as the superuser")

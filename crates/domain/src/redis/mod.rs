@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod changes;
 pub mod counters;
+pub mod draws;
 pub mod wakeups;
 
 use std::sync::Arc;

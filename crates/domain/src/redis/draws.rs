@@ -1,0 +1,221 @@
+//! Tokens of limits that all nodes share. A node draws some ahead of its requests, so that these need no round trip; what
+//! Redis keeps of a limit is one number, which it may lose: a rate begins anew then, a quota is told what Postgres knows.
+//!
+//! Redis' own clock counts, so the nodes' clocks need not agree.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use hookgate_model::ids::TenantId;
+use hookgate_model::rate::Rate;
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+use uuid::Uuid;
+
+use super::Redis;
+use crate::error::Result;
+
+/// GCRA as in `hookgate_model::rate`, in microseconds since some moment of 2025, so that the fraction keeps its digits.
+/// Grants what it can of what is wanted, and tells how long until the limit would be unused.
+const RATE: &str = r"
+local time = redis.call('TIME')
+local now = (time[1] - 1760000000) * 1000000 + time[2]
+local interval, window, wanted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local unused_at = tonumber(redis.call('GET', KEYS[1]) or now)
+if unused_at < now then unused_at = now end
+if unused_at > now + window then unused_at = now + window end
+local granted = math.min(wanted, math.floor((now + window - unused_at) / interval + 0.000001))
+if granted > 0 then
+  unused_at = unused_at + granted * interval
+  redis.call('SET', KEYS[1], string.format('%.3f', unused_at), 'PX', math.ceil((unused_at - now) / 1000) + 1)
+end
+return {granted, math.ceil(unused_at - now)}
+";
+
+/// Counts what a quota has given out. The caller tells what Postgres knows to be used: Redis may have forgotten, or been
+/// set back to an older state. Giving back is drawing less than nothing.
+const QUOTA: &str = r"
+local most, known, wanted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local used = tonumber(redis.call('GET', KEYS[1]) or -1)
+if used < known then used = known end
+local granted = math.max(math.min(wanted, most - used), math.min(wanted, 0))
+redis.call('SET', KEYS[1], string.format('%.0f', math.max(used + granted, 0)), 'PX', ARGV[4])
+return {granted, math.max(most - used - granted, 0)}
+";
+
+/// How long a quota's count is kept: longer than any month.
+const QUOTA_KEPT: Duration = Duration::from_secs(40 * 24 * 3600);
+
+/// A wish for requests of a rate.
+#[derive(Debug, Clone, Copy)]
+pub struct RateDraw {
+    /// The URL, webhook or tenant that the rate is of.
+    pub of: Uuid,
+    /// The rate.
+    pub rate: Rate,
+    /// How many requests are wished.
+    pub wanted: u32,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateDrawn {
+    /// The requests that may pass.
+    pub granted: u32,
+    /// How long until the limit would be unused.
+    pub unused_in: Duration,
+}
+
+/// What a quota counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Counted {
+    /// Events.
+    Events,
+    /// Bytes of their bodies.
+    BodyBytes,
+}
+
+impl Counted {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::BodyBytes => "body_bytes",
+        }
+    }
+}
+
+/// A wish for a part of a tenant's quota.
+#[derive(Debug, Clone, Copy)]
+pub struct QuotaDraw {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// What is counted.
+    pub counted: Counted,
+    /// The month, as year and number.
+    pub month: (i32, u32),
+    /// The quota.
+    pub most: u64,
+    /// What Postgres knows to be used.
+    pub known: u64,
+    /// How much is wished; below zero: is given back.
+    pub wanted: i64,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaDrawn {
+    /// How much may be used.
+    pub granted: u64,
+    /// What is left for others.
+    pub left: u64,
+}
+
+/// A script, by its digest once Redis knows it.
+struct Script {
+    text: &'static str,
+    digest: OnceLock<String>,
+}
+
+static RATE_SCRIPT: Script = Script::new(RATE);
+static QUOTA_SCRIPT: Script = Script::new(QUOTA);
+
+impl Script {
+    const fn new(text: &'static str) -> Self {
+        Self {
+            text,
+            digest: OnceLock::new(),
+        }
+    }
+
+    /// Runs it for each of the calls, in one round trip, or three when Redis does not know it.
+    async fn run(&self, redis: &Redis, calls: &[(String, Vec<String>)]) -> Result<Vec<(i64, i64)>> {
+        let mut connection = redis.connection().await?;
+        if let Some(digest) = self.digest.get() {
+            match pipeline(digest, calls).query_async(&mut connection).await {
+                Err(error) if is_unknown_script(&error) => {}
+                answered => return Ok(answered?),
+            }
+        }
+        let digest: String = redis::cmd("SCRIPT")
+            .arg("LOAD")
+            .arg(self.text)
+            .query_async(&mut connection)
+            .await?;
+        let digest = self.digest.get_or_init(|| digest);
+        Ok(pipeline(digest, calls).query_async(&mut connection).await?)
+    }
+}
+
+fn pipeline(digest: &str, calls: &[(String, Vec<String>)]) -> redis::Pipeline {
+    let mut pipeline = redis::Pipeline::with_capacity(calls.len());
+    for (key, arguments) in calls {
+        pipeline.cmd("EVALSHA").arg(digest).arg(1).arg(key).arg(arguments);
+    }
+    pipeline
+}
+
+fn is_unknown_script(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+impl Redis {
+    /// Draws from rates, in one round trip; the answers are in the order of the wishes.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub async fn draw_rates(&self, draws: &[RateDraw]) -> Result<Vec<RateDrawn>> {
+        let calls: Vec<_> = draws
+            .iter()
+            .map(|draw| {
+                let micros = |nanos: u64| format!("{:.3}", nanos as f64 / 1000.0);
+                let arguments = vec![
+                    micros(draw.rate.interval()),
+                    micros(draw.rate.window()),
+                    draw.wanted.to_string(),
+                ];
+                (self.name(&format!("hookgate:rate:{}", draw.of)), arguments)
+            })
+            .collect();
+        let answers = RATE_SCRIPT.run(self, &calls).await?;
+        Ok(answers
+            .into_iter()
+            .map(|(granted, unused_in)| RateDrawn {
+                granted: u32::try_from(granted).unwrap_or(0),
+                unused_in: Duration::from_micros(u64::try_from(unused_in).unwrap_or(0)),
+            })
+            .collect())
+    }
+
+    /// Draws from quotas, likewise.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub async fn draw_quotas(&self, draws: &[QuotaDraw]) -> Result<Vec<QuotaDrawn>> {
+        let kept = QUOTA_KEPT.as_millis().to_string();
+        let calls: Vec<_> = draws
+            .iter()
+            .map(|draw| {
+                let ((year, month), counted) = (draw.month, draw.counted.as_str());
+                let key = format!(
+                    "hookgate:quota:{}:{year}-{month:02}:{counted}",
+                    draw.tenant.uuid()
+                );
+                let arguments = vec![
+                    draw.most.to_string(),
+                    draw.known.to_string(),
+                    draw.wanted.to_string(),
+                    kept.clone(),
+                ];
+                (self.name(&key), arguments)
+            })
+            .collect();
+        let answers = QUOTA_SCRIPT.run(self, &calls).await?;
+        let unsigned = |count: i64| u64::try_from(count).unwrap_or(0);
+        Ok(answers
+            .into_iter()
+            .map(|(granted, left)| QuotaDrawn {
+                granted: unsigned(granted),
+                left: unsigned(left),
+            })
+            .collect())
+    }
+}
