@@ -1,7 +1,8 @@
 //! Who may come in: one fixed order, cheap before dear, nothing parsed before it must be.
 //!
-//! A step looks at the request and the compiled webhook and lets it go on, answers it, or refuses it. The two lists below
-//! are the order in which they run; between them the body is read, which costs the most.
+//! A step looks at the request and the compiled webhook and lets it go on, answers it, or refuses it. The lists below
+//! are the order in which they run; between the first two the request is counted towards its rates, between the last two
+//! the body is read, which costs the most.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -28,7 +29,7 @@ pub struct Admission<'a> {
     pub keys: &'a dyn ExternalKeys,
     /// How it was known, once it is.
     pub accepted: Option<Accepted>,
-    /// The steps that it has passed, of either list.
+    /// The steps that it has passed, of the second and the third list.
     passed: (usize, usize),
 }
 
@@ -52,16 +53,17 @@ impl From<Refusal> for Stop {
 type HeadStep = fn(&mut Admission<'_>) -> Result<(), Stop>;
 type BodyStep = fn(&mut Admission<'_>, &Bytes) -> Result<(), Stop>;
 
-/// The steps that need no body, in their order.
-const BEFORE_THE_BODY: [HeadStep; 7] = [
+/// The steps before the rates, in their order: what they refuse counts towards none.
+const BEFORE_THE_RATES: [HeadStep; 5] = [
     url_is_live,
     suffix_matches,
     webhook_takes_requests,
     method_is_allowed,
     address_is_allowed,
-    declared_size_fits,
-    credentials_are_valid,
 ];
+
+/// The steps between the rates and the body, in their order.
+const BEFORE_THE_BODY: [HeadStep; 2] = [declared_size_fits, credentials_are_valid];
 
 /// The steps that need the body, in their order.
 const WITH_THE_BODY: [BodyStep; 1] = [signature_is_valid];
@@ -86,7 +88,12 @@ impl<'a> Admission<'a> {
         }
     }
 
-    /// Runs the steps that need no body, up to the first that stops; from there on when it is called again.
+    /// Runs the steps before the rates, up to the first that stops.
+    pub fn admit_sender(&mut self) -> Result<(), Stop> {
+        BEFORE_THE_RATES.iter().try_for_each(|step| step(self))
+    }
+
+    /// Runs the steps between the rates and the body, up to the first that stops; from there on when it is called again.
     pub fn admit(&mut self) -> Result<(), Stop> {
         while let Some(step) = BEFORE_THE_BODY.get(self.passed.0) {
             step(self)?;

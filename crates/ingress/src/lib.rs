@@ -8,6 +8,7 @@ mod admission;
 mod answer;
 mod body_room;
 mod credentials;
+mod limits;
 mod refusal;
 mod request;
 mod routes;
@@ -35,6 +36,7 @@ use hookgate_model::network_set::NetworkSet;
 use tokio::task::JoinHandle;
 
 use body_room::BodyRoom;
+use limits::Limits;
 use routes::Routes;
 use service::Service;
 pub use settings::Settings;
@@ -64,8 +66,16 @@ pub async fn start(
     let wake_ups = WakeUps::start(redis.clone());
     let appender = Appender::new(settings.appender(), database, Some(wake_ups));
     let refusals = RefusalLog::start(database, settings.refusals_per_minute);
+    let limits = Arc::new(Limits::start(redis.clone(), settings.tenant_limits));
     let service = Arc::new(Service {
-        routes: Routes::start(pool.clone(), &redis, master_key.clone(), settings.cached_urls),
+        routes: Routes::start(
+            pool.clone(),
+            &redis,
+            master_key.clone(),
+            settings.cached_urls,
+            Arc::clone(&limits),
+        ),
+        limits,
         keys: PublishedKeys::new(egress),
         public_url: settings.public_url(),
         waiting: Waiting::start(pool.clone(), &redis),

@@ -1,10 +1,15 @@
 //! Every reason for which a request is refused, with what its sender gets to see.
 
-use actix_web::HttpResponse;
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use hookgate_model::authentication::{Denial, DenialCode};
 use hookgate_model::methods::MethodSet;
+use serde_json::json;
+
+use crate::limits::Exceeded;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +28,8 @@ pub enum Refusal {
     MethodNotAllowed(MethodSet),
     /// The sender's address is in none of the webhook's allowlists.
     AddressNotAllowed,
+    /// There are more requests than a rate of the URL, the webhook or the tenant allows.
+    RateLimited(Exceeded),
     /// The request does not authenticate as the webhook requires it.
     Denied(Denial, &'static str),
     /// The webhook's authentication cannot be used, so nobody is let in.
@@ -52,6 +59,7 @@ impl Refusal {
             Self::WebhookDisabled => "webhook_disabled",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::AddressNotAllowed => "address_not_allowed",
+            Self::RateLimited(_) => "rate_limited",
             Self::Denied(denial, _) => denial.code.as_str(),
             Self::AuthenticationUnusable(_) => "authentication_unusable",
             Self::BodyTooLarge(_) => "body_too_large",
@@ -69,6 +77,7 @@ impl Refusal {
             Self::UnknownUrl | Self::UrlEnded | Self::SuffixMismatch => StatusCode::NOT_FOUND,
             Self::TenantSuspended | Self::WebhookDisabled | Self::AddressNotAllowed => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Denied(denial, _) if denial.code == DenialCode::KeysUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -91,6 +100,7 @@ impl Refusal {
             Self::TenantSuspended => "This webhook does not take requests at present.".into(),
             Self::WebhookDisabled => "This webhook is disabled.".into(),
             Self::MethodNotAllowed(methods) => format!("This webhook takes {methods}."),
+            Self::RateLimited(exceeded) => exceeded.to_string(),
             Self::AddressNotAllowed => "Requests from this address are not allowed.".into(),
             Self::Denied(denial, _) => denial.detail.clone().into_owned(),
             Self::AuthenticationUnusable(reason) => {
@@ -136,6 +146,7 @@ impl Refusal {
             Self::MethodNotAllowed(methods) => {
                 answer.insert_header((ALLOW, methods.to_string()));
             }
+            Self::RateLimited(exceeded) => limit_fields(&mut answer, exceeded),
             Self::Overloaded => {
                 answer.insert_header((RETRY_AFTER, HeaderValue::from_static("2")));
                 answer.force_close();
@@ -158,15 +169,43 @@ impl Refusal {
             }
             _ => {}
         }
-        answer.content_type("application/problem+json").body(
-            serde_json::json!({
-                "type": "about:blank",
-                "title": status.canonical_reason(),
-                "status": status.as_u16(),
-                "code": shown.code(),
-                "detail": shown.told(),
-            })
-            .to_string(),
-        )
+        let mut problem = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "code": shown.code(),
+            "detail": shown.told(),
+        });
+        if let Self::RateLimited(exceeded) = shown {
+            problem["violated-policies"] = json!([exceeded.whose.as_str()]);
+        }
+        answer
+            .content_type("application/problem+json")
+            .body(problem.to_string())
     }
+}
+
+/// The fields of draft-ietf-httpapi-ratelimit-headers-10 for the limit that is used up.
+fn limit_fields(answer: &mut HttpResponseBuilder, exceeded: &Exceeded) {
+    let Exceeded {
+        whose,
+        rate,
+        retry_after,
+    } = exceeded;
+    let seconds = whole_seconds(*retry_after);
+    let window = whole_seconds(Duration::from_nanos(rate.window()));
+    let name = whose.as_str();
+    answer.insert_header((RETRY_AFTER, seconds));
+    answer.insert_header((
+        "ratelimit-policy",
+        format!("\"{name}\";q={};w={window}", rate.burst),
+    ));
+    answer.insert_header(("ratelimit", format!("\"{name}\";r=0;t={seconds}")));
+}
+
+/// At least one: a sender that comes back at once would be refused again.
+fn whole_seconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis().div_ceil(1000))
+        .unwrap_or(u64::MAX)
+        .max(1)
 }

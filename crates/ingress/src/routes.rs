@@ -16,6 +16,7 @@ use hookgate_domain::{Error, routing};
 use hookgate_model::token::UrlToken;
 use quick_cache::sync::Cache;
 
+use crate::limits::Limits;
 use crate::webhook::Webhook;
 
 /// How long an entry counts while changes are told.
@@ -28,6 +29,7 @@ pub struct Routes {
     database: Database,
     master_key: MasterKey,
     shared: Arc<Shared>,
+    limits: Arc<Limits>,
     _changes: Subscription,
 }
 
@@ -47,7 +49,13 @@ enum Entry {
 
 impl Routes {
     /// Begins to listen for changes.
-    pub fn start(database: Database, redis: &Redis, master_key: MasterKey, capacity: usize) -> Self {
+    pub fn start(
+        database: Database,
+        redis: &Redis,
+        master_key: MasterKey,
+        capacity: usize,
+        limits: Arc<Limits>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             entries: Cache::new(capacity.max(1)),
             connected: AtomicBool::new(false),
@@ -59,6 +67,7 @@ impl Routes {
             database,
             master_key,
             shared,
+            limits,
             _changes: changes,
         }
     }
@@ -91,7 +100,7 @@ impl Routes {
                     .database
                     .run(move |conn| routing::resolve(conn, &key, token))
                     .await?;
-                let webhook = route.map(|route| Arc::new(Webhook::compile(route)));
+                let webhook = route.map(|route| Arc::new(Webhook::compile(route, &self.limits)));
                 if self.shared.notices.load(Ordering::Acquire) == before {
                     let entry = webhook
                         .clone()

@@ -27,6 +27,7 @@ use crate::admission::{Admission, Stop};
 use crate::answer::Prepared;
 use crate::body_room::{BodyRoom, Taken};
 use crate::credentials::Asked;
+use crate::limits::Limits;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::routes::Routes;
@@ -46,6 +47,7 @@ pub struct Service {
     pub trusted_proxies: NetworkSet,
     pub pool: Database,
     pub routes: Routes,
+    pub limits: Arc<Limits>,
     pub appender: Appender,
     pub refusals: RefusalLog,
     /// What senders publish to be verified with.
@@ -98,10 +100,14 @@ impl Service {
     ) -> Result<HttpResponse, (Stop, Bytes)> {
         let public_url = request.public_url(&self.public_url);
         let mut admission = Admission::new(request, webhook, clock::now(), &public_url, &self.keys);
+        let stopped = |stop| (stop, Bytes::new());
+        admission.admit_sender().map_err(stopped)?;
+        let within_limits = self.limits.admit(&webhook.limits).await;
+        within_limits.map_err(|exceeded| stopped(Refusal::RateLimited(exceeded).into()))?;
         let mut asked = Asked::default();
         while let Err(stop) = admission.admit() {
             let overcome = Box::pin(asked.overcome(stop, &self.keys, webhook)).await;
-            overcome.map_err(|stop| (stop, Bytes::new()))?;
+            overcome.map_err(stopped)?;
         }
         let mut room = self.body_room.enter();
         let body = self

@@ -13,6 +13,7 @@ use hookgate_model::network_set::NetworkSet;
 
 use crate::answer::Prepared;
 use crate::credentials::challenge;
+use crate::limits::{Limits, UrlLimits};
 
 /// A compiled webhook, at one of its URLs.
 pub struct Webhook {
@@ -24,6 +25,8 @@ pub struct Webhook {
     pub challenge: &'static str,
     /// Who may call; `None` for everybody.
     pub networks: Option<NetworkSet>,
+    /// What its requests are limited by.
+    pub limits: UrlLimits,
     /// What runs and answers. The default revision answers for a URL whose webhook never was published.
     pub revision: CompiledRevision,
     /// The answer of a webhook that gives every caller the same, at once.
@@ -34,7 +37,9 @@ pub struct Webhook {
 
 impl Webhook {
     /// Compiles what was read.
-    pub fn compile(mut route: Route) -> Self {
+    pub fn compile(mut route: Route, limits: &Limits) -> Self {
+        let (limits, longest_body) = limits.of(&route);
+        route.body_limit = longest_body;
         let material = std::mem::replace(&mut route.material, Ok(Material::default()));
         let verifier = material.map_err(|error| error.to_string()).and_then(|material| {
             Verifier::compile(&route.authentication, &material).map_err(|problem| problem.to_string())
@@ -59,6 +64,7 @@ impl Webhook {
             route,
             verifier,
             networks,
+            limits,
             revision,
             constant_answer,
             loaded_at: Instant::now(),

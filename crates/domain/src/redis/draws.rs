@@ -15,16 +15,17 @@ use super::Redis;
 use crate::error::Result;
 
 /// GCRA as in `hookgate_model::rate`, in microseconds since some moment of 2025, so that the fraction keeps its digits.
-/// Grants what it can of what is wanted, and tells how long until the limit would be unused.
+/// Counts what is owed, grants what it can of what is wanted, and tells how long until the limit would be unused.
 const RATE: &str = r"
 local time = redis.call('TIME')
 local now = (time[1] - 1760000000) * 1000000 + time[2]
-local interval, window, wanted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local interval, window, wanted, owed = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local unused_at = tonumber(redis.call('GET', KEYS[1]) or now)
 if unused_at < now then unused_at = now end
+unused_at = unused_at + owed * interval
 if unused_at > now + window then unused_at = now + window end
 local granted = math.min(wanted, math.floor((now + window - unused_at) / interval + 0.000001))
-if granted > 0 then
+if granted + owed > 0 then
   unused_at = unused_at + granted * interval
   redis.call('SET', KEYS[1], string.format('%.3f', unused_at), 'PX', math.ceil((unused_at - now) / 1000) + 1)
 end
@@ -54,6 +55,8 @@ pub struct RateDraw {
     pub rate: Rate,
     /// How many requests are wished.
     pub wanted: u32,
+    /// How many were let through without asking. They count, whether the limit allows them or not.
+    pub owed: u32,
 }
 
 /// What became of it.
@@ -171,6 +174,7 @@ impl Redis {
                     micros(draw.rate.interval()),
                     micros(draw.rate.window()),
                     draw.wanted.to_string(),
+                    draw.owed.to_string(),
                 ];
                 (self.name(&format!("hookgate:rate:{}", draw.of)), arguments)
             })

@@ -22,6 +22,7 @@ fn wish(of: u128, rate: Rate, wanted: u32) -> RateDraw {
         of: Uuid::from_u128(of),
         rate,
         wanted,
+        owed: 0,
     }
 }
 
@@ -36,6 +37,12 @@ async fn draws_of_a_rate_are_counted_together_and_apart_from_others() {
     let granted: Vec<_> = drawn.iter().map(|drawn| drawn.granted).collect();
     assert_eq!(granted, [4, 10, 6]);
     assert!(drawn[2].unused_in > Duration::from_millis(9_900), "{drawn:?}");
+    // What was let through without asking counts, too.
+    let owing = RateDraw {
+        owed: 7,
+        ..wish(3, slow, 9)
+    };
+    assert_eq!(redis.draw_rates(&[owing]).await.expect("drawn")[0].granted, 3);
     // A lowered limit counts at once.
     let lowered = redis.draw_rates(&[wish(2, rate(1, 2), 1)]).await.expect("drawn");
     assert_eq!(lowered[0].granted, 0);

@@ -57,16 +57,7 @@ impl Harness {
         egress: hookgate_egress::Settings,
     ) -> Self {
         let tenant = database.tenant("Ingress");
-        let settings = Settings {
-            listen: ([127, 0, 0, 1], 0).into(),
-            threads: 2,
-            ..settings
-        };
-        let connection = database.settings(database.ingress_url());
-        let egress = hookgate_egress::Client::new(&egress).expect("a client");
-        let ingress = hookgate_ingress::start(settings, &connection, redis, master_key(), egress)
-            .await
-            .expect("an ingress");
+        let ingress = Self::node(&database, settings, redis, &egress).await;
         let address = ingress.addresses()[0];
         Self {
             database,
@@ -75,6 +66,25 @@ impl Harness {
             address,
             ingress: Some(ingress),
         }
+    }
+
+    /// One more ingress on a database.
+    pub async fn node(
+        database: &TestDatabase,
+        settings: Settings,
+        redis: hookgate_domain::redis::Redis,
+        egress: &hookgate_egress::Settings,
+    ) -> Ingress {
+        let settings = Settings {
+            listen: ([127, 0, 0, 1], 0).into(),
+            threads: 2,
+            ..settings
+        };
+        let connection = database.settings(database.ingress_url());
+        let egress = hookgate_egress::Client::new(egress).expect("a client");
+        hookgate_ingress::start(settings, &connection, redis, master_key(), egress)
+            .await
+            .expect("an ingress")
     }
 
     /// Stops the ingress, which writes what is waiting.

@@ -7,4 +7,5 @@ mod answers;
 mod changes;
 mod harness;
 mod hostile;
+mod limits;
 mod storage;
