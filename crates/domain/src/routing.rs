@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::authentication::{Authentication, Material};
+use hookgate_model::cors::Cors;
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::ids::{ApiKeyId, RevisionId, TenantId, UrlId, WebhookId};
 use hookgate_model::limits::{Limits, TenantLimits};
@@ -13,7 +14,7 @@ use hookgate_model::methods::MethodSet;
 use hookgate_model::protection::DataProtection;
 use hookgate_model::suffix::UrlSuffix;
 use hookgate_model::token::UrlToken;
-use hookgate_model::webhook::{Environment, Status};
+use hookgate_model::webhook::{Environment, MalformedBodies, Status};
 use ipnet::IpNet;
 use uuid::Uuid;
 
@@ -57,6 +58,10 @@ pub struct Route {
     pub body_limit: usize,
     /// What of its requests is stored masked.
     pub data_protection: DataProtection,
+    /// Which web pages may call it, and read its answers.
+    pub cors: Option<Cors>,
+    /// What becomes of a body that is not what it is called.
+    pub malformed_bodies: MalformedBodies,
     /// How much the webhook takes.
     pub limits: Limits,
     /// How much the URL takes.
@@ -84,6 +89,8 @@ struct Row {
     authentication: serde_json::Value,
     body_limit_bytes: i32,
     data_protection: serde_json::Value,
+    cors: Option<serde_json::Value>,
+    malformed_bodies: String,
     draft_revision_id: Uuid,
     published_revision_id: Option<Uuid>,
     #[diesel(deserialize_as = StoredJson<Limits>)]
@@ -160,6 +167,8 @@ fn find(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Row>> {
             webhooks::authentication,
             webhooks::body_limit_bytes,
             webhooks::data_protection,
+            webhooks::cors,
+            webhooks::malformed_bodies,
             webhooks::draft_revision_id,
             webhooks::published_revision_id,
             webhooks::limits,
@@ -226,6 +235,13 @@ impl Row {
             data_protection: serde_json::from_value(self.data_protection).map_err(|_| Error::Unreadable {
                 what: "data protection",
             })?,
+            cors: self
+                .cors
+                .map(serde_json::from_value)
+                .transpose()
+                .map_err(|_| Error::Unreadable { what: "CORS" })?,
+            malformed_bodies: MalformedBodies::parse(&self.malformed_bodies)
+                .ok_or_else(unreadable("setting for bodies"))?,
             limits: self.limits,
             url_limits: self.url_limits,
             tenant_limits: self.tenant_limits,

@@ -100,6 +100,8 @@ diesel::table! {
         methods -> Array<Text>,
         authentication -> Jsonb,
         body_limit_bytes -> Int4,
+        cors -> Nullable<Jsonb>,
+        malformed_bodies -> Text,
         data_protection -> Jsonb,
         deduplication -> Nullable<Jsonb>,
         draft_revision_id -> Uuid,

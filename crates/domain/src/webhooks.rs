@@ -12,12 +12,13 @@ use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::authentication::Authentication;
+use hookgate_model::cors::Cors;
 use hookgate_model::ids::{AllowlistId, RevisionId, WebhookId};
 use hookgate_model::limits::Limits;
 use hookgate_model::methods::MethodSet;
 use hookgate_model::protection::DataProtection;
 use hookgate_model::suffix::UrlSuffix;
-use hookgate_model::webhook::{Environment, Status};
+use hookgate_model::webhook::{Environment, MalformedBodies, Status};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -53,6 +54,10 @@ pub struct Webhook {
     pub allowlists: Vec<AllowlistId>,
     /// What of its requests is stored masked.
     pub data_protection: DataProtection,
+    /// Which web pages may call it; none: no page may read its answers.
+    pub cors: Option<Cors>,
+    /// What becomes of a body that is not what it is called.
+    pub malformed_bodies: MalformedBodies,
     /// What the test URLs run.
     pub draft_revision_id: RevisionId,
     /// What the production URLs run.
@@ -86,6 +91,10 @@ pub struct WebhookSettings {
     pub allowlists: Vec<AllowlistId>,
     /// What of its requests is stored masked.
     pub data_protection: DataProtection,
+    /// Which web pages may call it.
+    pub cors: Option<Cors>,
+    /// What becomes of a body that is not what it is called.
+    pub malformed_bodies: MalformedBodies,
 }
 
 #[derive(Queryable, Selectable)]
@@ -100,6 +109,8 @@ struct Row {
     authentication: Value,
     body_limit_bytes: i32,
     data_protection: Value,
+    cors: Option<Value>,
+    malformed_bodies: String,
     #[diesel(deserialize_as = StoredJson<Limits>)]
     limits: Limits,
     draft_revision_id: Uuid,
@@ -124,6 +135,12 @@ impl Row {
             limits: self.limits,
             allowlists,
             data_protection: serde_json::from_value(self.data_protection).map_err(|_| unreadable())?,
+            cors: self
+                .cors
+                .map(serde_json::from_value)
+                .transpose()
+                .map_err(|_| unreadable())?,
+            malformed_bodies: MalformedBodies::parse(&self.malformed_bodies).ok_or_else(unreadable)?,
             draft_revision_id: self.draft_revision_id.into(),
             published_revision_id: self.published_revision_id.map(RevisionId::from),
             version: self.version,
@@ -386,6 +403,9 @@ struct Columns<'a> {
     authentication: Value,
     body_limit_bytes: i32,
     data_protection: Value,
+    /// The outer option makes a change to `None` one to NULL.
+    cors: Option<Option<Value>>,
+    malformed_bodies: &'static str,
     limits: Value,
 }
 
@@ -399,6 +419,8 @@ impl<'a> Columns<'a> {
             authentication: to_json(&settings.authentication)?,
             body_limit_bytes: settings.body_limit_bytes,
             data_protection: to_json(&settings.data_protection)?,
+            cors: Some(settings.cors.as_ref().map(to_json).transpose()?),
+            malformed_bodies: settings.malformed_bodies.as_str(),
             limits: to_json(&settings.limits)?,
         })
     }

@@ -4,12 +4,14 @@
 //! are the order in which they run; between the first two the request is counted towards its rates, between the last two
 //! the body is read, which costs the most.
 
+use actix_web::http::StatusCode;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hookgate_model::authentication::{Accepted, ExternalKeys, KeyRequest};
 use hookgate_model::webhook::Status;
 
 use crate::answer::Prepared;
+use crate::cors;
 use crate::credentials::{credentials_are_valid, signature_is_valid};
 use crate::refusal::Refusal;
 use crate::request::Request;
@@ -38,7 +40,6 @@ pub enum Stop {
     /// It is refused.
     Refused(Refusal),
     /// It is answered, and becomes no event: a handshake, for one.
-    #[expect(dead_code, reason = "handshakes come next")]
     Answered(Prepared),
     /// The step lacks keys that a sender publishes. Once they are fetched, it can be repeated.
     NeedsKeys(KeyRequest),
@@ -54,16 +55,17 @@ type HeadStep = fn(&mut Admission<'_>) -> Result<(), Stop>;
 type BodyStep = fn(&mut Admission<'_>, &Bytes) -> Result<(), Stop>;
 
 /// The steps before the rates, in their order: what they refuse counts towards none.
-const BEFORE_THE_RATES: [HeadStep; 5] = [
+const BEFORE_THE_RATES: [HeadStep; 6] = [
     url_is_live,
     suffix_matches,
+    options_are_told,
     webhook_takes_requests,
     method_is_allowed,
     address_is_allowed,
 ];
 
 /// The steps between the rates and the body, in their order.
-const BEFORE_THE_BODY: [HeadStep; 2] = [declared_size_fits, credentials_are_valid];
+const BEFORE_THE_BODY: [HeadStep; 3] = [declared_size_fits, credentials_are_valid, head_is_answered];
 
 /// The steps that need the body, in their order.
 const WITH_THE_BODY: [BodyStep; 1] = [signature_is_valid];
@@ -127,6 +129,17 @@ fn suffix_matches(admission: &mut Admission<'_>) -> Result<(), Stop> {
     }
 }
 
+/// OPTIONS asks what the URL takes; it is no request to the webhook. A browser asks so before a page's request, without
+/// any credential: that request itself is admitted like any other.
+fn options_are_told(admission: &mut Admission<'_>) -> Result<(), Stop> {
+    if admission.request.method() == "OPTIONS" {
+        let route = &admission.webhook.route;
+        let answer = cors::options(route.methods, route.cors.as_ref(), admission.request);
+        return Err(Stop::Answered(answer));
+    }
+    Ok(())
+}
+
 fn webhook_takes_requests(admission: &mut Admission<'_>) -> Result<(), Stop> {
     let route = &admission.webhook.route;
     match route.status {
@@ -138,7 +151,11 @@ fn webhook_takes_requests(admission: &mut Admission<'_>) -> Result<(), Stop> {
 
 fn method_is_allowed(admission: &mut Admission<'_>) -> Result<(), Stop> {
     let methods = admission.webhook.route.methods;
-    if methods.contains(admission.request.method()) {
+    let method = match admission.request.method() {
+        "HEAD" => "GET",
+        method => method,
+    };
+    if methods.contains(method) {
         Ok(())
     } else {
         Err(Refusal::MethodNotAllowed(methods).into())
@@ -171,4 +188,15 @@ fn declared_size_fits(admission: &mut Admission<'_>) -> Result<(), Stop> {
     } else {
         Err(Refusal::BodyTooLarge(limit).into())
     }
+}
+
+/// HEAD gets the head of what GET would get at once, and becomes no event: it must change nothing (RFC 9110, section 9.3.2).
+fn head_is_answered(admission: &mut Admission<'_>) -> Result<(), Stop> {
+    if admission.request.method() != "HEAD" {
+        return Ok(());
+    }
+    let constant = admission.webhook.constant_answer.clone();
+    Err(Stop::Answered(
+        constant.unwrap_or_else(|| Prepared::empty(StatusCode::OK, Vec::new())),
+    ))
 }

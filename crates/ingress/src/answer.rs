@@ -11,7 +11,7 @@ use hookgate_model::ids::EventId;
 const EVENT_ID: HeaderName = HeaderName::from_static("hookgate-event-id");
 
 /// An answer in the form in which it is sent, so that a constant one is made once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Prepared {
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -36,6 +36,15 @@ impl From<&Answer> for Prepared {
 }
 
 impl Prepared {
+    /// An answer without a body.
+    pub const fn empty(status: StatusCode, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
+        Self {
+            status,
+            headers,
+            body: Bytes::new(),
+        }
+    }
+
     /// The answer to the request of an event.
     pub fn send(&self, event: EventId) -> HttpResponse {
         let mut response = self.send_without_event();

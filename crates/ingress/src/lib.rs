@@ -6,7 +6,9 @@
 mod address;
 mod admission;
 mod answer;
+mod apart;
 mod body_room;
+mod cors;
 mod credentials;
 mod limits;
 mod refusal;
@@ -35,6 +37,7 @@ use hookgate_egress::published_keys::PublishedKeys;
 use hookgate_model::network_set::NetworkSet;
 use tokio::task::JoinHandle;
 
+use apart::Apart;
 use body_room::BodyRoom;
 use limits::Limits;
 use routes::Routes;
@@ -86,6 +89,7 @@ pub async fn start(
         master_key,
         trusted_proxies: NetworkSet::new(&settings.trusted_proxies),
         body_room: BodyRoom::new(settings.body_memory_bytes),
+        apart: Apart::new(settings.body_memory_bytes),
         settings,
     });
     let settings = &service.settings;

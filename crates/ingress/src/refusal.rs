@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use hookgate_model::authentication::{Denial, DenialCode};
+use hookgate_model::body::BodyError;
 use hookgate_model::methods::MethodSet;
 use serde_json::json;
 
@@ -40,6 +41,8 @@ pub enum Refusal {
     BodyTimeout,
     /// The body's transfer broke off, or its coding is malformed.
     BodyUnreadable,
+    /// The body is not what it is called, and the webhook takes no such body.
+    BodyMalformed(BodyError),
     /// The requests in hand have taken all the memory that there is for bodies.
     Overloaded,
     /// Nothing can be stored at present.
@@ -65,6 +68,7 @@ impl Refusal {
             Self::BodyTooLarge(_) => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::BodyUnreadable => "body_unreadable",
+            Self::BodyMalformed(_) => "body_malformed",
             Self::Overloaded => "overloaded",
             Self::StorageUnavailable => "storage_unavailable",
             Self::NotStorable => "not_storable",
@@ -83,6 +87,11 @@ impl Refusal {
             }
             Self::Denied(..) => StatusCode::UNAUTHORIZED,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyMalformed(BodyError::UnknownEncoding(_) | BodyError::UnknownCharset(_)) => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
+            Self::BodyMalformed(BodyError::DecodesToTooMuch(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyMalformed(_) => StatusCode::BAD_REQUEST,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyUnreadable | Self::NotStorable => StatusCode::BAD_REQUEST,
             Self::AuthenticationUnusable(_) | Self::Overloaded | Self::StorageUnavailable => {
@@ -111,10 +120,16 @@ impl Refusal {
             }
             Self::BodyTimeout => "The body did not arrive in time.".into(),
             Self::BodyUnreadable => "The body broke off or is malformed.".into(),
+            Self::BodyMalformed(error) => format!("This webhook takes no such body: {error}."),
             Self::Overloaded => "There are too many long requests at present; send it again.".into(),
             Self::StorageUnavailable => "The request cannot be stored at present; send it again.".into(),
             Self::NotStorable => "The request cannot be stored.".into(),
         }
+    }
+
+    /// Whether its sender must not learn that there is a URL, or was one.
+    pub const fn is_disguised(&self) -> bool {
+        matches!(self, Self::UrlEnded | Self::SuffixMismatch)
     }
 
     /// The reason in words, as the sender reads it: who fails to authenticate learns no more than that.
@@ -136,15 +151,16 @@ impl Refusal {
 
     /// What the sender gets. It tells apart no URLs that it should not know of.
     pub fn answer(&self) -> HttpResponse {
-        let shown = match self {
-            Self::UrlEnded | Self::SuffixMismatch => &Self::UnknownUrl,
-            other => other,
+        let shown = if self.is_disguised() {
+            &Self::UnknownUrl
+        } else {
+            self
         };
         let status = shown.status();
         let mut answer = HttpResponse::build(status);
         match shown {
             Self::MethodNotAllowed(methods) => {
-                answer.insert_header((ALLOW, methods.to_string()));
+                answer.insert_header((ALLOW, methods.allow()));
             }
             Self::RateLimited(exceeded) => limit_fields(&mut answer, exceeded),
             Self::Overloaded => {

@@ -70,6 +70,11 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// The first header of a (lower-case) name, if it is text.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        std::str::from_utf8(self.http.headers().get(name)?.as_bytes()).ok()
+    }
+
     /// The URL as its sender was given it, under what the public URLs begin with (without a slash at its end).
     pub fn public_url(&self, base: &str) -> String {
         let target = self.http.uri().path_and_query();

@@ -16,16 +16,19 @@ use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_egress::published_keys::PublishedKeys;
 use hookgate_model::answer::Answer;
+use hookgate_model::body::{Body, most_memory};
 use hookgate_model::flow::compiled::failed_by_default;
 use hookgate_model::flow::variables::{EventInput, Request as FlowRequest};
 use hookgate_model::ids::EventId;
 use hookgate_model::network_set::NetworkSet;
-use hookgate_model::webhook::Status;
+use hookgate_model::webhook::{MalformedBodies, Status};
 
 use crate::address;
 use crate::admission::{Admission, Stop};
 use crate::answer::Prepared;
+use crate::apart::Apart;
 use crate::body_room::{BodyRoom, Taken};
+use crate::cors;
 use crate::credentials::Asked;
 use crate::limits::Limits;
 use crate::refusal::Refusal;
@@ -38,6 +41,8 @@ use crate::webhook::Webhook;
 
 /// Bodies longer than this are compressed on a thread of their own, so that they hold nobody up.
 const COMPRESS_APART: usize = 128 * 1024;
+/// Bodies that may take more memory than this to be read are read on a thread of their own, for the same reason.
+const READ_APART: usize = 2 << 20;
 /// How much of a refused body is kept.
 const PREVIEW: usize = 1024;
 
@@ -59,6 +64,7 @@ pub struct Service {
     pub waiting: Waiting,
     pub used_keys: UsedKeys,
     pub body_room: BodyRoom,
+    pub apart: Apart,
 }
 
 /// Takes any request.
@@ -78,16 +84,27 @@ pub async fn receive(http: HttpRequest, body: web::Payload, service: web::Data<S
         .peer()
         .map(|peer| address::of_sender(peer, || request.forwarded_for(), &service.trusted_proxies));
     let (stop, body) = match service.accept(&request, body, &webhook).await {
-        Ok(answer) => return answer,
+        Ok(answer) => return readable(answer, &webhook, &request),
         Err(stopped) => stopped,
     };
     let refusal = match stop {
-        Stop::Answered(answer) => return answer.send_without_event(),
+        Stop::Answered(answer) => return readable(answer.send_without_event(), &webhook, &request),
         Stop::Refused(refusal) => refusal,
         Stop::NeedsKeys(keys) => Refusal::Denied(keys.denial(), webhook.challenge),
     };
     service.keep_refusal(&request, &webhook, &refusal, &body);
-    refusal.answer()
+    if refusal.is_disguised() {
+        return refusal.answer();
+    }
+    readable(refusal.answer(), &webhook, &request)
+}
+
+/// An answer that the web page which sent the request may read, if the webhook says so.
+fn readable(mut answer: HttpResponse, webhook: &Webhook, request: &Request<'_>) -> HttpResponse {
+    if let Some(cors) = &webhook.route.cors {
+        cors::let_read(cors, &request, answer.headers_mut());
+    }
+    answer
 }
 
 impl Service {
@@ -118,12 +135,16 @@ impl Service {
             let overcome = Box::pin(asked.overcome(stop, &self.keys, webhook)).await;
             overcome.map_err(|stop| (stop, body.clone()))?;
         }
+        let headers = request.stored_headers();
+        if webhook.route.malformed_bodies == MalformedBodies::Refuse {
+            let read = self.require_well_formed(&headers, &body).await;
+            read.map_err(|refusal| (refusal.into(), body.clone()))?;
+        }
         if let Some(key) = admission.accepted.and_then(|accepted| accepted.api_key) {
             self.used_keys.note(webhook.route.scope, key, admission.now);
         }
         let id = EventId::new(admission.now, rand::random());
         let place = self.take_place(webhook, id);
-        let headers = request.stored_headers();
         let committed = self
             .append(request, webhook, id, &headers, body.clone(), place.as_ref())
             .await;
@@ -138,7 +159,10 @@ impl Service {
         };
         let answer = match answer {
             Some(answer) => answer,
-            None => answer_from_request(webhook, event_input(request, webhook, id, headers, body)).await,
+            None => {
+                let event = event_input(request, webhook, id, headers, body);
+                self.answer_from_request(webhook, event).await
+            }
         };
         Ok(Prepared::from(&answer).send(id))
     }
@@ -225,6 +249,34 @@ impl Service {
             .unwrap_or(Err((Refusal::BodyTimeout, Bytes::new())))
     }
 
+    /// Refuses a body that is not what it is called, or is so with a doubt.
+    async fn require_well_formed(&self, headers: &[u8], body: &Bytes) -> Result<(), Refusal> {
+        let read = Body::new(headers, body.clone());
+        let memory = most_memory(headers, body.len());
+        let error = if memory < READ_APART {
+            read.error()
+        } else {
+            self.apart.run(memory, move || read.error()).await.flatten()
+        };
+        error.map_or(Ok(()), |error| Err(Refusal::BodyMalformed(error)))
+    }
+
+    /// The answer that is made from the request alone. Templates run apart: they may take a while.
+    async fn answer_from_request(&self, webhook: &Arc<Webhook>, event: EventInput) -> Answer {
+        let webhook = Arc::clone(webhook);
+        let memory = most_memory(&event.headers, event.body.len());
+        let make = move || {
+            let request = FlowRequest::new(event);
+            if webhook.revision.waits() {
+                webhook.revision.timed_out_answer(&request)
+            } else {
+                webhook.revision.immediate_answer(&request)
+            }
+        };
+        let made = self.apart.run(memory, make).await;
+        made.unwrap_or_else(|| failed_by_default().clone())
+    }
+
     fn keep_refusal(&self, request: &Request<'_>, webhook: &Webhook, refusal: &Refusal, body: &Bytes) {
         metrics::counter!("hookgate_refused_total", "reason" => refusal.code()).increment(1);
         if !self.refusals.has_room(webhook.route.webhook_id) {
@@ -272,20 +324,6 @@ fn refusal_of(error: &AppendError) -> Refusal {
             Refusal::NotStorable
         }
     }
-}
-
-/// The answer that is made from the request alone. Templates run apart: they may take a while.
-async fn answer_from_request(webhook: &Arc<Webhook>, event: EventInput) -> Answer {
-    let webhook = Arc::clone(webhook);
-    let made = tokio::task::spawn_blocking(move || {
-        let request = FlowRequest::new(event);
-        if webhook.revision.waits() {
-            webhook.revision.timed_out_answer(&request)
-        } else {
-            webhook.revision.immediate_answer(&request)
-        }
-    });
-    made.await.unwrap_or_else(|_| failed_by_default().clone())
 }
 
 fn event_input(

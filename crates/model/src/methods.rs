@@ -47,6 +47,12 @@ impl MethodSet {
         self.iter().any(|known| known == method)
     }
 
+    /// The methods with those that come with them, in the form of the `Allow` header.
+    pub fn allow(self) -> String {
+        let head = if self.contains("GET") { "HEAD, " } else { "" };
+        format!("{self}, {head}OPTIONS")
+    }
+
     /// The methods, in their usual order.
     pub fn iter(self) -> impl Iterator<Item = &'static str> {
         KNOWN
@@ -75,6 +81,8 @@ mod tests {
     fn a_list_becomes_a_set() {
         let set = MethodSet::parse(&["PUT", "GET", "PUT"]).expect("a set");
         assert_eq!(set.to_string(), "GET, PUT");
+        assert_eq!(set.allow(), "GET, PUT, HEAD, OPTIONS");
+        assert_eq!(MethodSet::POST.allow(), "POST, OPTIONS");
         assert!(set.contains("GET") && !set.contains("POST") && !set.contains("get"));
         assert_eq!(MethodSet::parse(&["POST"]), Ok(MethodSet::POST));
     }

@@ -54,6 +54,17 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// What becomes of a request whose body is not what its content type or content encoding says, or that has a name twice
+    /// in one object of JSON.
+    MalformedBodies {
+        /// It becomes an event all the same; the event says what is wrong.
+        Accept = "accept",
+        /// It is refused.
+        Refuse = "refuse",
+    }
+}
+
 /// The body limit of a webhook that sets none, in bytes: 1 MiB.
 pub const DEFAULT_BODY_BYTES: u32 = 1024 * 1024;
 /// The highest body limit that a webhook can set, in bytes: 26 MiB.

@@ -27,6 +27,10 @@ pub struct NewWebhook {
     pub body_limit_bytes: i32,
     /// The `data_protection` document of the API.
     pub data_protection: Value,
+    /// The `cors` document of the API, or null.
+    pub cors: Option<Value>,
+    /// `accept` or `refuse`.
+    pub malformed_bodies: String,
     /// The revision document of the API: expected data, flow, response.
     pub revision: Value,
     /// Whether that revision is published, or only the draft.
@@ -43,6 +47,8 @@ impl Default for NewWebhook {
             authentication: json!({ "kind": "none" }),
             body_limit_bytes: 1024 * 1024,
             data_protection: json!({}),
+            cors: None,
+            malformed_bodies: "accept".to_owned(),
             revision: json!({}),
             published: true,
         }
@@ -127,7 +133,8 @@ impl TestDatabase {
         let published = new.published.then(|| revision.uuid());
         let insert = sql_query(
             "INSERT INTO webhooks (tenant_id, id, name, status, suffix, methods, authentication, body_limit_bytes, \
-             draft_revision_id, published_revision_id, data_protection) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             draft_revision_id, published_revision_id, data_protection, cors, malformed_bodies) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         )
         .bind::<SqlUuid, _>(tenant.uuid())
         .bind::<SqlUuid, _>(id.uuid())
@@ -139,7 +146,9 @@ impl TestDatabase {
         .bind::<diesel::sql_types::Integer, _>(new.body_limit_bytes)
         .bind::<SqlUuid, _>(revision.uuid())
         .bind::<Nullable<SqlUuid>, _>(published)
-        .bind::<Jsonb, _>(&new.data_protection);
+        .bind::<Jsonb, _>(&new.data_protection)
+        .bind::<Nullable<Jsonb>, _>(&new.cors)
+        .bind::<Text, _>(&new.malformed_bodies);
         execute(insert, conn);
         let insert = sql_query(
             "INSERT INTO revisions (tenant_id, id, webhook_id, number, document, created_by, published_at) \

@@ -4,6 +4,8 @@
 
 mod admission;
 mod answers;
+mod bodies;
+mod browsers;
 mod changes;
 mod harness;
 mod hostile;

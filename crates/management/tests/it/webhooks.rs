@@ -445,3 +445,45 @@ async fn data_protection_is_set_and_changed() {
     let off = owner.patch(&path, json!({"data_protection": null})).await.is(200);
     assert_eq!(off["data_protection"], nothing);
 }
+
+#[tokio::test]
+async fn bodies_and_web_pages_are_set_and_changed() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    assert_eq!(
+        (&webhook["bodies"], &webhook["cors"]),
+        (&json!({"malformed": "accept"}), &Value::Null)
+    );
+    let path = path_of(&webhook);
+    let change =
+        json!({"bodies": {"malformed": "refuse"}, "cors": {"allowed_origins": ["https://App.example.com"]}});
+    let changed = owner.patch(&path, change).await.is(200);
+    assert_eq!(changed["bodies"], json!({"malformed": "refuse"}));
+    let cors = json!({"allowed_origins": ["https://app.example.com"], "allowed_headers": ["content-type", "authorization", "x-api-key"],
+        "exposed_headers": ["hookgate-event-id", "retry-after"], "max_age_seconds": 600, "allow_credentials": false});
+    assert_eq!(changed["cors"], cors);
+    let changed = owner
+        .patch(&path, json!({"cors": {"max_age_seconds": 0}}))
+        .await
+        .is(200);
+    assert_eq!(
+        changed["cors"]["allowed_origins"],
+        json!(["https://app.example.com"])
+    );
+    let wrong = json!({"cors": {"allowed_origins": ["*", "nonsense"], "allow_credentials": 1}, "bodies": {"malformed": "repair"}});
+    owner.patch(&path, wrong).await.is_invalid(&[
+        ("/bodies/malformed", "invalid"),
+        ("/cors/allowed_origins/1", "invalid"),
+        ("/cors/allow_credentials", "wrong_type"),
+    ]);
+    let open = json!({"cors": {"allowed_origins": ["*"], "allow_credentials": true}});
+    owner
+        .patch(&path, open)
+        .await
+        .is_invalid(&[("/cors/allow_credentials", "invalid")]);
+    assert_eq!(
+        owner.patch(&path, json!({"cors": null})).await.is(200)["cors"],
+        Value::Null
+    );
+}

@@ -33,7 +33,7 @@ pub use error::BodyError;
 
 use crate::headers;
 use crate::webhook::text_enum;
-use document::Document;
+use document::{Document, MAX_VALUES};
 use encoding::Encoding;
 use media_type::Parameterized;
 use multipart::Part;
@@ -91,6 +91,20 @@ pub struct File {
     pub content_type: Option<String>,
     /// Where its content is in the decoded body.
     pub content: Range<usize>,
+}
+
+/// About the most memory that reading a body of so many bytes takes: it decoded, its text, and its values.
+pub fn most_memory(stored_headers: &[u8], sent: usize) -> usize {
+    const BYTES_PER_VALUE: usize = 32;
+    let decoded = match encoding::declared(stored_headers) {
+        Ok(encodings) if encodings.is_empty() => 0,
+        Ok(_) => encoding::most_decoded(sent),
+        Err(_) => return 0,
+    };
+    let text = decoded.max(sent);
+    // The shortest value of JSON is a digit and a comma.
+    let values = (text / 2).min(MAX_VALUES).saturating_mul(BYTES_PER_VALUE);
+    decoded.saturating_add(text).saturating_add(values)
 }
 
 impl Body {

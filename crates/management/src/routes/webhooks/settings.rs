@@ -1,5 +1,7 @@
 //! What a tenant chooses of a webhook, as the API takes it. Settings with rules of their own are in files beside.
 
+mod bodies;
+mod cors;
 mod limits;
 mod protection;
 
@@ -8,6 +10,7 @@ use std::collections::HashSet;
 use hookgate_domain::limits as bounds;
 use hookgate_domain::webhooks::{Webhook, WebhookSettings};
 use hookgate_model::authentication::Authentication;
+use hookgate_model::cors::Cors;
 use hookgate_model::ids::AllowlistId;
 use hookgate_model::methods::{self, MethodSet};
 use hookgate_model::protection::DataProtection;
@@ -16,6 +19,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+pub use bodies::BodiesBody;
 pub use limits::{LimitsBody, UrlLimitsBody};
 
 use super::authentication::field_error;
@@ -31,7 +35,8 @@ const CUSTOM: &str = "custom";
     "suffix": "orders/{order_id}", "methods": ["POST"], "authentication": {"kind": "api_key"},
     "allowlists": ["alw_01k9z3v8e5f2q8r7w6t5y4x3m2"], "limits": {"body_bytes": 1_048_576,
     "requests_per_second": 50, "burst": 100}, "data_protection": {"mask": ["headers.authorization", "body.card.number"],
-    "mask_address": true, "sensitive_if": "{{ body.disableSensitiveLogging }}"}}))]
+    "mask_address": true, "sensitive_if": "{{ body.disableSensitiveLogging }}"},
+    "bodies": {"malformed": "accept"}, "cors": {"allowed_origins": ["https://app.example.com"]}}))]
 pub struct SettingsBody {
     /// What the tenant calls it.
     #[schema(min_length = 1, max_length = 200)]
@@ -59,6 +64,12 @@ pub struct SettingsBody {
     /// What of its requests is stored masked; by default nothing. A change holds for requests from then on.
     #[schema(required = false)]
     pub data_protection: DataProtection,
+    /// What it makes of bodies.
+    #[schema(required = false)]
+    pub bodies: BodiesBody,
+    /// Which web pages may call it from a browser and read its answers; null: none.
+    #[schema(required = false)]
+    pub cors: Option<Cors>,
 }
 
 /// The settings, read and valid.
@@ -75,6 +86,8 @@ impl FromFields for Settings {
         let allowlists = fields.or("allowlists", Vec::new(), allowlists);
         let limits = fields.or("limits", LimitsBody::default(), object);
         let data_protection = fields.or("data_protection", DataProtection::default(), object);
+        let bodies = fields.or("bodies", BodiesBody::default(), object);
+        let cors = fields.optional("cors", cors::read);
         let (name, limits) = (name?, limits?);
         Some(Self(WebhookSettings {
             suffix: chosen?.unwrap_or_else(|| UrlSuffix::from_name(&name)),
@@ -86,6 +99,8 @@ impl FromFields for Settings {
             limits: limits.limits(),
             allowlists: allowlists?,
             data_protection: data_protection?,
+            cors: cors?,
+            malformed_bodies: bodies?.malformed,
         }))
     }
 }
@@ -102,6 +117,10 @@ impl From<&Webhook> for SettingsBody {
             allowlists: webhook.allowlists.clone(),
             limits: LimitsBody::new(webhook.body_limit_bytes, webhook.limits),
             data_protection: webhook.data_protection.clone(),
+            bodies: BodiesBody {
+                malformed: webhook.malformed_bodies,
+            },
+            cors: webhook.cors.clone(),
         }
     }
 }

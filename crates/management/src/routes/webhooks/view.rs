@@ -4,13 +4,14 @@ use chrono::{DateTime, Utc};
 use hookgate_domain::urls::Url;
 use hookgate_domain::webhooks::Webhook;
 use hookgate_model::authentication::Authentication;
+use hookgate_model::cors::Cors;
 use hookgate_model::ids::{AllowlistEntryId, AllowlistId, RevisionId, WebhookId};
 use hookgate_model::protection::DataProtection;
 use hookgate_model::webhook::Status;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::settings::LimitsBody;
+use super::settings::{BodiesBody, LimitsBody};
 use crate::routes::urls::UrlView;
 
 /// A webhook: live settings, effective at once, and the public URLs that lead to it.
@@ -20,6 +21,7 @@ use crate::routes::urls::UrlView;
     "data_protection": {"mask": ["body.card.number"], "mask_address": false, "sensitive_if": null},
     "authentication": {"kind": "api_key"}, "allowlists": [], "limits": {"body_bytes": 1_048_576, "requests_per_second": 50,
         "burst": 100, "waiting_callers": null},
+    "bodies": {"malformed": "accept"}, "cors": null,
     "draft_revision_id": "rev_01k9z3v8e5f2q8r7w6t5y4x3m2", "published_revision_id": null,
     "urls": [{"id": "url_01k9z3v8e5f2q8r7w6t5y4x3m2", "webhook_id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2",
         "name": "production", "environment": "production", "suffix": "orders/{order_id}",
@@ -52,6 +54,10 @@ pub struct WebhookView {
     pub limits: LimitsBody,
     /// What of its requests is stored masked.
     pub data_protection: DataProtection,
+    /// What it makes of bodies.
+    pub bodies: BodiesBody,
+    /// Which web pages may call it from a browser and read its answers; null: none.
+    pub cors: Option<Cors>,
     /// What the test URLs run.
     pub draft_revision_id: RevisionId,
     /// What the production URLs run; null until something is published: they store events then, and run nothing.
@@ -83,6 +89,10 @@ impl WebhookView {
             allowlists: webhook.allowlists,
             limits: LimitsBody::new(webhook.body_limit_bytes, webhook.limits),
             data_protection: webhook.data_protection,
+            bodies: BodiesBody {
+                malformed: webhook.malformed_bodies,
+            },
+            cors: webhook.cors,
             draft_revision_id: webhook.draft_revision_id,
             published_revision_id: webhook.published_revision_id,
             created_at: webhook.created_at,

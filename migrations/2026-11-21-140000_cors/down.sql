@@ -1,0 +1,1 @@
+ALTER TABLE webhooks DROP COLUMN cors, DROP COLUMN malformed_bodies;
