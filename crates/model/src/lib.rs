@@ -2,7 +2,6 @@
 
 pub mod access;
 pub mod answer;
-#[allow(dead_code, reason = "the kinds that use it come one by one")]
 pub mod authentication;
 pub mod base32;
 pub mod base_url;

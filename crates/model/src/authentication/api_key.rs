@@ -18,6 +18,7 @@ use super::problem::{Problem, check_count};
 use super::request::Request;
 use super::trace::Trace;
 use super::verdict::{Accepted, Denial, DenialCode};
+use super::verifier::Outcome;
 use crate::ids::ApiKeyId;
 
 /// The beginning of every API key, by which people and secret scanners know it.
@@ -115,13 +116,9 @@ impl ApiKeys {
     }
 
     /// Every stored key is compared in constant time, so that timing tells nothing of them.
-    pub fn verify(&self, request: &Request<'_>, trace: &mut Trace) -> Result<Accepted, Denial> {
-        let presented = self.presented(request);
-        trace.step("api_key", presented.is_ok(), || match &presented {
-            Ok((place, key)) => format!("{place} holds a key of {} characters", key.len()),
-            Err(denial) => denial.detail.clone().into_owned(),
-        });
-        let (_, key) = presented?;
+    pub fn verify(&self, request: &Request<'_>, trace: &mut Trace) -> Outcome {
+        let key = self.presented(request)?;
+        trace.passed("presented", || format!("a key of {} characters", key.len()));
         let digest = digest(&key);
         let mut found = None;
         for key in &self.keys {
@@ -130,35 +127,31 @@ impl ApiKeys {
                 found = Some(key);
             }
         }
-        let outcome = match found {
-            None => Err(Denial::new(
-                DenialCode::ApiKeyWrong,
-                "The API key is not valid for this webhook.",
-            )),
-            Some(key) if key.expires_at.is_some_and(|end| end <= request.now) => {
-                Err(Denial::new(DenialCode::ApiKeyExpired, "The API key has expired."))
-            }
-            Some(key) => Ok(Accepted {
-                api_key: Some(key.id),
-                ..Accepted::default()
-            }),
+        let Some(key) = found else {
+            let detail = "The API key is not valid for this webhook.";
+            return Err(Denial::new(DenialCode::ApiKeyWrong, detail).into());
         };
-        trace.step("api_key", outcome.is_ok(), || match &outcome {
-            Ok(_) => format!("it is one of the webhook's {} keys", self.keys.len()),
-            Err(denial) => denial.detail.clone().into_owned(),
+        if key.expires_at.is_some_and(|end| end <= request.now) {
+            return Err(Denial::new(DenialCode::ApiKeyExpired, "The API key has expired.").into());
+        }
+        trace.passed("api_key", || {
+            format!("it is {}, one of the webhook's keys", key.id)
         });
-        outcome
+        Ok(Accepted {
+            api_key: Some(key.id),
+            ..Accepted::default()
+        })
     }
 
-    fn presented<'a>(&self, request: &Request<'a>) -> Result<(String, Cow<'a, [u8]>), Denial> {
+    fn presented<'a>(&self, request: &Request<'a>) -> Result<Cow<'a, [u8]>, Denial> {
         for name in &self.settings.headers {
             if let Some(value) = request.headers.combined(name.as_str()) {
-                return Ok((format!("header `{name}`"), without_scheme(value)));
+                return Ok(without_scheme(value));
             }
         }
         if let Some(name) = &self.settings.query_parameter {
             match pairs::find(request.query.as_bytes(), name.as_str()) {
-                Found::One(value) => return Ok((format!("query parameter `{name}`"), value)),
+                Found::One(value) => return Ok(value),
                 Found::Several => {
                     return Err(Denial::new(
                         DenialCode::ApiKeyWrong,

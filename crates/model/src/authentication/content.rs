@@ -4,6 +4,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::place::{HeaderName, ParameterName, Place, Pointer};
+use super::problem::{Problem, ProblemCode, check_count, check_text};
+
+/// How many parts there may be, and how many fields in one of them.
+const MAX_PARTS: usize = 32;
+/// The longest constant, in characters.
+const MAX_TEXT: usize = 1000;
 
 /// A part of what is signed. The parts are joined as they are; write what stands between them as `text`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -17,7 +23,7 @@ pub enum Part {
         text: String,
     },
     /// The exact bytes of the body.
-    Body,
+    Body {},
     /// A hash of the body.
     BodyHash {
         /// Which hash.
@@ -27,7 +33,7 @@ pub enum Part {
         encoding: Encoding,
     },
     /// The CRC-32 of the body, as a decimal number.
-    BodyCrc32,
+    BodyCrc32 {},
     /// The value of a header.
     Header {
         /// Its name; case does not matter.
@@ -35,7 +41,7 @@ pub enum Part {
     },
     /// The values of the headers that a value of the request names, one after the other.
     ListedHeaders {
-        /// Where the list of names is; it must itself be among what is signed.
+        /// Where the list of names is. Let it itself be among what is signed.
         list: Place,
         /// What stands between two names.
         #[serde(default = "space")]
@@ -52,7 +58,7 @@ pub enum Part {
         at: Place,
     },
     /// The method, in upper case.
-    Method,
+    Method {},
     /// The public URL as it was configured, with the path and query as they were sent.
     Url {
         /// In which form.
@@ -60,11 +66,11 @@ pub enum Part {
         form: UrlForm,
     },
     /// The path and, after `?`, the query, as they were sent to this webhook's URL.
-    PathAndQuery,
+    PathAndQuery {},
     /// The time of signing, as it was sent: see `timestamp`.
-    Timestamp,
+    Timestamp {},
     /// All fields of a form, sorted by name, each as name and value. A body of another type must be empty.
-    SortedForm,
+    SortedForm {},
     /// Values in a JSON body, as text.
     JsonValues {
         /// Where they are. What is not there, or null, is an empty text.
@@ -85,7 +91,7 @@ pub enum Part {
         names: Vec<ParameterName>,
     },
     /// The secret; for `digest` alone.
-    Secret,
+    Secret {},
 }
 
 fn space() -> String {
@@ -137,4 +143,90 @@ pub enum UrlForm {
     Decoded,
     /// With the scheme's port, when it names none.
     WithPort,
+    /// Without the port that it names.
+    WithoutPort,
+}
+
+/// What a part refers to, besides the request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around<'s> {
+    /// Where the time of signing is.
+    pub timestamp: Option<&'s Place>,
+    /// Whether the secret may be a part.
+    pub takes_secret: bool,
+}
+
+/// Notes what cannot work in a list of parts.
+pub(super) fn check(problems: &mut Vec<Problem>, parts: &[Part], around: Around<'_>) {
+    check_count(problems, "/content", parts.len(), MAX_PARTS);
+    for (index, part) in parts.iter().enumerate() {
+        let at = format!("/content/{index}");
+        match part {
+            Part::Text { text } => check_text(problems, &format!("{at}/text"), text, MAX_TEXT),
+            Part::Timestamp {} if around.timestamp.is_none() => problems.push(Problem::new(
+                at,
+                ProblemCode::Invalid,
+                "there is no `timestamp` that says where the time of signing is",
+            )),
+            Part::Secret {} if !around.takes_secret => problems.push(Problem::new(
+                at,
+                ProblemCode::Invalid,
+                "the secret is the key here; only a digest may hold it",
+            )),
+            Part::JsonValues {
+                pointers, separator, ..
+            } => {
+                check_count(problems, &format!("{at}/pointers"), pointers.len(), MAX_PARTS);
+                check_text(problems, &format!("{at}/separator"), separator, MAX_TEXT);
+            }
+            Part::JsonLines { names } => {
+                check_count(problems, &format!("{at}/names"), names.len(), MAX_PARTS);
+            }
+            Part::ListedHeaders {
+                list_separator,
+                separator,
+                ..
+            } => {
+                check_text(problems, &format!("{at}/separator"), separator, MAX_TEXT);
+                if list_separator.is_empty() {
+                    problems.push(Problem::new(
+                        format!("{at}/list_separator"),
+                        ProblemCode::Required,
+                        "may not be empty",
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+    if let Some(place) = around.timestamp
+        && !parts.iter().any(|part| part.covers(place))
+    {
+        problems.push(Problem::new(
+            "/timestamp/at",
+            ProblemCode::Invalid,
+            "is not signed, so that anybody could change it: put a part `timestamp` into `content`",
+        ));
+    }
+}
+
+impl Part {
+    /// Whether a change of the value at a place changes the part.
+    fn covers(&self, place: &Place) -> bool {
+        match self {
+            Self::Timestamp {} => true,
+            Self::Body {} | Self::BodyHash { .. } => place.is_in_body(),
+            Self::Header { name } => matches!(place, Place::Header { name: other } if other == name),
+            Self::Value { at } => at == place,
+            Self::Url { .. } | Self::PathAndQuery {} => matches!(place, Place::Query { .. }),
+            Self::SortedForm {} => matches!(place, Place::Form { .. }),
+            Self::JsonValues { pointers, .. } => {
+                matches!(place, Place::Body { pointer } if pointers.contains(pointer))
+            }
+            Self::JsonLines { names } => names.iter().any(
+                |name| matches!(place, Place::Body { pointer } if *pointer == Pointer::to_member(name.as_str())),
+            ),
+            Self::Text { .. } | Self::BodyCrc32 {} | Self::ListedHeaders { .. } | Self::Method {} | Self::Secret {} => false,
+        }
+    }
 }

@@ -2,13 +2,31 @@
 
 use std::collections::BTreeMap;
 
+use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::content::{Encoding, Hash};
+use super::hmac::KeySettings;
+use super::jwt_keys::KeySource;
 use super::place::{HeaderName, Place};
+use super::problem::{Problem, ProblemCode, check_count, check_some_text, check_text};
+use super::secret_set::MAX_SECRETS;
 use crate::ids::SecretId;
+
+/// How many keys, issuers or audiences there may be.
+const MAX_VALUES: usize = 10;
+/// How many claims can be demanded.
+const MAX_CLAIMS: usize = 20;
+/// The longest name of a claim, in characters.
+const MAX_NAME: usize = 200;
+/// The longest text elsewhere, in characters.
+const MAX_TEXT: usize = 2000;
+/// The greatest age, in seconds: a day.
+const MAX_AGE: u32 = 86_400;
+/// The greatest leeway, in seconds.
+const MAX_LEEWAY: u32 = 300;
 
 /// A token (JWT) that the sender signs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -99,6 +117,9 @@ pub enum JwtKeys {
         /// The live secrets.
         #[schema(min_items = 1, max_items = 10)]
         secrets: Vec<SecretId>,
+        /// How a secret becomes the key.
+        #[serde(default)]
+        key: KeySettings,
     },
 }
 
@@ -134,4 +155,112 @@ pub struct BodyHashClaim {
     /// How it is written.
     #[serde(default)]
     pub encoding: Encoding,
+}
+
+impl JwtAlgorithm {
+    pub(super) fn to_library(self) -> Algorithm {
+        match self {
+            Self::HS256 => Algorithm::HS256,
+            Self::HS384 => Algorithm::HS384,
+            Self::HS512 => Algorithm::HS512,
+            Self::RS256 => Algorithm::RS256,
+            Self::RS384 => Algorithm::RS384,
+            Self::RS512 => Algorithm::RS512,
+            Self::PS256 => Algorithm::PS256,
+            Self::PS384 => Algorithm::PS384,
+            Self::PS512 => Algorithm::PS512,
+            Self::ES256 => Algorithm::ES256,
+            Self::ES384 => Algorithm::ES384,
+            Self::EdDSA => Algorithm::EdDSA,
+        }
+    }
+
+    fn is_keyed(self) -> bool {
+        self.to_library().family() == AlgorithmFamily::Hmac
+    }
+}
+
+impl JwtSettings {
+    pub(super) fn check(&self, problems: &mut Vec<Problem>) {
+        check_count(problems, "/algorithms", self.algorithms.len(), 12);
+        let takes_secrets = matches!(self.keys, JwtKeys::Secrets { .. });
+        for (index, algorithm) in self.algorithms.iter().enumerate() {
+            if algorithm.is_keyed() != takes_secrets {
+                // Otherwise a sender's public key could be taken for a secret, with which anybody can sign.
+                problems.push(Problem::new(
+                    format!("/algorithms/{index}"),
+                    ProblemCode::Invalid,
+                    "does not go with `keys`: HS256, HS384 and HS512 go with secrets, the others with public keys",
+                ));
+            }
+        }
+        self.check_keys(problems);
+        if let Some(prefix) = &self.prefix {
+            check_text(problems, "/prefix", prefix, 100);
+        }
+        for (at, values) in [("/issuers", &self.issuers), ("/audiences", &self.audiences)] {
+            if !values.is_empty() {
+                check_count(problems, at, values.len(), MAX_VALUES);
+            }
+            for (index, value) in values.iter().enumerate() {
+                check_some_text(problems, &format!("{at}/{index}"), value, MAX_TEXT);
+            }
+        }
+        if self.claims.len() > MAX_CLAIMS {
+            check_count(problems, "/claims", self.claims.len(), MAX_CLAIMS);
+        }
+        for name in self.claims.keys() {
+            check_some_text(problems, "/claims", name, MAX_NAME);
+        }
+        if let Some(body_hash) = &self.body_hash {
+            check_some_text(problems, "/body_hash/claim", &body_hash.claim, MAX_NAME);
+        }
+        let bounds = [
+            ("/max_age_seconds", self.max_age_seconds, 1..=MAX_AGE),
+            ("/leeway_seconds", Some(self.leeway_seconds), 0..=MAX_LEEWAY),
+        ];
+        for (at, value, bounds) in bounds {
+            if value.is_some_and(|value| !bounds.contains(&value)) {
+                let detail = format!("must be from {} to {}", bounds.start(), bounds.end());
+                problems.push(Problem::new(at, ProblemCode::OutOfRange, detail));
+            }
+        }
+        if !self.require_expiry && self.max_age_seconds.is_none() {
+            problems.push(Problem::new(
+                "/require_expiry",
+                ProblemCode::Invalid,
+                "must be true unless `max_age_seconds` bounds the age: a token that never ends can be repeated for ever",
+            ));
+        }
+    }
+
+    fn check_keys(&self, problems: &mut Vec<Problem>) {
+        match &self.keys {
+            JwtKeys::Url { url } => {
+                check_some_text(problems, "/keys/url", url, MAX_TEXT);
+                let parsed = url::Url::parse(url);
+                let fits = parsed.is_ok_and(|url| {
+                    url.scheme() == "https"
+                        && url.has_host()
+                        && url.username().is_empty()
+                        && url.password().is_none()
+                });
+                if !fits {
+                    let detail = "must be an https URL without a user name or password";
+                    problems.push(Problem::new("/keys/url", ProblemCode::Invalid, detail));
+                }
+            }
+            JwtKeys::Secrets { secrets, .. } => {
+                check_count(problems, "/keys/secrets", secrets.len(), MAX_SECRETS)
+            }
+            JwtKeys::Inline { keys } => {
+                check_count(problems, "/keys/keys", keys.len(), MAX_VALUES);
+                problems.extend(KeySource::inline(keys, &self.algorithms).err());
+            }
+            JwtKeys::Pem { keys } => {
+                check_count(problems, "/keys/keys", keys.len(), MAX_VALUES);
+                problems.extend(KeySource::pem(keys, &self.algorithms).err());
+            }
+        }
+    }
 }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
-use x509_cert::der::Encode;
+use x509_cert::der::{Decode, Encode};
 
 /// The longest key set, in bytes.
 pub const JWKS_BYTES: usize = 256 * 1024;
@@ -57,9 +57,8 @@ pub struct JwkSet {
 /// A key of a set.
 pub(super) struct PublishedKey {
     pub id: Option<String>,
-    /// The algorithm that the key is meant for, if it says so.
-    pub algorithm: Option<KeyAlgorithm>,
-    pub curve: Option<EllipticCurve>,
+    /// The algorithms that the key can verify.
+    algorithms: Vec<Algorithm>,
     pub key: DecodingKey,
 }
 
@@ -77,12 +76,8 @@ impl JwkSet {
             return Err(UnreadableKeys::Jwks);
         }
         let set: Set = serde_json::from_slice(json).map_err(|_| UnreadableKeys::Jwks)?;
-        Self::from_keys(set.keys)
-    }
-
-    /// Takes the keys of a set; those that cannot be used are left out.
-    pub(super) fn from_keys(keys: impl IntoIterator<Item = Value>) -> Result<Self, UnreadableKeys> {
-        let keys: Vec<PublishedKey> = keys
+        let keys: Vec<PublishedKey> = set
+            .keys
             .into_iter()
             .take(MAX_KEYS)
             .filter_map(PublishedKey::read)
@@ -99,22 +94,60 @@ impl JwkSet {
 }
 
 impl PublishedKey {
-    fn read(key: Value) -> Option<Self> {
-        let key: Jwk = serde_json::from_value(key).ok()?;
-        let is_public = !matches!(key.algorithm, AlgorithmParameters::OctetKey(_));
-        let is_for_signatures = matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature));
-        let curve = match &key.algorithm {
-            AlgorithmParameters::EllipticCurve(parameters) => Some(parameters.curve.clone()),
-            AlgorithmParameters::OctetKeyPair(parameters) => Some(parameters.curve.clone()),
-            _ => None,
+    pub(super) fn read(key: Value) -> Option<Self> {
+        let jwk: Jwk = serde_json::from_value(key).ok()?;
+        if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
+            return None;
+        }
+        let fitting: &[Algorithm] = match &jwk.algorithm {
+            AlgorithmParameters::RSA(_) => AlgorithmFamily::Rsa.algorithms(),
+            AlgorithmParameters::EllipticCurve(parameters) => match parameters.curve {
+                EllipticCurve::P256 => &[Algorithm::ES256],
+                EllipticCurve::P384 => &[Algorithm::ES384],
+                _ => &[],
+            },
+            AlgorithmParameters::OctetKeyPair(parameters) => match parameters.curve {
+                EllipticCurve::Ed25519 => &[Algorithm::EdDSA],
+                _ => &[],
+            },
+            // A shared secret has no place among public keys.
+            _ => &[],
         };
-        (is_public && is_for_signatures).then_some(())?;
+        let meant: Option<Algorithm> = match jwk.common.key_algorithm {
+            None => None,
+            Some(meant) => Some(meant.to_string().parse().ok()?),
+        };
+        let algorithms: Vec<Algorithm> = fitting
+            .iter()
+            .copied()
+            .filter(|algorithm| meant.is_none_or(|meant| meant == *algorithm))
+            .collect();
+        (!algorithms.is_empty()).then_some(())?;
         Some(Self {
-            key: DecodingKey::from_jwk(&key).ok()?,
-            id: key.common.key_id,
-            algorithm: key.common.key_algorithm,
-            curve,
+            key: DecodingKey::from_jwk(&jwk).ok()?,
+            id: jwk.common.key_id,
+            algorithms,
         })
+    }
+
+    /// A key from PEM, for one algorithm.
+    pub(super) fn from_pem(pem: &str, algorithm: Algorithm) -> Option<Self> {
+        let key = match algorithm.family() {
+            AlgorithmFamily::Rsa => DecodingKey::from_rsa_pem(pem.as_bytes()),
+            AlgorithmFamily::Ec => DecodingKey::from_ec_pem(pem.as_bytes()),
+            AlgorithmFamily::Ed => DecodingKey::from_ed_pem(pem.as_bytes()),
+            AlgorithmFamily::Hmac => return None,
+        };
+        Some(Self {
+            id: None,
+            algorithms: vec![algorithm],
+            key: key.ok()?,
+        })
+    }
+
+    /// Whether the key may verify a signature of an algorithm.
+    pub(super) fn takes(&self, algorithm: Algorithm) -> bool {
+        self.algorithms.contains(&algorithm)
     }
 }
 
@@ -144,10 +177,19 @@ impl Certificate {
         Self::read(pem).ok_or(UnreadableKeys::Certificate)
     }
 
-    fn read(pem: &[u8]) -> Option<Self> {
-        let pem = pem.get(..).filter(|pem| pem.len() <= CERTIFICATE_BYTES)?;
-        let chain = x509_cert::Certificate::load_pem_chain(pem).ok()?;
-        let certificate = chain.first()?.tbs_certificate();
+    fn read(text: &[u8]) -> Option<Self> {
+        if text.len() > CERTIFICATE_BYTES {
+            return None;
+        }
+        let blocks = pem::parse_many(text).ok()?;
+        let first = blocks.iter().find(|block| block.tag() == "CERTIFICATE")?;
+        Self::from_der(first.contents())
+    }
+
+    /// Reads a certificate in DER.
+    pub(super) fn from_der(der: &[u8]) -> Option<Self> {
+        let certificate = x509_cert::Certificate::from_der(der).ok()?;
+        let certificate = certificate.tbs_certificate();
         let seconds = |time: &x509_cert::time::Time| i64::try_from(time.to_unix_duration().as_secs()).ok();
         let validity = certificate.validity();
         Some(Self {

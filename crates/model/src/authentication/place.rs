@@ -56,24 +56,8 @@ fn comma() -> String {
 
 impl Place {
     /// Whether the value is in the body.
-    pub fn is_in_body(&self) -> bool {
-        match self {
-            Self::Form { .. } | Self::Body { .. } => true,
-            Self::Header { .. } | Self::Query { .. } | Self::Pair { .. } => false,
-        }
-    }
-}
-
-/// In words, for explanations.
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Header { name } => write!(f, "header `{name}`"),
-            Self::Query { name } => write!(f, "query parameter `{name}`"),
-            Self::Form { name } => write!(f, "form field `{name}`"),
-            Self::Body { pointer } => write!(f, "body field `{pointer}`"),
-            Self::Pair { header, key, .. } => write!(f, "`{key}` in header `{header}`"),
-        }
+    pub(super) fn is_in_body(&self) -> bool {
+        matches!(self, Self::Form { .. } | Self::Body { .. })
     }
 }
 
@@ -202,6 +186,11 @@ impl Pointer {
         } else {
             Err(InvalidPlace::Pointer)
         }
+    }
+
+    /// The pointer to a member of the document.
+    pub(super) fn to_member(name: &str) -> Self {
+        Self(format!("/{}", name.replace('~', "~0").replace('/', "~1")))
     }
 
     /// The keys and indices on the way.

@@ -2,10 +2,10 @@
 //!
 //! Steps name headers, parameters, lengths and times. They never hold a secret, a credential or an expected signature.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use super::verdict::Denial;
 
 /// The steps of a verification, if somebody wants to know them.
 #[derive(Debug, Default)]
@@ -18,8 +18,8 @@ pub struct Trace {
 #[schema(as = VerificationStep)]
 pub struct Step {
     /// What was looked at.
-    #[schema(value_type = String, example = "signature")]
-    pub name: Cow<'static, str>,
+    #[schema(example = "signature")]
+    pub name: &'static str,
     /// Whether it was as it must be.
     pub passed: bool,
     /// What was found, in words.
@@ -40,19 +40,28 @@ impl Trace {
         }
     }
 
+    /// Records what is as it must be; the detail is only made when somebody wants it. What is not ends the check, and is
+    /// recorded then.
+    pub(super) fn passed(&mut self, name: &'static str, detail: impl FnOnce() -> String) {
+        self.step(name, true, detail);
+    }
+
     /// Records a step; the detail is only made when somebody wants it.
-    pub fn step(
-        &mut self,
-        name: impl Into<Cow<'static, str>>,
-        passed: bool,
-        detail: impl FnOnce() -> String,
-    ) {
+    pub(super) fn step(&mut self, name: &'static str, passed: bool, detail: impl FnOnce() -> String) {
         if let Some(steps) = &mut self.steps {
             steps.push(Step {
-                name: name.into(),
+                name,
                 passed,
                 detail: detail(),
             });
+        }
+    }
+
+    /// Records why a check of a kind ended, unless its last step says so already.
+    pub(super) fn denied(&mut self, kind: &'static str, denial: &Denial) {
+        let is_told = |steps: &Vec<Step>| steps.last().is_some_and(|step| !step.passed);
+        if self.steps.as_ref().is_some_and(|steps| !is_told(steps)) {
+            self.step(kind, false, || denial.detail.clone().into_owned());
         }
     }
 

@@ -7,9 +7,16 @@ use zeroize::Zeroizing;
 
 use super::Authentication;
 use super::api_key::{ApiKeys, StoredKey};
+use super::app_key_sign::AppKeySign;
+use super::basic::Basic;
+use super::digest::DigestCheck;
+use super::hmac::HmacCheck;
+use super::jwt_check::JwtCheck;
 use super::keys::ExternalKeys;
 use super::problem::{Problem, ProblemCode};
+use super::public_key::PublicKeyCheck;
 use super::request::Request;
+use super::static_token::StaticToken;
 use super::trace::Trace;
 use super::verdict::{Accepted, Denial, KeyRequest, Verdict};
 use crate::ids::SecretId;
@@ -83,8 +90,8 @@ impl From<Denial> for Stop {
 pub(super) type Outcome = Result<Accepted, Stop>;
 
 /// What a check has to go by.
-pub(super) struct Look<'a, 'r> {
-    pub request: &'r Request<'a>,
+pub(super) struct Look<'r> {
+    pub request: &'r Request<'r>,
     /// Whether the body is there.
     pub has_body: bool,
     pub keys: &'r dyn ExternalKeys,
@@ -94,6 +101,13 @@ pub(super) struct Look<'a, 'r> {
 enum Check {
     None,
     ApiKey(ApiKeys),
+    AppKeySign(AppKeySign),
+    Basic(Basic),
+    StaticToken(StaticToken),
+    Hmac(HmacCheck),
+    PublicKey(PublicKeyCheck),
+    Jwt(Box<JwtCheck>),
+    Digest(DigestCheck),
     AllOf(Vec<Check>),
     AnyOf(Vec<Check>),
 }
@@ -166,21 +180,19 @@ impl Verifier {
 impl Check {
     fn compile(authentication: &Authentication, material: &Material) -> Result<Self, Problem> {
         Ok(match authentication {
-            Authentication::None => Self::None,
+            Authentication::None {} => Self::None,
             Authentication::ApiKey(settings) => Self::ApiKey(ApiKeys::new(settings, &material.api_keys)),
-            Authentication::AppKeySign(_)
-            | Authentication::Basic(_)
-            | Authentication::StaticToken(_)
-            | Authentication::Hmac(_)
-            | Authentication::PublicKey(_)
-            | Authentication::Jwt(_)
-            | Authentication::Digest(_) => {
-                return Err(Problem::new(
-                    "/kind",
-                    ProblemCode::Invalid,
-                    "this kind cannot be verified yet",
-                ));
+            Authentication::AppKeySign(settings) => {
+                Self::AppKeySign(AppKeySign::compile(settings, material)?)
             }
+            Authentication::Basic(settings) => Self::Basic(Basic::compile(settings, material)?),
+            Authentication::StaticToken(settings) => {
+                Self::StaticToken(StaticToken::compile(settings, material)?)
+            }
+            Authentication::Hmac(settings) => Self::Hmac(HmacCheck::compile(settings, material)?),
+            Authentication::PublicKey(settings) => Self::PublicKey(PublicKeyCheck::compile(settings)?),
+            Authentication::Jwt(settings) => Self::Jwt(Box::new(JwtCheck::compile(settings, material)?)),
+            Authentication::Digest(settings) => Self::Digest(DigestCheck::compile(settings, material)?),
             Authentication::Sender(settings) => Self::compile(&senders::authentication(settings)?, material)?,
             Authentication::AllOf { of } => Self::AllOf(Self::compile_each(of, material)?),
             Authentication::AnyOf { of } => Self::AnyOf(Self::compile_each(of, material)?),
@@ -198,27 +210,44 @@ impl Check {
 
     fn needs_body(&self) -> bool {
         match self {
-            Self::None | Self::ApiKey(_) => false,
+            Self::None | Self::ApiKey(_) | Self::Basic(_) => false,
+            Self::AppKeySign(check) => check.needs_body(),
+            Self::StaticToken(check) => check.needs_body(),
+            Self::Hmac(check) => check.needs_body(),
+            Self::PublicKey(check) => check.needs_body(),
+            Self::Jwt(check) => check.needs_body(),
+            Self::Digest(check) => check.needs_body(),
             Self::AllOf(of) | Self::AnyOf(of) => of.iter().any(Self::needs_body),
         }
     }
 
-    fn verify(&self, look: &Look<'_, '_>, trace: &mut Trace) -> Outcome {
-        match self {
-            Self::None => Ok(Accepted::default()),
-            Self::ApiKey(keys) => Ok(keys.verify(look.request, trace)?),
-            Self::AllOf(of) => all_of(of, look, trace),
-            Self::AnyOf(of) => any_of(of, look, trace),
+    fn verify(&self, look: &Look<'_>, trace: &mut Trace) -> Outcome {
+        let (kind, outcome) = match self {
+            Self::None => return Ok(Accepted::default()),
+            Self::AllOf(of) => return all_of(of, look, trace),
+            Self::AnyOf(of) => return any_of(of, look, trace),
+            Self::ApiKey(check) => ("api_key", check.verify(look.request, trace)),
+            Self::AppKeySign(check) => ("app_key_sign", check.verify(look, trace)),
+            Self::Basic(check) => ("basic", check.verify(look.request, trace)),
+            Self::StaticToken(check) => ("static_token", check.verify(look, trace)),
+            Self::Hmac(check) => ("hmac", check.verify(look, trace)),
+            Self::PublicKey(check) => ("public_key", check.verify(look, trace)),
+            Self::Jwt(check) => ("jwt", check.verify(look, trace)),
+            Self::Digest(check) => ("digest", check.verify(look, trace)),
+        };
+        if let Err(Stop::Denied(denial)) = &outcome {
+            trace.denied(kind, denial);
         }
+        outcome
     }
 }
 
 /// Each must accept. One that denies decides at once, so that a stranger cannot have keys fetched or a body read.
-fn all_of(of: &[Check], look: &Look<'_, '_>, trace: &mut Trace) -> Outcome {
+fn all_of(of: &[Check], look: &Look<'_>, trace: &mut Trace) -> Outcome {
     let mut together = Ok(Accepted::default());
     for check in of {
         match check.verify(look, trace) {
-            Ok(accepted) => together = together.map(|before| accepted.and(before)),
+            Ok(accepted) => together = together.map(|before: Accepted| before.and(accepted)),
             Err(Stop::Denied(denial)) => return Err(Stop::Denied(denial)),
             Err(Stop::NeedsBody) => together = Err(Stop::NeedsBody),
             Err(Stop::NeedsKeys(keys)) => {
@@ -232,7 +261,7 @@ fn all_of(of: &[Check], look: &Look<'_, '_>, trace: &mut Trace) -> Outcome {
 }
 
 /// One must accept. When none does, the denial is told of a check whose credential was presented, if there is one.
-fn any_of(of: &[Check], look: &Look<'_, '_>, trace: &mut Trace) -> Outcome {
+fn any_of(of: &[Check], look: &Look<'_>, trace: &mut Trace) -> Outcome {
     let mut told: Option<Stop> = None;
     for check in of {
         let stop = match check.verify(look, trace) {
@@ -260,3 +289,6 @@ fn rank(stop: &Stop) -> u8 {
         Stop::NeedsBody => 3,
     }
 }
+
+#[cfg(test)]
+mod tests;
