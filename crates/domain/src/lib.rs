@@ -23,6 +23,7 @@ pub mod maintenance;
 pub mod management_keys;
 pub mod migrations;
 pub mod page;
+pub mod pairings;
 pub mod partitions;
 pub mod redis;
 pub mod refusals;

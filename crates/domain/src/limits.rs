@@ -19,6 +19,8 @@ pub const ATTACHED_ALLOWLISTS: usize = 10;
 pub const DESTINATIONS: i64 = 1_000;
 /// Secrets of one tenant.
 pub const SECRETS: i64 = 1_000;
+/// Live secrets of one sender in a webhook's authentication.
+pub const SENDER_SECRETS: i32 = 10;
 /// Bytes of a secret: enough for a private key in PEM form.
 pub const SECRET_BYTES: usize = 16 * 1024;
 /// Revisions of one webhook: every saved draft is one.

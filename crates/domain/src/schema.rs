@@ -104,12 +104,26 @@ diesel::table! {
         malformed_bodies -> Text,
         data_protection -> Jsonb,
         deduplication -> Nullable<Jsonb>,
+        handshake -> Nullable<Jsonb>,
         draft_revision_id -> Uuid,
         published_revision_id -> Nullable<Uuid>,
         version -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         limits -> Jsonb,
+    }
+}
+
+diesel::table! {
+    pairings (tenant_id, webhook_id) {
+        tenant_id -> Uuid,
+        webhook_id -> Uuid,
+        sender -> Text,
+        opened_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        completed_at -> Nullable<Timestamptz>,
+        secret_id -> Nullable<Uuid>,
+        revealed_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -355,6 +369,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     login_sessions,
     management_keys,
     memberships,
+    pairings,
     refresh_tokens,
     refusals,
     revisions,

@@ -54,16 +54,7 @@ pub fn create(
     name: &str,
     value: &[u8],
 ) -> Result<Secret> {
-    let existing = secrets::table
-        .filter(secrets::tenant_id.eq(scope.uuid()))
-        .count()
-        .get_result::<i64>(conn)?;
-    if existing >= limits::SECRETS {
-        return Err(Error::LimitReached {
-            what: "secrets",
-            most: limits::SECRETS,
-        });
-    }
+    require_room(conn, scope)?;
     let id: SecretId = clock::new_id();
     Ok(diesel::insert_into(secrets::table)
         .values((
@@ -74,6 +65,21 @@ pub fn create(
         ))
         .returning(Secret::as_returning())
         .get_result(conn)?)
+}
+
+/// Refuses when the tenant has as many secrets as it may have.
+pub(crate) fn require_room(conn: &mut PgConnection, scope: &TenantScope) -> Result<()> {
+    let existing = secrets::table
+        .filter(secrets::tenant_id.eq(scope.uuid()))
+        .count()
+        .get_result::<i64>(conn)?;
+    if existing < limits::SECRETS {
+        return Ok(());
+    }
+    Err(Error::LimitReached {
+        what: "secrets",
+        most: limits::SECRETS,
+    })
 }
 
 /// One secret.
@@ -143,12 +149,13 @@ pub fn update(
         .get_result(conn)?)
 }
 
-/// The webhooks whose authentication names the secret.
+/// The webhooks whose authentication or handshake names the secret.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
 pub fn used_by(conn: &mut PgConnection, scope: &TenantScope, id: SecretId) -> Result<Vec<WebhookId>> {
-    let mentions = diesel::dsl::sql::<diesel::sql_types::Bool>("webhooks.authentication::text LIKE ")
+    let settings = "webhooks.authentication::text || coalesce(webhooks.handshake::text, '') LIKE ";
+    let mentions = diesel::dsl::sql::<diesel::sql_types::Bool>(settings)
         .bind::<diesel::sql_types::Text, _>(format!("%{id}%"));
     let ids: Vec<Uuid> = webhooks::table
         .filter(webhooks::tenant_id.eq(scope.uuid()))

@@ -17,6 +17,7 @@ use hookgate_model::ids::{AllowlistId, RevisionId, WebhookId};
 use hookgate_model::limits::Limits;
 use hookgate_model::methods::MethodSet;
 use hookgate_model::protection::DataProtection;
+use hookgate_model::senders::Handshake;
 use hookgate_model::suffix::UrlSuffix;
 use hookgate_model::webhook::{Environment, MalformedBodies, Status};
 use serde_json::Value;
@@ -46,6 +47,8 @@ pub struct Webhook {
     pub methods: MethodSet,
     /// What a sender must present.
     pub authentication: Authentication,
+    /// What the sender asks before it sends; `None`: what is known of the sender.
+    pub handshake: Option<Handshake>,
     /// The largest body that it accepts, in bytes.
     pub body_limit_bytes: i32,
     /// How much it takes.
@@ -83,6 +86,8 @@ pub struct WebhookSettings {
     pub methods: MethodSet,
     /// What a sender must present.
     pub authentication: Authentication,
+    /// What the sender asks before it sends; `None`: what is known of the sender.
+    pub handshake: Option<Handshake>,
     /// The largest body that it accepts, in bytes.
     pub body_limit_bytes: i32,
     /// How much it takes.
@@ -107,6 +112,7 @@ struct Row {
     suffix: String,
     methods: Vec<String>,
     authentication: Value,
+    handshake: Option<Value>,
     body_limit_bytes: i32,
     data_protection: Value,
     cors: Option<Value>,
@@ -131,6 +137,11 @@ impl Row {
             suffix: UrlSuffix::parse(&self.suffix).map_err(|_| unreadable())?,
             methods: MethodSet::parse(&self.methods).map_err(|_| unreadable())?,
             authentication: serde_json::from_value(self.authentication).map_err(|_| unreadable())?,
+            handshake: self
+                .handshake
+                .map(serde_json::from_value)
+                .transpose()
+                .map_err(|_| unreadable())?,
             body_limit_bytes: self.body_limit_bytes,
             limits: self.limits,
             allowlists,
@@ -394,13 +405,14 @@ pub fn require(conn: &mut PgConnection, scope: &TenantScope, id: WebhookId) -> R
 
 /// The chosen settings as columns.
 #[derive(Insertable, AsChangeset)]
-#[diesel(table_name = webhooks)]
+#[diesel(table_name = webhooks, treat_none_as_null = true)]
 struct Columns<'a> {
     name: &'a str,
     system: &'a str,
     suffix: &'a str,
     methods: Vec<&'static str>,
     authentication: Value,
+    handshake: Option<Value>,
     body_limit_bytes: i32,
     data_protection: Value,
     /// The outer option makes a change to `None` one to NULL.
@@ -417,6 +429,7 @@ impl<'a> Columns<'a> {
             suffix: settings.suffix.as_str(),
             methods: settings.methods.iter().collect(),
             authentication: to_json(&settings.authentication)?,
+            handshake: settings.handshake.as_ref().map(to_json).transpose()?,
             body_limit_bytes: settings.body_limit_bytes,
             data_protection: to_json(&settings.data_protection)?,
             cors: Some(settings.cors.as_ref().map(to_json).transpose()?),

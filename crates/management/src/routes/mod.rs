@@ -41,6 +41,7 @@ pub mod events;
 pub mod health;
 pub mod management_keys;
 pub mod me;
+pub mod pairing;
 pub mod refusals;
 pub mod revisions;
 pub mod runs;
@@ -60,6 +61,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(tenants::register)
         .configure(management_keys::register)
         .configure(webhooks::register)
+        .configure(pairing::register)
         .configure(templates::register)
         .configure(urls::register)
         .configure(api_keys::register)

@@ -162,7 +162,7 @@ impl Authentication {
                 JwtKeys::Url { .. } | JwtKeys::Inline { .. } | JwtKeys::Pem { .. } => Vec::new(),
             },
             Self::Digest(settings) => list("/secrets", &settings.secrets),
-            Self::Sender(settings) => list("/secrets", &settings.secrets),
+            Self::Sender(settings) => settings.secret_places().collect(),
             Self::AllOf { of } | Self::AnyOf { of } => {
                 let of = of.iter().enumerate();
                 of.flat_map(|(index, one)| {

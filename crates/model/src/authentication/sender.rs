@@ -35,9 +35,15 @@ pub struct SenderSettings {
 }
 
 impl SenderSettings {
-    /// Every secret that the settings name: among the options, too.
-    pub fn secret_ids(&self) -> impl Iterator<Item = SecretId> {
-        let of_options = self.options.values().filter_map(|value| value.parse().ok());
-        self.secrets.iter().copied().chain(of_options)
+    /// Where the settings name secrets: among the options, too.
+    pub(super) fn secret_places(&self) -> impl Iterator<Item = (String, SecretId)> {
+        let listed = self.secrets.iter().enumerate();
+        let of_options = self.options.iter().filter_map(|(name, value)| {
+            let id = value.parse().ok()?;
+            Some((format!("/options/{name}"), id))
+        });
+        listed
+            .map(|(index, id)| (format!("/secrets/{index}"), *id))
+            .chain(of_options)
     }
 }

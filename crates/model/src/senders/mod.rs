@@ -6,6 +6,7 @@
 mod expand;
 mod handshake;
 mod identity;
+mod of_webhook;
 mod preset;
 mod setup;
 
@@ -14,6 +15,7 @@ pub use handshake::{
     CloudEventsSettings, Fault, Handshake, Handshaker, MAX_CHALLENGE_BYTES, Offer, Outcome, SubscribeUrl,
 };
 pub use identity::{DELIVERY_ID_BYTES, EVENT_TYPE_CHARACTERS, Identity};
+pub use of_webhook::{effective_handshake, identity, pairing_sender};
 pub use preset::{Category, Choice, Format, Need, Origin, Preset, all, find};
 
 #[cfg(test)]

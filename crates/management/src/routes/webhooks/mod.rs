@@ -69,6 +69,7 @@ async fn create(
         .run(move |conn, scope| {
             require_allowlists(conn, scope, &settings)?;
             authentication::require_usable(conn, scope, &key, &settings.authentication)?;
+            authentication::require_handshake(conn, scope, settings.handshake.as_ref())?;
             let webhook = webhooks::create(conn, scope, &settings, &draft, &created_by)?;
             with_urls(conn, scope, webhook)
         })
@@ -162,6 +163,7 @@ async fn update(
         if settings.authentication != current.authentication {
             authentication::require_usable(conn, scope, &key, &settings.authentication)?;
         }
+        authentication::require_handshake(conn, scope, settings.handshake.as_ref())?;
         let webhook = webhooks::update(conn, scope, id, &settings)?;
         Ok((with_urls(conn, scope, webhook)?, vec![Change::Webhook(id)]))
     })

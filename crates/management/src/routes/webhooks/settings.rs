@@ -2,6 +2,7 @@
 
 mod bodies;
 mod cors;
+mod handshake;
 mod limits;
 mod protection;
 
@@ -14,6 +15,7 @@ use hookgate_model::cors::Cors;
 use hookgate_model::ids::AllowlistId;
 use hookgate_model::methods::{self, MethodSet};
 use hookgate_model::protection::DataProtection;
+use hookgate_model::senders::Handshake;
 use hookgate_model::suffix::UrlSuffix;
 use serde::Serialize;
 use serde_json::Value;
@@ -55,6 +57,10 @@ pub struct SettingsBody {
     /// What a sender must present; by default nothing but the URL.
     #[schema(required = false)]
     pub authentication: Authentication,
+    /// What the sender asks before it sends, and how it is answered; by default what is known of the sender in
+    /// `authentication`.
+    #[schema(required = false)]
+    pub handshake: Option<Handshake>,
     /// The allowlists of which one must hold the sender's address; none: every address may send.
     #[schema(required = false, max_items = 10)]
     pub allowlists: Vec<AllowlistId>,
@@ -83,6 +89,7 @@ impl FromFields for Settings {
         let chosen = fields.optional("suffix", suffix);
         let methods = fields.or("methods", MethodSet::POST, methods);
         let authentication = fields.or("authentication", Authentication::None, authentication);
+        let handshake = fields.optional("handshake", handshake::read);
         let allowlists = fields.or("allowlists", Vec::new(), allowlists);
         let limits = fields.or("limits", LimitsBody::default(), object);
         let data_protection = fields.or("data_protection", DataProtection::default(), object);
@@ -95,6 +102,7 @@ impl FromFields for Settings {
             system: system?,
             methods: methods?,
             authentication: authentication?,
+            handshake: handshake?,
             body_limit_bytes: limits.body_bytes,
             limits: limits.limits(),
             allowlists: allowlists?,
@@ -114,6 +122,7 @@ impl From<&Webhook> for SettingsBody {
             suffix: webhook.suffix.to_string(),
             methods: webhook.methods.iter().map(str::to_owned).collect(),
             authentication: webhook.authentication.clone(),
+            handshake: webhook.handshake.clone(),
             allowlists: webhook.allowlists.clone(),
             limits: LimitsBody::new(webhook.body_limit_bytes, webhook.limits),
             data_protection: webhook.data_protection.clone(),

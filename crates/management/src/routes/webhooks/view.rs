@@ -7,6 +7,7 @@ use hookgate_model::authentication::Authentication;
 use hookgate_model::cors::Cors;
 use hookgate_model::ids::{AllowlistEntryId, AllowlistId, RevisionId, WebhookId};
 use hookgate_model::protection::DataProtection;
+use hookgate_model::senders::Handshake;
 use hookgate_model::webhook::Status;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -19,7 +20,7 @@ use crate::routes::urls::UrlView;
 #[schema(as = Webhook, example = json!({"id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Orders from the shop",
     "system": "custom", "status": "active", "suffix": "orders/{order_id}", "methods": ["POST"],
     "data_protection": {"mask": ["body.card.number"], "mask_address": false, "sensitive_if": null},
-    "authentication": {"kind": "api_key"}, "allowlists": [], "limits": {"body_bytes": 1_048_576, "requests_per_second": 50,
+    "authentication": {"kind": "api_key"}, "handshake": null, "allowlists": [], "limits": {"body_bytes": 1_048_576, "requests_per_second": 50,
         "burst": 100, "waiting_callers": null},
     "bodies": {"malformed": "accept"}, "cors": null,
     "draft_revision_id": "rev_01k9z3v8e5f2q8r7w6t5y4x3m2", "published_revision_id": null,
@@ -48,6 +49,8 @@ pub struct WebhookView {
     pub methods: Vec<&'static str>,
     /// What a sender must present.
     pub authentication: Authentication,
+    /// What the sender asks before it sends; null: what is known of the sender in `authentication`.
+    pub handshake: Option<Handshake>,
     /// The allowlists of which one must hold the sender's address; none: every address may send.
     pub allowlists: Vec<AllowlistId>,
     /// How much it takes.
@@ -86,6 +89,7 @@ impl WebhookView {
             suffix: webhook.suffix.to_string(),
             methods: webhook.methods.iter().collect(),
             authentication: webhook.authentication,
+            handshake: webhook.handshake,
             allowlists: webhook.allowlists,
             limits: LimitsBody::new(webhook.body_limit_bytes, webhook.limits),
             data_protection: webhook.data_protection,
