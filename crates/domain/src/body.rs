@@ -66,6 +66,11 @@ impl StoredBody {
         self.original_length
     }
 
+    /// The bytes as they are stored, without copying them.
+    pub(crate) fn into_stored(self) -> Bytes {
+        self.stored
+    }
+
     /// The bytes as they are stored.
     pub fn stored(&self) -> &[u8] {
         &self.stored

@@ -10,6 +10,7 @@ use diesel::prelude::*;
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::flow::variables::EventInput;
 use hookgate_model::ids::{EventId, RevisionId, UrlId, WebhookId};
+use hookgate_model::protection::Masked;
 use hookgate_model::webhook::Environment;
 use ipnet::IpNet;
 use serde_json::Value;
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::page::{Page, floor};
 use crate::schema::{events, revisions, runs};
 use crate::scope::TenantScope;
+use crate::stored_json::MaybeJson;
 
 /// An event without its headers and body.
 #[derive(Debug, Clone)]
@@ -49,6 +51,8 @@ pub struct Event {
     pub event_type: Option<String>,
     /// What the sender calls the delivery, if it is known.
     pub delivery_id: Option<String>,
+    /// What of it is masked; `None` when it is stored as it was sent.
+    pub masked: Option<Masked>,
     /// How far it has come.
     pub status: EventStatus,
 }
@@ -110,6 +114,8 @@ struct Row {
     body_bytes: i32,
     event_type: Option<String>,
     delivery_id: Option<String>,
+    #[diesel(deserialize_as = MaybeJson<Masked>)]
+    masked: Option<Masked>,
 }
 
 #[derive(Queryable, Selectable)]
@@ -318,6 +324,7 @@ impl Row {
             body_bytes: self.body_bytes,
             event_type: self.event_type,
             delivery_id: self.delivery_id,
+            masked: self.masked,
             status,
         })
     }

@@ -114,14 +114,13 @@ pub fn reveal(
     webhook: WebhookId,
 ) -> Result<Option<Zeroizing<String>>> {
     webhooks::require(conn, scope, webhook)?;
-    let secret: Option<Option<Uuid>> =
-        diesel::update(pairings::table.find((scope.uuid(), webhook.uuid())))
-            .filter(pairings::completed_at.is_not_null())
-            .filter(pairings::revealed_at.is_null())
-            .set(pairings::revealed_at.eq(clock::now()))
-            .returning(pairings::secret_id)
-            .get_result(conn)
-            .optional()?;
+    let secret: Option<Option<Uuid>> = diesel::update(pairings::table.find((scope.uuid(), webhook.uuid())))
+        .filter(pairings::completed_at.is_not_null())
+        .filter(pairings::revealed_at.is_null())
+        .set(pairings::revealed_at.eq(clock::now()))
+        .returning(pairings::secret_id)
+        .get_result(conn)
+        .optional()?;
     let Some(id) = secret.flatten().map(SecretId::from) else {
         return Ok(None);
     };

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::ids::{RefusalId, UrlId, WebhookId};
+use hookgate_model::protection::Masked;
 use ipnet::IpNet;
 use uuid::Uuid;
 
@@ -14,6 +15,7 @@ use crate::error::Result;
 use crate::page::{Page, floor};
 use crate::schema::refusals;
 use crate::scope::TenantScope;
+use crate::stored_json::MaybeJson;
 
 /// A refused request.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -48,6 +50,9 @@ pub struct Refusal {
     pub body_bytes: Option<i32>,
     /// The beginning of the body.
     pub body_preview: Vec<u8>,
+    /// What was masked of it; `None` when it is kept as it was sent.
+    #[diesel(deserialize_as = MaybeJson<Masked>)]
+    pub masked: Option<Masked>,
 }
 
 /// Which refusals are wanted; `None` means any.

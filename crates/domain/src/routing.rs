@@ -88,7 +88,8 @@ struct Row {
     methods: Vec<String>,
     authentication: serde_json::Value,
     body_limit_bytes: i32,
-    data_protection: serde_json::Value,
+    #[diesel(deserialize_as = StoredJson<DataProtection>)]
+    data_protection: DataProtection,
     cors: Option<serde_json::Value>,
     malformed_bodies: String,
     draft_revision_id: Uuid,
@@ -232,9 +233,7 @@ impl Row {
             networks,
             body_limit: usize::try_from(self.body_limit_bytes)
                 .map_err(|_| Error::Unreadable { what: "body limit" })?,
-            data_protection: serde_json::from_value(self.data_protection).map_err(|_| Error::Unreadable {
-                what: "data protection",
-            })?,
+            data_protection: self.data_protection,
             cors: self
                 .cors
                 .map(serde_json::from_value)

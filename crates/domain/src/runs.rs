@@ -9,6 +9,7 @@ use hookgate_model::answer::Answer;
 use hookgate_model::ids::{RevisionId, RunId, WebhookId};
 use uuid::Uuid;
 
+use crate::crypto::RunKey;
 use crate::error::{Error, Result};
 use crate::page::Page;
 use crate::schema::runs;
@@ -44,6 +45,8 @@ pub struct RunContent {
     pub steps: Vec<u8>,
     /// What the caller got, or would have got.
     pub answer: Option<Answer>,
+    /// Whether there was an answer that data protection does not let anybody read any more.
+    pub answer_withheld: bool,
 }
 
 /// Which runs are wanted; `None` means any.
@@ -101,9 +104,11 @@ pub fn content(conn: &mut PgConnection, scope: &TenantScope, id: RunId) -> Resul
         .find((scope.uuid(), id.uuid()))
         .select((runs::steps, runs::answer))
         .first(conn)?;
+    let answer_withheld = answer.as_deref().is_some_and(RunKey::has_sealed);
     let decode = |stored: Vec<u8>| Answer::decode(&stored).ok_or(Error::Unreadable { what: "answer" });
     Ok(RunContent {
         steps,
-        answer: answer.map(decode).transpose()?,
+        answer: answer.filter(|_| !answer_withheld).map(decode).transpose()?,
+        answer_withheld,
     })
 }

@@ -2,8 +2,9 @@
 
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::pg::{Pg, PgValue};
-use diesel::sql_types::Jsonb;
+use diesel::sql_types::{Jsonb, Nullable};
 use hookgate_model::limits::{Limits, TenantLimits};
+use hookgate_model::protection::{DataProtection, Masked};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -29,6 +30,32 @@ impl From<StoredJson<Self>> for Limits {
 
 impl From<StoredJson<Self>> for TenantLimits {
     fn from(stored: StoredJson<Self>) -> Self {
+        stored.0
+    }
+}
+
+impl From<StoredJson<Self>> for DataProtection {
+    fn from(stored: StoredJson<Self>) -> Self {
+        stored.0
+    }
+}
+
+/// What such a column holds that may be NULL.
+#[derive(Debug, FromSqlRow)]
+pub struct MaybeJson<T>(Option<T>);
+
+impl<T: DeserializeOwned> FromSql<Nullable<Jsonb>, Pg> for MaybeJson<T> {
+    fn from_sql(bytes: PgValue<'_>) -> deserialize::Result<Self> {
+        StoredJson::from_sql(bytes).map(|StoredJson(value)| Self(Some(value)))
+    }
+
+    fn from_nullable_sql(bytes: Option<PgValue<'_>>) -> deserialize::Result<Self> {
+        bytes.map_or(Ok(Self(None)), Self::from_sql)
+    }
+}
+
+impl From<MaybeJson<Masked>> for Option<Masked> {
+    fn from(stored: MaybeJson<Masked>) -> Self {
         stored.0
     }
 }

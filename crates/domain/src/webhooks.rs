@@ -114,7 +114,8 @@ struct Row {
     authentication: Value,
     handshake: Option<Value>,
     body_limit_bytes: i32,
-    data_protection: Value,
+    #[diesel(deserialize_as = StoredJson<DataProtection>)]
+    data_protection: DataProtection,
     cors: Option<Value>,
     malformed_bodies: String,
     #[diesel(deserialize_as = StoredJson<Limits>)]
@@ -145,7 +146,7 @@ impl Row {
             body_limit_bytes: self.body_limit_bytes,
             limits: self.limits,
             allowlists,
-            data_protection: serde_json::from_value(self.data_protection).map_err(|_| unreadable())?,
+            data_protection: self.data_protection,
             cors: self
                 .cors
                 .map(serde_json::from_value)
@@ -415,8 +416,7 @@ struct Columns<'a> {
     handshake: Option<Value>,
     body_limit_bytes: i32,
     data_protection: Value,
-    /// The outer option makes a change to `None` one to NULL.
-    cors: Option<Option<Value>>,
+    cors: Option<Value>,
     malformed_bodies: &'static str,
     limits: Value,
 }
@@ -432,7 +432,7 @@ impl<'a> Columns<'a> {
             handshake: settings.handshake.as_ref().map(to_json).transpose()?,
             body_limit_bytes: settings.body_limit_bytes,
             data_protection: to_json(&settings.data_protection)?,
-            cors: Some(settings.cors.as_ref().map(to_json).transpose()?),
+            cors: settings.cors.as_ref().map(to_json).transpose()?,
             malformed_bodies: settings.malformed_bodies.as_str(),
             limits: to_json(&settings.limits)?,
         })

@@ -1,7 +1,9 @@
 //! Work on bodies that would hold other requests up: on threads of its own, and together within the memory that there is for
 //! bodies.
 
-use tokio::sync::Semaphore;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Work that takes less memory than this does not wait for room, in bytes.
 const SMALL: usize = 1 << 20;
@@ -10,7 +12,7 @@ const UNIT: usize = 1024;
 
 /// Where such work is done.
 pub struct Apart {
-    room: Semaphore,
+    room: Arc<Semaphore>,
     units: u32,
 }
 
@@ -19,25 +21,33 @@ impl Apart {
     pub fn new(bytes: usize) -> Self {
         let units = u32::try_from((bytes / UNIT).clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
         Self {
-            room: Semaphore::new(units as usize),
+            room: Arc::new(Semaphore::new(units as usize)),
             units,
         }
     }
 
-    /// Does it when there is room for the memory that it may take; `None` when it panicked. What takes more than there is
-    /// is done alone.
+    /// Room for work that may take so much memory, held until it is dropped; `None` for what takes little. What takes more
+    /// than there is is done alone.
+    pub async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        if bytes <= SMALL {
+            return None;
+        }
+        let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).min(self.units);
+        Arc::clone(&self.room).acquire_many_owned(units).await.ok()
+    }
+
+    /// Does it when there is room for the memory that it may take; `None` when it panicked.
     pub async fn run<T: Send + 'static>(
         &self,
         bytes: usize,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).min(self.units);
-        let _room = if bytes > SMALL {
-            Some(self.room.acquire_many(units).await.ok()?)
-        } else {
-            None
-        };
-        tokio::task::spawn_blocking(work).await.ok()
+        let room = self.room(bytes).await;
+        let working = tokio::task::spawn_blocking(move || {
+            let _room = room;
+            work()
+        });
+        working.await.ok()
     }
 }
 

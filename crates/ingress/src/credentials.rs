@@ -22,7 +22,7 @@ pub fn challenge(authentication: &Authentication) -> &'static str {
         | Authentication::PublicKey(_)
         | Authentication::Digest(_)
         | Authentication::Sender(_) => "Signature realm=\"webhook\"",
-        Authentication::None
+        Authentication::None {}
         | Authentication::ApiKey(_)
         | Authentication::AppKeySign(_)
         | Authentication::StaticToken(_)

@@ -9,19 +9,18 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use hookgate_domain::appender::refusals::{NewRefusal, RefusalLog};
-use hookgate_domain::appender::{AppendError, Appender, NewEvent};
-use hookgate_domain::body::StoredBody;
+use hookgate_domain::appender::{AppendError, Appender, NewEvent, Work};
 use hookgate_domain::clock;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_egress::published_keys::PublishedKeys;
 use hookgate_model::answer::Answer;
 use hookgate_model::body::{Body, most_memory};
-use hookgate_model::flow::compiled::failed_by_default;
 use hookgate_model::flow::variables::{EventInput, Request as FlowRequest};
 use hookgate_model::ids::EventId;
 use hookgate_model::network_set::NetworkSet;
 use hookgate_model::webhook::{MalformedBodies, Status};
+use ipnet::IpNet;
 
 use crate::address;
 use crate::admission::{Admission, Stop};
@@ -31,6 +30,7 @@ use crate::body_room::{BodyRoom, Taken};
 use crate::cors;
 use crate::credentials::Asked;
 use crate::limits::Limits;
+use crate::protection::{self, Stored};
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::routes::Routes;
@@ -39,9 +39,7 @@ use crate::used_keys::UsedKeys;
 use crate::waiting::{Place, Waiting};
 use crate::webhook::Webhook;
 
-/// Bodies longer than this are compressed on a thread of their own, so that they hold nobody up.
-const COMPRESS_APART: usize = 128 * 1024;
-/// Bodies that may take more memory than this to be read are read on a thread of their own, for the same reason.
+/// Bodies that may take more memory than this to be read are read on a thread of their own, so that they hold nobody up.
 const READ_APART: usize = 2 << 20;
 /// How much of a refused body is kept.
 const PREVIEW: usize = 1024;
@@ -59,7 +57,6 @@ pub struct Service {
     pub keys: PublishedKeys,
     /// What the public URLs begin with, without a slash at its end.
     pub public_url: String,
-    #[expect(dead_code, reason = "what is sealed comes next")]
     pub master_key: MasterKey,
     pub waiting: Waiting,
     pub used_keys: UsedKeys,
@@ -148,7 +145,7 @@ impl Service {
         let committed = self
             .append(request, webhook, id, &headers, body.clone(), place.as_ref())
             .await;
-        committed.map_err(|error| (refusal_of(&error).into(), body.clone()))?;
+        committed.map_err(|refusal| (refusal.into(), body.clone()))?;
         if let Some(answer) = &webhook.constant_answer {
             return Ok(answer.send(id));
         }
@@ -180,13 +177,41 @@ impl Service {
     async fn append(
         &self,
         request: &Request<'_>,
-        webhook: &Webhook,
+        webhook: &Arc<Webhook>,
         id: EventId,
         headers: &[u8],
         body: Bytes,
         place: Option<&Place>,
-    ) -> Result<(), AppendError> {
+    ) -> Result<(), Refusal> {
         let node = place.map(|_| self.waiting.node());
+        let work = webhook.work(node, webhook.route.status == Status::Paused);
+        let stored = if webhook.protection.is_none() {
+            Stored {
+                path: request.path.into(),
+                query: request.query().into(),
+                address: request.address.map(IpNet::from),
+                headers: headers.into(),
+                body: protection::compress(body).await,
+                event_type: None,
+                delivery_id: None,
+                masked: None,
+                payload: None,
+                key: None,
+            }
+        } else {
+            let event = event_input(request, webhook, id, headers.to_vec(), body);
+            let is_sensitive = protection::is_sensitive(webhook, self.template_timeout(), &event).await;
+            let has_work = work != Work::None;
+            protection::protect(webhook, &self.master_key, event, is_sensitive, has_work)
+                .await
+                .map_err(|error| {
+                    tracing::error!(%error, "an event could not be masked");
+                    Refusal::NotStorable
+                })?
+        };
+        if let (Some(place), Some(key)) = (place, stored.key) {
+            place.open_with(key);
+        }
         let ticket = self.appender.submit(&NewEvent {
             scope: webhook.route.scope,
             id,
@@ -196,16 +221,21 @@ impl Service {
             environment: webhook.route.environment,
             method: request.method(),
             suffix: webhook.route.suffix.as_str(),
-            path: request.path,
-            query: request.query(),
-            address: request.address,
-            headers,
-            body: &compress(body).await,
-            event_type: None,
-            delivery_id: None,
-            work: webhook.work(node, webhook.route.status == Status::Paused),
-        })?;
-        ticket.await
+            path: &stored.path,
+            query: &stored.query,
+            address: stored.address,
+            headers: &stored.headers,
+            body: &stored.body,
+            event_type: stored.event_type.as_deref(),
+            delivery_id: stored.delivery_id.as_deref(),
+            masked: stored.masked.as_deref(),
+            payload: stored.payload.as_deref(),
+            work,
+        });
+        ticket
+            .map_err(|error| refusal_of(&error))?
+            .await
+            .map_err(|error| refusal_of(&error))
     }
 
     /// Reads the body up to the webhook's limit, in bounded time and memory.
@@ -261,20 +291,28 @@ impl Service {
         error.map_or(Ok(()), |error| Err(Refusal::BodyMalformed(error)))
     }
 
-    /// The answer that is made from the request alone. Templates run apart: they may take a while.
+    /// The answer that is made from the request alone: the event is stored, so when its template takes too long, the caller
+    /// still hears that.
     async fn answer_from_request(&self, webhook: &Arc<Webhook>, event: EventInput) -> Answer {
-        let webhook = Arc::clone(webhook);
-        let memory = most_memory(&event.headers, event.body.len());
-        let make = move || {
+        let (evaluated, id) = (Arc::clone(webhook), event.id);
+        let room = self
+            .apart
+            .room(most_memory(&event.headers, event.body.len()))
+            .await;
+        let evaluate = move || {
+            let _room = room;
             let request = FlowRequest::new(event);
-            if webhook.revision.waits() {
-                webhook.revision.timed_out_answer(&request)
+            if evaluated.revision.waits() {
+                evaluated.revision.timed_out_answer(&request)
             } else {
-                webhook.revision.immediate_answer(&request)
+                evaluated.revision.immediate_answer(&request)
             }
         };
-        let made = self.apart.run(memory, make).await;
-        made.unwrap_or_else(|| failed_by_default().clone())
+        let made = webhook
+            .evaluations
+            .within(self.template_timeout(), evaluate)
+            .await;
+        made.unwrap_or_else(|| webhook.revision.answer_without_template(id))
     }
 
     fn keep_refusal(&self, request: &Request<'_>, webhook: &Webhook, refusal: &Refusal, body: &Bytes) {
@@ -287,7 +325,7 @@ impl Service {
         } else {
             Some(body.len() as u64)
         };
-        self.refusals.record(NewRefusal {
+        let mut kept = NewRefusal {
             scope: webhook.route.scope,
             id: clock::new_id(),
             webhook_id: webhook.route.webhook_id,
@@ -298,22 +336,21 @@ impl Service {
             method: request.method().to_owned(),
             path: request.path.to_owned(),
             query: request.query().to_owned(),
-            address: request.address,
+            address: request.address.map(IpNet::from),
             headers: request.redacted_headers(),
             body_bytes: length.and_then(|length| i32::try_from(length).ok()),
             body_preview: body.slice(..body.len().min(PREVIEW)).to_vec(),
-        });
+            masked: None,
+        };
+        match protection::mask_refusal(webhook, &mut kept, body, PREVIEW) {
+            Ok(()) => self.refusals.record(kept),
+            Err(error) => tracing::error!(%error, "a refusal could not be masked"),
+        }
     }
-}
 
-async fn compress(body: Bytes) -> StoredBody {
-    if body.len() < COMPRESS_APART {
-        return StoredBody::new(body);
+    fn template_timeout(&self) -> Duration {
+        Duration::from_millis(self.settings.template_timeout_ms)
     }
-    let kept = body.clone();
-    tokio::task::spawn_blocking(move || StoredBody::new(body))
-        .await
-        .unwrap_or_else(|_| StoredBody::raw(kept))
 }
 
 fn refusal_of(error: &AppendError) -> Refusal {

@@ -27,6 +27,9 @@ pub struct Settings {
     pub header_timeout_ms: u64,
     /// How long a request's body may take to arrive, in milliseconds. Default 30,000.
     pub body_timeout_ms: u64,
+    /// How long the templates of one request may take that are evaluated before it is stored or answered, in milliseconds;
+    /// beyond, it is stored as sensitive and answered as if there were no template. Default 1,000.
+    pub template_timeout_ms: u64,
     /// How long Postgres may take for a commit before its requests get 503, in milliseconds. Default 5,000.
     pub commit_timeout_ms: u64,
     /// The most connections of one thread. Default 25,000.
@@ -63,6 +66,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             header_timeout_ms: 10_000,
             body_timeout_ms: 30_000,
+            template_timeout_ms: 1_000,
             commit_timeout_ms: 5_000,
             connections: 25_000,
             cached_urls: 100_000,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hookgate_domain::answers;
+use hookgate_domain::crypto::RunKey;
 use hookgate_domain::database::Database;
 use hookgate_domain::redis::answers::AnswerNotice;
 use hookgate_domain::redis::{Redis, Subscription};
@@ -37,6 +38,7 @@ struct Shared {
 struct Caller {
     scope: TenantScope,
     asked_at: Instant,
+    key: Option<RunKey>,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -87,6 +89,7 @@ impl Waiting {
             Caller {
                 scope,
                 asked_at: Instant::now(),
+                key: None,
                 answer: sender,
             },
         );
@@ -105,6 +108,13 @@ impl Drop for Waiting {
 }
 
 impl Place {
+    /// Takes the key that opens the answer, if it is not stored openly.
+    pub fn open_with(&self, key: RunKey) {
+        if let Some(caller) = self.shared.callers.lock().get_mut(&self.event) {
+            caller.key = Some(key);
+        }
+    }
+
     /// Waits for the answer; `None` when it does not come in time.
     pub async fn wait(mut self, longest: Duration) -> Option<Answer> {
         tokio::time::timeout(longest, &mut self.answer).await.ok()?.ok()
@@ -126,7 +136,7 @@ impl Shared {
     }
 
     /// The callers for whom Postgres must be asked now.
-    fn overdue(&self) -> Vec<(TenantScope, EventId)> {
+    fn overdue(&self) -> Vec<(TenantScope, EventId, Option<RunKey>)> {
         let longest = if self.connected.load(Ordering::Relaxed) {
             ASK_ANYWAY_AFTER
         } else {
@@ -139,7 +149,7 @@ impl Shared {
         overdue
             .map(|(event, caller)| {
                 caller.asked_at = Instant::now();
-                (caller.scope, *event)
+                (caller.scope, *event, caller.key.clone())
             })
             .collect()
     }
@@ -156,8 +166,8 @@ async fn ask(shared: Arc<Shared>, database: Database) {
         }
         let found = database.run(move |conn| {
             let mut found = Vec::new();
-            for (scope, event) in overdue {
-                match scope.transaction(conn, |conn| answers::read(conn, &scope, event)) {
+            for (scope, event, key) in overdue {
+                match scope.transaction(conn, |conn| answers::read(conn, &scope, event, key.as_ref())) {
                     Ok(Some(answer)) => found.push((event, answer)),
                     Ok(None) => {}
                     Err(error) if error.is_transient() => {

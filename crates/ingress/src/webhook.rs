@@ -10,9 +10,11 @@ use hookgate_model::flow::compiled::CompiledRevision;
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::ids::RevisionId;
 use hookgate_model::network_set::NetworkSet;
+use hookgate_model::protection::Protection;
 
 use crate::answer::Prepared;
 use crate::credentials::challenge;
+use crate::evaluation::Evaluations;
 use crate::limits::{Limits, UrlLimits};
 
 /// A compiled webhook, at one of its URLs.
@@ -31,6 +33,10 @@ pub struct Webhook {
     pub revision: CompiledRevision,
     /// The answer of a webhook that gives every caller the same, at once.
     pub constant_answer: Option<Prepared>,
+    /// What of its requests is stored masked; `None` for nothing.
+    pub protection: Option<Protection>,
+    /// Its templates that are being evaluated.
+    pub evaluations: Evaluations,
     /// When it was read.
     pub loaded_at: Instant,
 }
@@ -59,8 +65,17 @@ impl Webhook {
         });
         let revision = revision.unwrap_or_else(acknowledging);
         let constant_answer = revision.constant_answer().map(Prepared::from);
+        let protection = (!route.data_protection.is_off()).then(|| {
+            Protection::compile(&route.data_protection).unwrap_or_else(|error| {
+                // It was checked when it was saved. Nothing of a request is stored rather than too much.
+                tracing::error!(webhook = %route.webhook_id, error, "data protection does not compile");
+                Protection::total()
+            })
+        });
         Self {
             challenge: challenge(&route.authentication),
+            protection,
+            evaluations: Evaluations::default(),
             route,
             verifier,
             networks,

@@ -1,6 +1,7 @@
 //! The headers and the body of a stored request, as far as JSON can show them.
 
 use hookgate_model::headers;
+use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -39,6 +40,15 @@ impl HeaderView {
                 name: name.to_owned(),
             })
             .collect()
+    }
+}
+
+/// An address, or the network that is left of a masked one.
+pub fn address(network: IpNet) -> String {
+    if network.prefix_len() == network.max_prefix_len() {
+        network.addr().to_string()
+    } else {
+        network.to_string()
     }
 }
 

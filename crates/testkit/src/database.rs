@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 use hookgate_devservers::OWNER;
@@ -156,9 +158,40 @@ impl TestDatabase {
         rows.into_iter().map(|row| row.text).collect()
     }
 
+    /// The tables that hold a secret in any row: as it is, or within binary data or base64.
+    pub fn tables_with(&self, secret: &str) -> Vec<String> {
+        let tables = self.query_text(
+            "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+               AND NOT relispartition",
+        );
+        let forms = forms(secret);
+        let holds = |table: &String| {
+            let rows = self.query_text(&format!("SELECT t::text FROM {table} t"));
+            rows.iter()
+                .any(|row| forms.iter().any(|form| row.contains(form.as_str())))
+        };
+        tables.into_iter().filter(holds).collect()
+    }
+
     fn url(&self, role: &str) -> String {
         servers::address().postgres(role, &self.name)
     }
+}
+
+/// How a secret looks in the text of a row: as text, in hexadecimal as `bytea` is shown, in base64 at any place, and that
+/// in hexadecimal.
+fn forms(secret: &str) -> Vec<String> {
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let base64 = (0..3).map(|before| {
+        let encoded = STANDARD_NO_PAD.encode([&[0; 3][..before], secret.as_bytes()].concat());
+        // The first and last characters depend on what stands around it.
+        encoded[(before * 8).div_ceil(6)..encoded.len() - 1].to_owned()
+    });
+    let plain: Vec<String> = base64.chain([secret.to_owned()]).collect();
+    plain
+        .iter()
+        .flat_map(|form| [form.clone(), hex(form.as_bytes())])
+        .collect()
 }
 
 #[derive(QueryableByName)]

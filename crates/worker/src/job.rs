@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use hookgate_domain::jobs::{Again, ClaimedJob, Completion, FinishedRun, JobResult};
+use hookgate_domain::jobs::{self, Again, ClaimedJob, Completion, JobResult, Lease, Payload};
 use hookgate_domain::{Error, clock, events};
 use hookgate_model::answer::Answer;
 use hookgate_model::flow::advance::{Finished, RunOutcome, give_up};
@@ -18,8 +18,10 @@ use tracing::Instrument;
 
 use crate::Shared;
 use crate::leases::InHand;
+use crate::protection::Protected;
+use crate::record::{Caller, finished_run};
 use crate::revisions;
-use crate::run::{End, Ended, Job, Run, finished_run, send_answer};
+use crate::run::{End, Ended, Job, Run, send_answer};
 
 /// How long to wait before something is tried again while Postgres is away.
 pub const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -43,6 +45,8 @@ pub async fn work(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: InHand) {
 /// What becomes of a job's events, gathered while it is worked at.
 struct Gathered {
     result: JobResult,
+    /// The answers to the callers who wait.
+    answers: Vec<(EventId, Answer)>,
     /// Answers that were sent before the end.
     sent: HashMap<EventId, Answer>,
 }
@@ -58,6 +62,7 @@ async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHand) 
             attempts: Vec::new(),
             again: Vec::new(),
         },
+        answers: Vec::new(),
         sent: HashMap::new(),
     };
     let Some(compiled) = patiently(shared, || {
@@ -72,11 +77,22 @@ async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHand) 
     else {
         return;
     };
+    let payload = if claimed.has_payload {
+        let payload = patiently(shared, || open(shared, claimed.lease)).await;
+        if payload.is_none() && !is_poisonous(shared, &claimed) {
+            return;
+        }
+        payload
+    } else {
+        None
+    };
     match compiled {
         Err(error) => gathered.fail_all(&claimed, &error),
-        Ok(revision) if is_poisonous(shared, &claimed) => gathered.isolate(&claimed, &revision),
+        Ok(revision) if is_poisonous(shared, &claimed) => {
+            gathered.isolate(&claimed, &revision, payload.as_ref());
+        }
         Ok(revision) => {
-            if !run_all(shared, &claimed, &revision, &mut gathered).await {
+            if !run_all(shared, &claimed, &revision, payload, &mut gathered).await {
                 return;
             }
         }
@@ -117,8 +133,20 @@ fn is_poisonous(shared: &Shared, claimed: &ClaimedJob) -> bool {
     claims > most.max(1)
 }
 
-fn stored_state(claimed: &ClaimedJob) -> Option<State> {
-    claimed.state.as_deref().and_then(State::decode)
+/// What a job holds of its event, which is stored masked.
+async fn open(shared: &Shared, lease: Lease) -> Result<Payload, Error> {
+    let (scope, job) = (lease.scope, lease.job);
+    let read = move |conn: &mut _| scope.transaction(conn, |conn| jobs::payload(conn, &scope, job));
+    let sealed = shared.database.run(read).await?.ok_or(Error::NotFound)?;
+    Payload::open(&shared.master_key, &scope, EventId::from(job.uuid()), &sealed)
+}
+
+fn stored_state(claimed: &ClaimedJob, protected: Option<&Protected>) -> Option<State> {
+    let stored = claimed.state.as_deref()?;
+    match protected {
+        Some(protected) => protected.open_state(stored),
+        None => State::decode(stored),
+    }
 }
 
 /// Runs the events, some at a time. Returns whether there is something to record.
@@ -126,6 +154,7 @@ async fn run_all(
     shared: &Arc<Shared>,
     claimed: &ClaimedJob,
     revision: &Arc<CompiledRevision>,
+    mut payload: Option<Payload>,
     gathered: &mut Gathered,
 ) -> bool {
     let mut waiting = claimed.event_ids.as_slice();
@@ -147,7 +176,7 @@ async fn run_all(
                 scope.transaction(conn, |conn| events::inputs(conn, &scope, &ids, BODY_BYTES))
             })
         };
-        let Some(inputs) = patiently(shared, load).await else {
+        let Some(mut inputs) = patiently(shared, load).await else {
             return false;
         };
         let Some(last) = inputs.last().map(|input| input.id) else {
@@ -155,7 +184,12 @@ async fn run_all(
             return true;
         };
         waiting = &waiting[waiting.partition_point(|id| *id <= last)..];
-        if !run_some(shared, claimed, revision, inputs, gathered).await {
+        let protected = payload.as_ref().map(Protected::new);
+        // A job with a payload has one event.
+        if let (Some(payload), [input]) = (payload.take(), &mut inputs[..]) {
+            payload.restore(input);
+        }
+        if !run_some(shared, claimed, revision, inputs, protected, gathered).await {
             return false;
         }
     }
@@ -167,9 +201,10 @@ async fn run_some(
     claimed: &ClaimedJob,
     revision: &Arc<CompiledRevision>,
     inputs: Vec<EventInput>,
+    protected: Option<Protected>,
     gathered: &mut Gathered,
 ) -> bool {
-    let state = stored_state(claimed);
+    let state = stored_state(claimed, protected.as_ref());
     let begin_with = Arc::clone(revision);
     let begun = tokio::task::spawn_blocking(move || {
         let begin = |input| Run::begin(&begin_with, Request::new(input), state.clone());
@@ -181,6 +216,7 @@ async fn run_some(
         claimed.lease,
         Arc::clone(revision),
         claimed.answer_to.clone(),
+        protected,
     );
     let (done, open): (Vec<_>, Vec<_>) = runs.into_iter().partition(Run::is_done);
     let at_once = shared.settings.calls_per_job.max(1);
@@ -203,7 +239,10 @@ impl Gathered {
             self.sent.insert(ended.event, answer);
         }
         match ended.end {
-            End::Finished(run) => self.result.finished.push(run),
+            End::Finished(run, answer) => {
+                self.answers.extend(answer.map(|answer| (run.event_id, answer)));
+                self.result.finished.push(run);
+            }
             End::Again(again) => self.result.again.push(again),
             End::LeaseLost => return false,
         }
@@ -211,14 +250,15 @@ impl Gathered {
     }
 
     /// Takes a job apart that no worker survives, and gives up the event that is alone already.
-    fn isolate(&mut self, claimed: &ClaimedJob, revision: &CompiledRevision) {
+    fn isolate(&mut self, claimed: &ClaimedJob, revision: &CompiledRevision, payload: Option<&Payload>) {
         if let [event] = claimed.event_ids[..] {
             tracing::error!(%event, claims = claimed.claims, "a run was given up: no worker completed it");
-            let state = stored_state(claimed).unwrap_or_else(|| State::new(clock::now()));
+            let protected = payload.map(Protected::new);
+            let state = stored_state(claimed, protected.as_ref()).unwrap_or_else(|| State::new(clock::now()));
             let error = format!("given up: no worker completed it in {} tries", claimed.claims - 1);
             // Without the event: whatever it does to a worker, it must not do it again.
             let finished = give_up(revision, None, &state, &error);
-            self.result.finished.push(finished_run(event, &state, finished));
+            self.finish(event, &state, finished, protected.as_ref());
             return;
         }
         tracing::warn!(
@@ -244,17 +284,22 @@ impl Gathered {
             error: Some(error.to_owned()),
             answer,
         };
-        let runs = claimed
-            .event_ids
-            .iter()
-            .map(|event| finished_run(*event, &state, finished.clone()));
-        self.result.finished.extend(runs);
+        for event in &claimed.event_ids {
+            self.finish(*event, &state, finished.clone(), None);
+        }
+    }
+
+    fn finish(&mut self, event: EventId, state: &State, finished: Finished, protected: Option<&Protected>) {
+        let answer = finished.answer.clone();
+        self.answers.extend(answer.map(|answer| (event, answer)));
+        let caller = Caller::of(self.result.answer_to.as_deref());
+        let run = finished_run(event, state, finished, caller, protected);
+        self.result.finished.push(run);
     }
 
     /// Writes what there is, then tells the caller who waits.
     async fn record(self, shared: &Shared) {
         let node = self.result.answer_to.clone();
-        let answers: Vec<(EventId, Answer)> = self.result.finished.iter().filter_map(answer).collect();
         let lease = self.result.lease;
         match shared.recorder.record(self.result).await {
             Some(Completion::Written) => {}
@@ -266,14 +311,10 @@ impl Gathered {
             None => return,
         }
         let Some(node) = node else { return };
-        for (event, answer) in answers {
+        for (event, answer) in self.answers {
             if self.sent.get(&event) != Some(&answer) {
                 send_answer(shared, &node, event, &answer).await;
             }
         }
     }
-}
-
-fn answer(run: &FinishedRun) -> Option<(EventId, Answer)> {
-    Some((run.event_id, Answer::decode(run.answer.as_deref()?)?))
 }

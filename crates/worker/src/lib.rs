@@ -9,6 +9,8 @@ pub mod effects;
 mod job;
 mod leases;
 mod maintenance;
+mod protection;
+mod record;
 mod recorder;
 mod revisions;
 mod run;

@@ -8,20 +8,18 @@ use chrono::{DateTime, Utc};
 use hookgate_domain::jobs::{Again, FinishedRun, Lease, NewAttempt, save_progress};
 use hookgate_domain::{Error, clock, destinations};
 use hookgate_model::answer::Answer;
-use hookgate_model::flow::advance::{Decision, Finished, Outcome, advance, give_up};
+use hookgate_model::flow::advance::{Decision, Outcome, advance, give_up};
 use hookgate_model::flow::compiled::CompiledRevision;
 use hookgate_model::flow::state::State;
 use hookgate_model::flow::step::http::{HttpCall, HttpFailure, HttpOutcome};
 use hookgate_model::flow::variables::Request;
 use hookgate_model::ids::{DestinationId, EventId};
 use hookgate_model::outbound_signature::SigningSecret;
-use hookgate_model::retry::Verdict;
 
 use crate::Shared;
 use crate::effects::http::{Made, Target};
-
-/// How much of a response's body is kept with an attempt.
-const PREVIEW_BYTES: usize = 2_048;
+use crate::protection::Protected;
+use crate::record::{Caller, attempt, finished_run};
 
 /// What a run's steps share: the job that it belongs to.
 pub struct Job {
@@ -29,6 +27,8 @@ pub struct Job {
     pub lease: Lease,
     pub revision: Arc<CompiledRevision>,
     pub answer_to: Option<String>,
+    /// For an event that is stored masked: what may be recorded.
+    pub protected: Option<Protected>,
     targets: Mutex<HashMap<DestinationId, Arc<Result<Target, String>>>>,
 }
 
@@ -54,8 +54,8 @@ pub struct Ended {
 
 /// What is left of a run.
 pub enum End {
-    /// Nothing.
-    Finished(FinishedRun),
+    /// Nothing. The caller's answer goes along, as the record may not show it.
+    Finished(FinishedRun, Option<Answer>),
     /// It goes on later.
     Again(Again),
     /// Another worker has it.
@@ -68,12 +68,14 @@ impl Job {
         lease: Lease,
         revision: Arc<CompiledRevision>,
         answer_to: Option<String>,
+        protected: Option<Protected>,
     ) -> Arc<Self> {
         Arc::new(Self {
             shared,
             lease,
             revision,
             answer_to,
+            protected,
             targets: Mutex::default(),
         })
     }
@@ -173,10 +175,10 @@ impl Run {
         let event = self.request.event().id;
         loop {
             let outcome = match &self.decision {
-                Decision::Done(_) => return self.ended(),
+                Decision::Done(_) => return self.ended(job),
                 Decision::Retry { due_at } => {
                     let due_at = *due_at;
-                    return self.again(due_at, true);
+                    return self.again(job, due_at, true);
                 }
                 Decision::Answer(answer) => {
                     let answer = answer.clone();
@@ -195,13 +197,14 @@ impl Run {
                     };
                     let Some(made) = made else {
                         let is_retry = self.state.attempts() > 0;
-                        return self.again(clock::now(), is_retry);
+                        return self.again(job, clock::now(), is_retry);
                     };
                     let made = match made {
                         Ok(made) => made,
                         Err(error) => not_made(&error),
                     };
-                    self.attempts.push(attempt(event, &call, &made));
+                    self.attempts
+                        .push(attempt(event, &call, &made, job.protected.as_ref()));
                     Outcome::Called(made.outcome)
                 }
             };
@@ -226,7 +229,9 @@ impl Run {
         if job.answer_to.is_none() {
             return true;
         }
-        let (lease, state) = (job.lease, self.state.encode());
+        let (lease, Some(state)) = (job.lease, self.stored_state(job)) else {
+            return false;
+        };
         loop {
             let state = state.clone();
             let save = move |conn: &mut _| {
@@ -255,19 +260,30 @@ impl Run {
         }
     }
 
-    fn ended(self) -> Ended {
-        let Decision::Done(finished) = self.decision.clone() else {
-            return self.again(clock::now(), false);
-        };
-        let run = finished_run(self.request.event().id, &self.state, finished);
-        self.end(End::Finished(run))
+    /// How far the run has come, as it is stored in its job.
+    fn stored_state(&self, job: &Job) -> Option<Vec<u8>> {
+        match &job.protected {
+            Some(protected) => protected.seal_state(&self.state),
+            None => Some(self.state.encode()),
+        }
     }
 
-    fn again(self, due_at: DateTime<Utc>, is_retry: bool) -> Ended {
+    fn ended(self, job: &Job) -> Ended {
+        let Decision::Done(finished) = self.decision.clone() else {
+            return self.again(job, clock::now(), false);
+        };
+        let answer = finished.answer.clone();
+        let caller = Caller::of(job.answer_to.as_deref());
+        let event = self.request.event().id;
+        let run = finished_run(event, &self.state, finished, caller, job.protected.as_ref());
+        self.end(End::Finished(run, answer))
+    }
+
+    fn again(self, job: &Job, due_at: DateTime<Utc>, is_retry: bool) -> Ended {
         let again = Again {
             event_ids: vec![self.request.event().id],
             due_at,
-            state: Some(self.state.encode()),
+            state: self.stored_state(job),
             claims: 0,
             is_retry,
         };
@@ -317,58 +333,4 @@ fn none(failure: HttpFailure, detail: String) -> Made {
         duration: std::time::Duration::ZERO,
         timing: serde_json::json!({}),
     }
-}
-
-fn attempt(event: EventId, call: &HttpCall, made: &Made) -> NewAttempt {
-    let outcome = if made.outcome.verdict() == Verdict::Success {
-        "succeeded"
-    } else {
-        "failed"
-    };
-    metrics::counter!("hookgate_attempts_total", "outcome" => outcome).increment(1);
-    let (status, error, response_preview) = match &made.outcome {
-        HttpOutcome::Response { status, body, .. } => {
-            let preview = body.get(..PREVIEW_BYTES).unwrap_or(body);
-            (i16::try_from(*status).ok(), None, Some(preview.to_vec()))
-        }
-        HttpOutcome::Failed { failure, detail } => {
-            (None, Some(format!("{}: {detail}", failure.as_str())), None)
-        }
-    };
-    NewAttempt {
-        id: clock::new_id(),
-        event_id: event,
-        destination_id: call.destination,
-        step: call.step.clone(),
-        number: i32::try_from(call.attempt).unwrap_or(i32::MAX),
-        method: call.method.as_str(),
-        url: storable(&made.url),
-        outcome,
-        status,
-        error: error.as_deref().map(storable),
-        started_at: made.started_at,
-        duration_us: made.duration_us(),
-        timing: made.timing.clone(),
-        response_preview,
-    }
-}
-
-/// A finished run as it is stored.
-pub fn finished_run(event: EventId, state: &State, finished: Finished) -> FinishedRun {
-    tracing::debug!(%event, outcome = finished.outcome.as_str(), "a run is over");
-    metrics::counter!("hookgate_runs_total", "outcome" => finished.outcome.as_str()).increment(1);
-    FinishedRun {
-        event_id: event,
-        outcome: finished.outcome,
-        error: finished.error.as_deref().map(storable),
-        started_at: state.started_at,
-        finished_at: clock::now(),
-        steps: serde_json::to_vec(state.records()).unwrap_or_default(),
-        answer: finished.answer.map(|answer| answer.encode()),
-    }
-}
-
-/// Postgres keeps no NUL in text.
-fn storable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }

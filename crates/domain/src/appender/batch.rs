@@ -15,6 +15,8 @@ pub struct Batch {
     pub day: i64,
     /// The rows, encoded.
     pub rows: Vec<u8>,
+    /// The bytes of the jobs' payloads.
+    payloads: usize,
     /// One for each row: where it ends, and who waits for it.
     pub entries: Vec<Entry>,
 }
@@ -30,6 +32,10 @@ pub struct Entry {
 }
 
 impl Batch {
+    fn bytes(&self) -> usize {
+        self.rows.len() + self.payloads
+    }
+
     /// Tells every waiter.
     pub fn settle(self, outcome: &Outcome) {
         ticket::settle(
@@ -51,6 +57,7 @@ impl Batch {
             day: self.day,
             rows,
             entries,
+            payloads: 0,
         };
         (self, second)
     }
@@ -83,7 +90,7 @@ impl Waiting {
         let fits = |batch: &Batch| {
             batch.day == day
                 && batch.entries.len() < settings.rows_per_commit
-                && batch.rows.len() < settings.bytes_per_commit
+                && batch.bytes() < settings.bytes_per_commit
         };
         if !self.batches.back().is_some_and(fits) {
             self.batches.push_back(Batch {
@@ -94,14 +101,16 @@ impl Waiting {
         let Some(batch) = self.batches.back_mut() else {
             return Err(AppendError::Full);
         };
-        let before = batch.rows.len();
+        let before = batch.bytes();
         event.write(&mut batch.rows);
+        let job = JobPart::of(event);
+        batch.payloads += job.as_ref().map_or(0, JobPart::payload_bytes);
         batch.entries.push(Entry {
             end: batch.rows.len(),
-            job: JobPart::of(event),
+            job,
             waiter,
         });
-        self.bytes += batch.rows.len() - before;
+        self.bytes += batch.bytes() - before;
         self.rows += 1;
         Ok(())
     }
@@ -110,7 +119,7 @@ impl Waiting {
     pub fn take(&mut self) -> Option<Batch> {
         let batch = self.batches.pop_front()?;
         self.rows -= batch.entries.len();
-        self.bytes -= batch.rows.len();
+        self.bytes -= batch.bytes();
         Some(batch)
     }
 }

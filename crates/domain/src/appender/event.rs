@@ -1,11 +1,13 @@
 //! An event on its way into Postgres.
 
 use std::fmt::Write;
-use std::net::IpAddr;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hookgate_model::ids::{EventId, RevisionId, UrlId, WebhookId};
 use hookgate_model::webhook::Environment;
+use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::HELD_UNTIL;
@@ -36,8 +38,8 @@ pub struct NewEvent<'a> {
     pub path: &'a str,
     /// The query string after the `?`, as it was sent.
     pub query: &'a str,
-    /// Who sent it.
-    pub address: Option<IpAddr>,
+    /// Who sent it; a network when the address is masked.
+    pub address: Option<IpNet>,
     /// The headers in the form of [`hookgate_model::headers`].
     pub headers: &'a [u8],
     /// The body.
@@ -46,6 +48,10 @@ pub struct NewEvent<'a> {
     pub event_type: Option<&'a str>,
     /// What the sender calls the delivery.
     pub delivery_id: Option<&'a str>,
+    /// What was masked of it, as JSON.
+    pub masked: Option<&'a [u8]>,
+    /// What its flow needs unmasked, sealed.
+    pub payload: Option<&'a [u8]>,
     /// The work that the event starts.
     pub work: Work,
 }
@@ -64,12 +70,12 @@ pub enum Work {
 }
 
 /// The columns of the COPY, in the order of [`NewEvent::write`].
-const COLUMNS: &str = "tenant_id, id, webhook_id, url_id, revision_id, environment, method, suffix, path, query, address, headers, body_codec, body_bytes, body, event_type, delivery_id";
+const COLUMNS: &str = "tenant_id, id, webhook_id, url_id, revision_id, environment, method, suffix, path, query, address, headers, body_codec, body_bytes, body, event_type, delivery_id, masked";
 
 impl NewEvent<'_> {
     /// Appends the row to a COPY.
     pub(super) fn write(&self, buffer: &mut Vec<u8>) {
-        let mut row = RowWriter::begin(buffer, 17);
+        let mut row = RowWriter::begin(buffer, 18);
         row.uuid(self.scope.uuid())
             .uuid(self.id.uuid())
             .uuid(self.webhook_id.uuid())
@@ -89,7 +95,8 @@ impl NewEvent<'_> {
             .int4(self.body.original_length())
             .bytes(self.body.stored())
             .optional_text(self.event_type)
-            .optional_text(self.delivery_id);
+            .optional_text(self.delivery_id)
+            .optional_json(self.masked);
     }
 }
 
@@ -101,6 +108,8 @@ pub(super) struct JobPart {
     pub(super) revision: Uuid,
     pub(super) event: Uuid,
     pub(super) work: Work,
+    /// The payload in base64: an event that has one gets a job of its own.
+    pub(super) payload: Option<String>,
 }
 
 impl JobPart {
@@ -113,12 +122,20 @@ impl JobPart {
             revision: revision.uuid(),
             event: event.id.uuid(),
             work: event.work.clone(),
+            payload: event.payload.map(|payload| STANDARD.encode(payload)),
         })
+    }
+
+    /// How much its payload adds to the commit.
+    pub(super) fn payload_bytes(&self) -> usize {
+        self.payload.as_ref().map_or(0, String::len)
     }
 
     /// Whether two events can share a job.
     fn shares_with(&self, other: &Self) -> bool {
         !matches!(self.work, Work::RunAndAnswer(_))
+            && self.payload.is_none()
+            && other.payload.is_none()
             && (self.tenant, self.webhook, self.revision, &self.work)
                 == (other.tenant, other.webhook, other.revision, &other.work)
     }
@@ -134,13 +151,13 @@ const EVENTS_PER_JOB: usize = 100;
 
 /// Prepared once for a session, as planning would cost more than inserting. The text forms are cast there, so that a call
 /// is built from strings alone.
-pub(super) const PREPARE_JOBS: &str = "PREPARE insert_jobs (uuid[], uuid[], uuid[], uuid[], text[], timestamptz[], text[]) AS \
-    INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at, answer_to) \
-    SELECT tenant, id, webhook, revision, events::uuid[], coalesce(due, now()), answer_to \
-    FROM unnest($1, $2, $3, $4, $5, $6, $7) AS job (tenant, id, webhook, revision, events, due, answer_to)";
+pub(super) const PREPARE_JOBS: &str = "PREPARE insert_jobs (uuid[], uuid[], uuid[], uuid[], text[], timestamptz[], text[], text[]) AS \
+    INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at, answer_to, payload) \
+    SELECT tenant, id, webhook, revision, events::uuid[], coalesce(due, now()), answer_to, decode(payload, 'base64') \
+    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS job (tenant, id, webhook, revision, events, due, answer_to, payload)";
 
-/// The statement that inserts the jobs of a batch; `None` when there are none. The values are UUIDs and node names that
-/// this program made: nothing that came from outside.
+/// The statement that inserts the jobs of a batch; `None` when there are none. The values are UUIDs, node names and
+/// base64 that this program made: nothing that came from outside.
 pub(super) fn job_statement<'a>(parts: impl Iterator<Item = &'a JobPart>) -> Option<String> {
     let mut parts: Vec<&JobPart> = parts.collect();
     if parts.is_empty() {
@@ -151,13 +168,13 @@ pub(super) fn job_statement<'a>(parts: impl Iterator<Item = &'a JobPart>) -> Opt
         parts.sort_by_key(|part| key(part));
     }
     // One array for each parameter, in their order.
-    let mut arrays: [String; 7] = Default::default();
+    let mut arrays: [String; 8] = Default::default();
     for group in parts
         .chunk_by(|a, b| a.shares_with(b))
         .flat_map(|group| group.chunks(EVENTS_PER_JOB))
     {
         let Some(first) = group.first() else { continue };
-        let [tenants, ids, webhooks, revisions, events, due, answers] = &mut arrays;
+        let [tenants, ids, webhooks, revisions, events, due, answers, payloads] = &mut arrays;
         // The job's id is its first event's, which is unique and in the order of time.
         for (array, id) in [
             (tenants, first.tenant),
@@ -185,6 +202,8 @@ pub(super) fn job_statement<'a>(parts: impl Iterator<Item = &'a JobPart>) -> Opt
             }
             _ => answers.push_str("NULL,"),
         }
+        payloads.push_str(first.payload.as_deref().unwrap_or("NULL"));
+        payloads.push(',');
     }
     let arrays = arrays.map(|array| format!("'{{{}}}'", array.trim_end_matches(',')));
     Some(format!("EXECUTE insert_jobs ({})", arrays.join(", ")))
@@ -202,6 +221,7 @@ mod tests {
             revision: id(20),
             event: id(event),
             work,
+            payload: None,
         }
     }
 
@@ -217,6 +237,15 @@ mod tests {
             .collect();
         assert_eq!(jobs(&job_statement(parts.iter()).expect("jobs")), 4);
         assert_eq!(job_statement([].iter()), None);
+    }
+
+    #[test]
+    fn an_event_with_a_payload_has_its_own() {
+        let mut parts: Vec<_> = (0..4).map(|event| part(1, event, Work::Run)).collect();
+        parts[1].payload = Some("AQID".into());
+        let statement = job_statement(parts.iter()).expect("jobs");
+        assert_eq!(jobs(&statement), 3);
+        assert!(statement.ends_with("'{NULL,AQID,NULL}')"), "{statement}");
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //! each webhook has a budget, the queue is bounded, and what does not fit is counted and let go.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hookgate_model::ids::{RefusalId, UrlId, WebhookId};
+use ipnet::IpNet;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -25,7 +25,7 @@ const PER_COMMIT: usize = 500;
 /// Webhooks whose budget is remembered; beyond, all budgets begin anew.
 const BUDGETS: usize = 100_000;
 
-const COLUMNS: &str = "tenant_id, id, webhook_id, url_id, reason, detail, status, method, path, query, address, headers, body_bytes, body_preview";
+const COLUMNS: &str = "tenant_id, id, webhook_id, url_id, reason, detail, status, method, path, query, address, headers, body_bytes, body_preview, masked";
 
 /// A refused request to a known URL, as it is stored.
 #[derive(Debug)]
@@ -50,14 +50,16 @@ pub struct NewRefusal {
     pub path: String,
     /// The query string.
     pub query: String,
-    /// Who sent it.
-    pub address: Option<IpAddr>,
+    /// Who sent it; a network when the address is masked.
+    pub address: Option<IpNet>,
     /// The headers, those with credentials redacted.
     pub headers: Vec<u8>,
     /// The length of the body, when it is known.
     pub body_bytes: Option<i32>,
     /// The beginning of the body.
     pub body_preview: Vec<u8>,
+    /// What was masked of it, as JSON.
+    pub masked: Option<Vec<u8>>,
 }
 
 /// Writes refusals behind the answers.
@@ -174,7 +176,7 @@ async fn write_all(mut session: Session, mut receiver: mpsc::Receiver<NewRefusal
 
 impl NewRefusal {
     fn write(&self, buffer: &mut Vec<u8>) {
-        let mut row = RowWriter::begin(buffer, 14);
+        let mut row = RowWriter::begin(buffer, 15);
         row.uuid(self.scope.uuid())
             .uuid(self.id.uuid())
             .uuid(self.webhook_id.uuid())
@@ -191,7 +193,8 @@ impl NewRefusal {
             Some(length) => row.int4(length),
             None => row.null(),
         };
-        row.bytes(&self.body_preview);
+        row.bytes(&self.body_preview)
+            .optional_json(self.masked.as_deref());
     }
 }
 

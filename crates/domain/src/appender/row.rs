@@ -1,8 +1,7 @@
 //! Rows in the binary format of COPY (PostgreSQL documentation, "COPY", "Binary Format"), written straight into the
 //! buffer that is sent.
 
-use std::net::IpAddr;
-
+use ipnet::IpNet;
 use uuid::Uuid;
 
 /// What stands before the first row.
@@ -62,18 +61,31 @@ impl<'a> RowWriter<'a> {
         self
     }
 
-    /// `inet` of one host: family (2 for IPv4, 3 for IPv6), prefix bits, "is a cidr", length, address.
-    pub fn address(&mut self, value: Option<IpAddr>) -> &mut Self {
+    /// `jsonb`: its version, then text; or NULL.
+    pub fn optional_json(&mut self, value: Option<&[u8]>) -> &mut Self {
+        const VERSION: u8 = 1;
+        let Some(json) = value else {
+            return self.null();
+        };
+        let length = i32::try_from(json.len() + 1).unwrap_or(i32::MAX);
+        self.0.extend_from_slice(&length.to_be_bytes());
+        self.0.push(VERSION);
+        self.0.extend_from_slice(json);
+        self
+    }
+
+    /// `inet`: family (2 for IPv4, 3 for IPv6), prefix bits, "is a cidr", length, address.
+    pub fn address(&mut self, value: Option<IpNet>) -> &mut Self {
         match value {
             None => self.null(),
-            Some(IpAddr::V4(v4)) => {
-                let [a, b, c, d] = v4.octets();
-                self.bytes(&[2, 32, 0, 4, a, b, c, d])
+            Some(IpNet::V4(v4)) => {
+                let [a, b, c, d] = v4.addr().octets();
+                self.bytes(&[2, v4.prefix_len(), 0, 4, a, b, c, d])
             }
-            Some(IpAddr::V6(v6)) => {
+            Some(IpNet::V6(v6)) => {
                 let mut field = [0; 20];
-                field[..4].copy_from_slice(&[3, 128, 0, 16]);
-                field[4..].copy_from_slice(&v6.octets());
+                field[..4].copy_from_slice(&[3, v6.prefix_len(), 0, 16]);
+                field[4..].copy_from_slice(&v6.addr().octets());
                 self.bytes(&field)
             }
         }

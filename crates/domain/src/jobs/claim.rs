@@ -7,7 +7,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{
-    Array, BigInt, Bytea, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+    Array, BigInt, Bool, Bytea, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
 use hookgate_model::ids::{EventId, JobId, RevisionId, TenantId, WebhookId};
 use uuid::Uuid;
@@ -57,6 +57,8 @@ pub struct ClaimedJob {
     pub answer_to: Option<String>,
     /// How far its one event has come, in its stored form.
     pub state: Option<Vec<u8>>,
+    /// Whether its one event is stored masked, and what the flow needs of it is in the job.
+    pub has_payload: bool,
 }
 
 /// How many tenants one claim looks at: bounds its cost where very many have jobs that are not due.
@@ -93,7 +95,8 @@ WITH RECURSIVE visited AS (
 ), claimed AS (
   UPDATE jobs SET leased_until = now() + make_interval(secs => $5), lease_token = lease_token + 1, attempt = attempt + 1
   FROM chosen WHERE jobs.tenant_id = chosen.tenant_id AND jobs.id = chosen.id
-  RETURNING jobs.tenant_id, jobs.id, lease_token, webhook_id, revision_id, event_ids, due_at, attempt, answer_to, state
+  RETURNING jobs.tenant_id, jobs.id, lease_token, webhook_id, revision_id, event_ids, due_at, attempt, answer_to, state,
+    payload IS NOT NULL AS has_payload
 )
 SELECT claimed.*, (SELECT tenant_id FROM visited WHERE place = $2) AS last_visited,
   CASE WHEN (SELECT count(*) FROM chosen) >= $4
@@ -132,6 +135,8 @@ struct JobRow {
     answer_to: Option<String>,
     #[diesel(sql_type = Nullable<Bytea>)]
     state: Option<Vec<u8>>,
+    #[diesel(sql_type = Bool)]
+    has_payload: bool,
 }
 
 /// Claims jobs that are due, of the tenants after `after`: a worker goes from claim to claim by [`Claimed::next`] and then
@@ -178,6 +183,7 @@ impl From<JobRow> for ClaimedJob {
             claims: row.attempt,
             answer_to: row.answer_to,
             state: row.state,
+            has_payload: row.has_payload,
         }
     }
 }

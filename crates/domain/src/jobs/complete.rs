@@ -128,7 +128,10 @@ pub fn complete(conn: &mut PgConnection, results: &[JobResult]) -> Result<Vec<Co
             let Some(first) = results.first() else { continue };
             let scope = first.lease.scope;
             scope.enter(conn)?;
-            let ended = end_leases(conn, results)?;
+            let (going_on, over): (Vec<&JobResult>, Vec<&JobResult>) =
+                results.iter().partition(|result| result.goes_on().is_some());
+            let mut ended = end_leases(conn, &over)?;
+            ended.extend(put_off(conn, &going_on)?);
             let written: Vec<&JobResult> = results
                 .iter()
                 .copied()
@@ -151,8 +154,56 @@ pub fn complete(conn: &mut PgConnection, results: &[JobResult]) -> Result<Vec<Co
     Ok(results.iter().map(completion).collect())
 }
 
+impl JobResult {
+    /// What is to be done later, when that is all of the job: it stays then, with what it holds.
+    fn goes_on(&self) -> Option<&Again> {
+        match (&self.finished[..], &self.again[..]) {
+            ([], [again]) if again.event_ids[..] == [EventId::from(self.lease.job.uuid())] => Some(again),
+            _ => None,
+        }
+    }
+}
+
+/// Gives back the jobs whose lease is still held and that go on later, and returns those leases. The tokens go on, so that
+/// no lease of the past fits.
+fn put_off(conn: &mut PgConnection, results: &[&JobResult]) -> Result<HashSet<Lease>> {
+    if results.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let leases = || results.iter().map(|result| &result.lease);
+    let (tenants, jobs, tokens) = columns(leases());
+    macro_rules! column {
+        ($again:ident => $value:expr) => {
+            results
+                .iter()
+                .filter_map(|result| result.goes_on())
+                .map(|$again| $value)
+                .collect::<Vec<_>>()
+        };
+    }
+    let rows: Vec<HeldRow> = sql_query(
+        "UPDATE jobs SET due_at = due, leased_until = NULL, lease_token = lease_token + 1, attempt = claims,
+           is_retry = retry, state = new_state
+         FROM unnest($1, $2, $3, $4, $5, $6, $7) AS mine (tenant_id, id, token, due, claims, retry, new_state)
+         WHERE jobs.tenant_id = mine.tenant_id AND jobs.id = mine.id AND lease_token = token
+         RETURNING jobs.id, token AS lease_token",
+    )
+    .bind::<Array<SqlUuid>, _>(tenants)
+    .bind::<Array<SqlUuid>, _>(jobs)
+    .bind::<Array<BigInt>, _>(tokens)
+    .bind::<Array<Timestamptz>, _>(column!(again => again.due_at))
+    .bind::<Array<Integer>, _>(column!(again => again.claims))
+    .bind::<Array<Bool>, _>(column!(again => again.is_retry))
+    .bind::<Array<Nullable<Bytea>>, _>(column!(again => again.state.as_deref()))
+    .load(conn)?;
+    Ok(held(rows, leases()))
+}
+
 /// Deletes the jobs whose lease is still held, and returns those leases.
 fn end_leases(conn: &mut PgConnection, results: &[&JobResult]) -> Result<HashSet<Lease>> {
+    if results.is_empty() {
+        return Ok(HashSet::new());
+    }
     let leases = || results.iter().map(|result| &result.lease);
     let (tenants, jobs, tokens) = columns(leases());
     let rows: Vec<HeldRow> = sql_query(
@@ -237,7 +288,7 @@ fn insert_attempts(conn: &mut PgConnection, scope: &TenantScope, results: &[&Job
 
 /// Inserts what is left for later. The tokens go on from the job that was claimed, so that no lease of the past fits.
 fn insert_jobs(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResult]) -> Result<()> {
-    for result in results {
+    for result in results.iter().filter(|result| result.goes_on().is_none()) {
         for again in &result.again {
             let Some(first) = again.event_ids.first() else {
                 continue;

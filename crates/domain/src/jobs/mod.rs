@@ -7,7 +7,9 @@
 pub mod claim;
 pub mod complete;
 pub mod lease;
+pub mod payload;
 
 pub use claim::{Claimed, ClaimedJob, Claims, claim};
 pub use complete::{Again, Completion, FinishedRun, JobResult, NewAttempt, complete};
 pub use lease::{Lease, extend, save_progress};
+pub use payload::{Payload, payload};

@@ -10,6 +10,7 @@ use hookgate_ingress::{Ingress, Settings};
 use hookgate_model::ids::{EventId, SecretId, TenantId};
 use hookgate_testkit::TestDatabase;
 use hookgate_testkit::fixtures::{NewWebhook, PublicUrl, Webhook};
+use hookgate_worker::Worker;
 use reqwest::{Client, Method, RequestBuilder};
 use uuid::Uuid;
 
@@ -109,6 +110,33 @@ impl Harness {
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client
             .request(method, format!("http://{}{path}", self.address))
+    }
+
+    /// A worker on the same database, which may call this machine.
+    pub fn worker(&self) -> Worker {
+        let egress = hookgate_egress::Client::new(&hookgate_egress::Settings {
+            allowed_private_networks: vec!["127.0.0.0/8".parse().expect("a network")],
+            ..Default::default()
+        });
+        hookgate_worker::start(
+            hookgate_worker::Settings::default(),
+            self.database.worker(),
+            self.database.redis(),
+            master_key(),
+            egress.expect("a client"),
+        )
+    }
+
+    /// A destination of the tenant, whose calls are not signed.
+    pub fn destination(&self, base_url: &str) -> Uuid {
+        let id = Uuid::now_v7();
+        sql_query("INSERT INTO destinations (tenant_id, id, name, base_url) VALUES ($1, $2, 'receiver', $3)")
+            .bind::<SqlUuid, _>(self.tenant.uuid())
+            .bind::<SqlUuid, _>(id)
+            .bind::<Text, _>(base_url)
+            .execute(&mut self.database.superuser())
+            .expect("a destination");
+        id
     }
 
     /// The stored events of a webhook, oldest first.

@@ -10,4 +10,5 @@ mod changes;
 mod harness;
 mod hostile;
 mod limits;
+mod protection;
 mod storage;

@@ -17,6 +17,7 @@ use super::step::CompiledStep;
 use super::template::ExpressionTemplate;
 use super::variables::{ERROR_VARIABLE, RESERVED_NAMES, Request, Variables};
 use crate::answer::Answer;
+use crate::ids::EventId;
 
 /// A compiled revision.
 #[derive(Debug)]
@@ -70,15 +71,22 @@ impl CompiledRevision {
         // The event is stored, so whatever is wrong with the template is no reason to let the sender try again.
         self.succeeded
             .evaluate(&Variables::of_request(request))
-            .unwrap_or_else(|_| fixed(200, &json!({ "status": "accepted" })))
+            .unwrap_or_else(|_| accepted())
     }
 
     /// The answer to a caller who has waited as long as the revision allows, while the flow goes on.
     pub fn timed_out_answer(&self, request: &Arc<Request>) -> Answer {
-        let body = json!({ "status": "processing", "event_id": request.event().id });
-        self.outcome_answer(self.timed_out.as_ref(), &Variables::of_request(request), || {
-            fixed(202, &body)
-        })
+        let default = || processing(request.event().id);
+        self.outcome_answer(self.timed_out.as_ref(), &Variables::of_request(request), default)
+    }
+
+    /// The answer that needs no template, for when there is no time for one and the event is stored.
+    pub fn answer_without_template(&self, event: EventId) -> Answer {
+        if self.waits() {
+            processing(event)
+        } else {
+            accepted()
+        }
     }
 
     /// The answer when `only_if` does not hold.
@@ -118,6 +126,14 @@ impl CompiledRevision {
 pub fn failed_by_default() -> &'static Answer {
     static ANSWER: LazyLock<Answer> = LazyLock::new(|| fixed(500, &json!({ "status": "failed" })));
     &ANSWER
+}
+
+fn accepted() -> Answer {
+    fixed(200, &json!({ "status": "accepted" }))
+}
+
+fn processing(event: EventId) -> Answer {
+    fixed(202, &json!({ "status": "processing", "event_id": event }))
 }
 
 fn fixed(status: u16, body: &Value) -> Answer {

@@ -92,7 +92,10 @@ mod tests {
     #[test]
     fn a_webhook_is_paired_with_its_own_sender_alone() {
         let notion = authentication(json!({ "kind": "sender", "sender": "notion" }));
-        assert_eq!(pairing_sender(None, &notion).map(|preset| preset.name), Ok("notion"));
+        assert_eq!(
+            pairing_sender(None, &notion).map(|preset| preset.name),
+            Ok("notion")
+        );
         let off = Handshake::None {};
         assert!(pairing_sender(Some(&off), &notion).is_err());
         for other in [

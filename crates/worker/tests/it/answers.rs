@@ -46,8 +46,9 @@ async fn from_postgres(stage: &Stage, event: EventId) -> Option<Answer> {
         Some(scope) => scope,
         None => return None,
     };
-    let read =
-        move |conn: &mut PgConnection| scope.transaction(conn, |conn| answers::read(conn, &scope, event));
+    let read = move |conn: &mut PgConnection| {
+        scope.transaction(conn, |conn| answers::read(conn, &scope, event, None))
+    };
     stage.database.ingress().run(read).await.expect("readable")
 }
 

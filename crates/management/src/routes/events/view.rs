@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use hookgate_domain::events::{Event, EventContent, EventStatus};
 use hookgate_model::ids::{EventId, RevisionId, UrlId, WebhookId};
+use hookgate_model::protection::Masked;
 use hookgate_model::suffix::UrlSuffix;
 use hookgate_model::webhook::Environment;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::request_view::{BodyPreview, HeaderView};
+use crate::request_view::{BodyPreview, HeaderView, address};
 
 /// An accepted request, without its headers and body.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,7 +39,7 @@ pub struct EventSummary {
     /// The query string after the `?`, as it was sent.
     #[schema(example = "source=shop")]
     pub query: String,
-    /// Who sent it.
+    /// Who sent it; a network when the address is masked.
     #[schema(example = "203.0.113.7")]
     pub address: Option<String>,
     /// The length of the body, in bytes.
@@ -51,6 +52,9 @@ pub struct EventSummary {
     /// its digest.
     #[schema(example = "72d3162e-cc78-11e3-81ab-4c9367dc0958")]
     pub delivery_id: Option<String>,
+    /// What data protection left out of it; null when it is stored as it was sent. A masked value is `[masked]`. What is
+    /// left out cannot be verified, replayed or brought back: the flow alone received it.
+    pub masked: Option<Masked>,
     /// When it was received.
     pub received_at: DateTime<Utc>,
 }
@@ -80,7 +84,8 @@ impl From<Event> for EventSummary {
                 EventStatus::Finished(outcome) => outcome,
             },
             received_at: event.id.created_at(),
-            address: event.address.map(|network| network.addr().to_string()),
+            address: event.address.map(address),
+            masked: event.masked,
             id: event.id,
             webhook_id: event.webhook_id,
             url_id: event.url_id,

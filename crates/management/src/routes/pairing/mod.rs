@@ -70,7 +70,9 @@ async fn open(
         let sender = senders::pairing_sender(webhook.handshake.as_ref(), &webhook.authentication);
         let sender = sender.map_err(wrong_state)?;
         if is_full(&webhook.authentication) {
-            return Err(wrong_state("the webhook has as many secrets as it may have: take one away first"));
+            return Err(wrong_state(
+                "the webhook has as many secrets as it may have: take one away first",
+            ));
         }
         let pairing = pairings::open(conn, scope, id, sender, expires_at)?;
         Ok((pairing, vec![Change::Webhook(id)]))
@@ -128,7 +130,10 @@ async fn reveal(
         .run(move |conn, scope| pairings::reveal(conn, scope, &key, id))
         .await?;
     let secret = secret.ok_or_else(|| {
-        ApiError::new(ErrorCode::WrongState, "no secret has come, or it was shown before")
+        ApiError::new(
+            ErrorCode::WrongState,
+            "no secret has come, or it was shown before",
+        )
     })?;
     Ok(Reply::ok(RevealedSecret::new(secret)))
 }

@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use hookgate_domain::refusals::Refusal;
 use hookgate_model::ids::{RefusalId, UrlId, WebhookId};
+use hookgate_model::protection::Masked;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::request_view::{HeaderView, text};
+use crate::request_view::{HeaderView, address, text};
 
 /// A refused request to a known URL.
 #[derive(Debug, Serialize, ToSchema)]
@@ -14,7 +15,7 @@ use crate::request_view::{HeaderView, text};
     "webhook_id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2", "url_id": "url_01k9z3v8e5f2q8r7w6t5y4x3m2",
     "reason": "method_not_allowed", "detail": "GET is not among POST", "status": 405, "method": "GET", "path": "orders/42",
     "query": "", "address": "203.0.113.7", "headers": [{"name": "user-agent", "value": "curl/8"}], "body_bytes": null,
-    "body_preview": "", "refused_at": "2026-11-21T12:00:00Z"}))]
+    "body_preview": "", "masked": null, "refused_at": "2026-11-21T12:00:00Z"}))]
 pub struct RefusalView {
     /// Its id.
     pub id: RefusalId,
@@ -40,7 +41,7 @@ pub struct RefusalView {
     /// The query string after the `?`, as it was sent.
     #[schema(example = "")]
     pub query: String,
-    /// Who sent it.
+    /// Who sent it; a network when the address is masked.
     #[schema(example = "203.0.113.7")]
     pub address: Option<String>,
     /// The headers, in the order in which they came. Credentials are not kept.
@@ -50,6 +51,8 @@ pub struct RefusalView {
     pub body_bytes: Option<i32>,
     /// The beginning of the body, when it was read and is text.
     pub body_preview: Option<String>,
+    /// What data protection left out of it; null when it is kept as it was sent.
+    pub masked: Option<Masked>,
     /// When it was refused.
     pub refused_at: DateTime<Utc>,
 }
@@ -57,8 +60,9 @@ pub struct RefusalView {
 impl From<Refusal> for RefusalView {
     fn from(refusal: Refusal) -> Self {
         Self {
+            masked: refusal.masked,
             refused_at: refusal.id.created_at(),
-            address: refusal.address.map(|network| network.addr().to_string()),
+            address: refusal.address.map(address),
             headers: HeaderView::all(&refusal.headers),
             body_preview: text(&refusal.body_preview),
             id: refusal.id,

@@ -44,6 +44,8 @@ pub struct RunView {
     pub steps: Vec<StepRecord>,
     /// What the caller got, or would have got.
     pub answer: Option<AnswerView>,
+    /// Whether there was an answer that is not shown because it holds what data protection masks.
+    pub answer_withheld: bool,
 }
 
 /// An answer to a caller.
@@ -87,6 +89,7 @@ impl RunView {
             summary: run.into(),
             steps,
             answer: content.answer.map(AnswerView::from),
+            answer_withheld: content.answer_withheld,
         })
     }
 }

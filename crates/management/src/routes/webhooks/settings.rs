@@ -88,7 +88,7 @@ impl FromFields for Settings {
         let system = fields.or("system", CUSTOM.to_owned(), system);
         let chosen = fields.optional("suffix", suffix);
         let methods = fields.or("methods", MethodSet::POST, methods);
-        let authentication = fields.or("authentication", Authentication::None, authentication);
+        let authentication = fields.or("authentication", Authentication::None {}, authentication);
         let handshake = fields.optional("handshake", handshake::read);
         let allowlists = fields.or("allowlists", Vec::new(), allowlists);
         let limits = fields.or("limits", LimitsBody::default(), object);
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(settings.suffix.as_str(), "orders-from-the-shop");
         assert_eq!(settings.methods, MethodSet::POST);
         assert_eq!(settings.body_limit_bytes, 1024 * 1024);
-        assert_eq!(settings.authentication, Authentication::None);
+        assert_eq!(settings.authentication, Authentication::None {});
     }
 
     #[test]
