@@ -8,6 +8,7 @@ pub mod base_url;
 pub mod body;
 pub mod cidr;
 pub mod cors;
+pub mod deduplication;
 pub mod egress;
 pub mod email;
 pub mod flow;

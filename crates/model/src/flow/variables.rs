@@ -113,6 +113,28 @@ impl Request {
         !self.event.body.trim_ascii().is_empty() && self.body().document().is_none()
     }
 
+    /// The same request, its event's type and delivery id known.
+    pub fn identified(self: Arc<Self>, event_type: Option<String>, delivery_id: Option<String>) -> Arc<Self> {
+        let known = (&self.event.event_type, &self.event.delivery_id);
+        if known == (&event_type, &delivery_id) {
+            return self;
+        }
+        let mut request = Arc::try_unwrap(self).unwrap_or_else(|shared| Self {
+            event: shared.event.clone(),
+            body: OnceLock::new(),
+            made: shared.made.clone(),
+        });
+        request.event.event_type = event_type;
+        request.event.delivery_id = delivery_id;
+        // All but what is said about the event stays as it was made.
+        for (name, made) in REQUEST_VARIABLES.iter().zip(&mut request.made) {
+            if *name == "event" {
+                *made = OnceLock::new();
+            }
+        }
+        Arc::new(request)
+    }
+
     fn variable(&self, name: &str) -> Option<Variable> {
         let index = REQUEST_VARIABLES
             .iter()

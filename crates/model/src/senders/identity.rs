@@ -38,6 +38,20 @@ impl Identity {
         })
     }
 
+    /// Whether there is no template.
+    pub fn is_nothing(&self) -> bool {
+        self.event_type.is_none() && self.delivery_id.is_none()
+    }
+
+    /// Whether a template looks into the body.
+    pub fn needs_body(&self) -> bool {
+        [&self.event_type, &self.delivery_id]
+            .into_iter()
+            .flatten()
+            .flat_map(TextTemplate::roots)
+            .any(|root| root == "body" || root == "body_text")
+    }
+
     /// The type of the event; `None` when the request does not say it. `variables` are those of
     /// [`Variables::of_request`](crate::flow::variables::Variables::of_request).
     pub fn event_type(&self, variables: &Variable) -> Option<String> {

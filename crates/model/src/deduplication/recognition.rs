@@ -1,0 +1,191 @@
+//! What is read from every request of a webhook before it is stored: the event's type, the delivery's id, the keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Deduplication, KeyDigest, KeyTemplate, KeyTemplateError};
+use crate::flow::variables::{Request, Variables};
+use crate::ids::WebhookId;
+use crate::senders::Identity;
+
+/// How a webhook reads them; compiled once.
+#[derive(Debug, Default)]
+pub struct Recognition {
+    identity: Identity,
+    by: Option<By>,
+    remember: Duration,
+}
+
+#[derive(Debug)]
+enum By {
+    Template(KeyTemplate),
+    DeliveryId,
+}
+
+/// The keys of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keys {
+    /// The webhook takes every request for a new one.
+    Off,
+    /// The webhook remembers deliveries, and this one gave no key: it is taken for a new one.
+    Missing,
+    /// One or two; any of them makes it a duplicate, the first of them says of what.
+    Known(Vec<KeyDigest>),
+}
+
+impl Recognition {
+    /// Compiles what the sender's preset and the webhook's settings say.
+    ///
+    /// # Errors
+    /// When the key's template cannot be one.
+    pub fn compile(
+        identity: Identity,
+        deduplication: Option<&Deduplication>,
+    ) -> Result<Self, KeyTemplateError> {
+        let by = deduplication.map(|settings| match &settings.key {
+            Some(key) => KeyTemplate::compile(key).map(By::Template),
+            None => Ok(By::DeliveryId),
+        });
+        Ok(Self {
+            identity,
+            by: by.transpose()?,
+            remember: deduplication.map(Deduplication::remember).unwrap_or_default(),
+        })
+    }
+
+    /// Whether there is nothing to read.
+    pub fn is_idle(&self) -> bool {
+        self.by.is_none() && self.identity.is_nothing()
+    }
+
+    /// Whether it looks into the body.
+    pub fn needs_body(&self) -> bool {
+        let key_does = match &self.by {
+            None => false,
+            Some(By::Template(template)) => template.needs_body(),
+            Some(By::DeliveryId) => !self.identity.delivery_id_is_signed,
+        };
+        key_does || self.identity.needs_body()
+    }
+
+    /// How long a delivery is remembered.
+    pub fn remember(&self) -> Duration {
+        self.remember
+    }
+
+    /// Reads a request; returns it with its type and delivery id.
+    pub fn read(&self, webhook: WebhookId, request: Arc<Request>) -> (Arc<Request>, Keys) {
+        let root = Variables::of_request(&request).root();
+        let event_type = self.identity.event_type(&root);
+        let delivery_id = self.identity.delivery_id(&root);
+        drop(root);
+        let request = request.identified(event_type, delivery_id);
+        let event = request.event();
+        let of_text = |text: &str| KeyDigest::of_text(webhook, event.environment, text);
+        let mut keys = Vec::new();
+        match &self.by {
+            None => return (request, Keys::Off),
+            Some(By::Template(template)) => {
+                keys.extend(
+                    template
+                        .text(&Variables::of_request(&request))
+                        .as_deref()
+                        .map(of_text),
+                );
+            }
+            Some(By::DeliveryId) => {
+                keys.extend(event.delivery_id.as_deref().map(of_text));
+                // Whoever replays a request can change an id that is not signed, or leave it out.
+                if !self.identity.delivery_id_is_signed {
+                    keys.push(KeyDigest::of_body(
+                        webhook,
+                        event.environment,
+                        event.event_type.as_deref(),
+                        &event.body,
+                    ));
+                }
+            }
+        }
+        let keys = if keys.is_empty() {
+            Keys::Missing
+        } else {
+            Keys::Known(keys)
+        };
+        (request, keys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::variables::tests::event;
+
+    fn recognition(delivery_id_is_signed: bool, settings: Option<&str>) -> Recognition {
+        let identity = Identity::compile(
+            Some("{{ body.type }}"),
+            Some("{{ body.id }}"),
+            delivery_id_is_signed,
+        )
+        .expect("an identity");
+        let settings = settings.map(|settings| serde_json::from_str(settings).expect("settings"));
+        Recognition::compile(identity, settings.as_ref()).expect("a recognition")
+    }
+
+    fn keys(recognition: &Recognition, body: &str) -> Keys {
+        let webhook = WebhookId::from(uuid::Uuid::nil());
+        recognition.read(webhook, event("application/json", body)).1
+    }
+
+    fn known(recognition: &Recognition, body: &str) -> Vec<KeyDigest> {
+        match keys(recognition, body) {
+            Keys::Known(keys) => keys,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const BY_ID: Option<&str> = Some(r#"{"remember_hours": 1}"#);
+
+    #[test]
+    fn the_request_learns_its_type_and_its_delivery() {
+        let webhook = WebhookId::from(uuid::Uuid::nil());
+        let body = r#"{"type": "a", "id": "1"}"#;
+        let (request, keys) = recognition(true, None).read(webhook, event("", body));
+        assert_eq!(request.event().event_type.as_deref(), Some("a"));
+        assert_eq!(request.event().delivery_id.as_deref(), Some("1"));
+        assert_eq!(keys, Keys::Off);
+        let by_type = recognition(
+            true,
+            Some(r#"{"key": "{{ event.type }}/{{ event.delivery_id }}", "remember_hours": 1}"#),
+        );
+        let plain = recognition(true, Some(r#"{"key": "{{ body.key }}", "remember_hours": 1}"#));
+        assert_eq!(known(&by_type, body), known(&plain, r#"{"key": "a/1"}"#));
+    }
+
+    #[test]
+    fn a_signed_id_counts_alone() {
+        let signed = recognition(true, BY_ID);
+        let keys_of = |body| known(&signed, body);
+        assert_eq!(keys_of(r#"{"id": "1"}"#), keys_of(r#"{"id": "1", "n": 2}"#));
+        assert_ne!(keys_of(r#"{"id": "1"}"#), keys_of(r#"{"id": "2"}"#));
+        assert_eq!(keys(&signed, "{}"), Keys::Missing);
+        assert!(
+            !Recognition::compile(Identity::default(), None)
+                .expect("nothing")
+                .needs_body()
+        );
+        assert!(Recognition::default().is_idle() && !signed.is_idle() && signed.needs_body());
+    }
+
+    #[test]
+    fn beside_an_id_that_is_not_signed_the_body_counts() {
+        let unsigned = recognition(false, BY_ID);
+        let [one, same] = [r#"{"id": "1", "type": "a"}"#; 2].map(|body| known(&unsigned, body));
+        assert_eq!(one.len(), 2);
+        assert_eq!(one, same);
+        let other = known(&unsigned, r#"{"id": "1", "type": "a", "n": 1}"#);
+        assert_eq!(one[0], other[0]);
+        assert_ne!(one[1], other[1]);
+        // Without an id the body still does.
+        assert_eq!(known(&unsigned, "{}").len(), 1);
+    }
+}
