@@ -78,6 +78,31 @@ struct Row {
     limits: Limits,
 }
 
+/// The URL of a webhook that a token leads to, be it the current one or one in its grace period.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn of_token(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    webhook: WebhookId,
+    token: UrlToken,
+) -> Result<Option<UrlId>> {
+    let found: Option<Uuid> = url_tokens::table
+        .inner_join(
+            urls::table.on(urls::tenant_id
+                .eq(url_tokens::tenant_id)
+                .and(urls::id.eq(url_tokens::url_id))),
+        )
+        .filter(urls::tenant_id.eq(scope.uuid()))
+        .filter(urls::webhook_id.eq(webhook.uuid()))
+        .filter(url_tokens::token.eq(token.to_uuid()))
+        .select(urls::id)
+        .first(conn)
+        .optional()?;
+    Ok(found.map(UrlId::from))
+}
+
 /// Adds a URL to a webhook. Without a suffix it gets the webhook's.
 ///
 /// # Errors
@@ -186,7 +211,8 @@ pub fn of_webhooks(conn: &mut PgConnection, scope: &TenantScope, of: &[WebhookId
     let rows = urls::table
         .filter(urls::tenant_id.eq(scope.uuid()))
         .filter(urls::webhook_id.eq_any(of))
-        .order(urls::id)
+        // Those of a new webhook are made in one moment.
+        .order((urls::created_at, urls::environment, urls::id))
         .select(Row::as_select())
         .load(conn)?;
     with_tokens(conn, scope, rows)

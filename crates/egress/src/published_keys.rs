@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookgate_model::authentication::{
-    CERTIFICATE_BYTES, Certificate, ExternalKeys, JWKS_BYTES, JwkSet, KeyKind, KeyRequest,
+    CERTIFICATE_BYTES, Certificate, Denial, DenialCode, ExternalKeys, JWKS_BYTES, JwkSet, KeyKind, KeyRequest,
 };
 use hookgate_model::flow::step::http::HttpFailure;
 use hookgate_model::ids::TenantId;
@@ -39,6 +39,8 @@ const KEPT: usize = 10_000;
 /// Fetches at the same time, in all and for one tenant.
 const FETCHES: usize = 64;
 const FETCHES_PER_TENANT: usize = 8;
+/// Key sets and certificates that one request may have fetched.
+const FETCHES_PER_REQUEST: usize = 4;
 /// The longest URL.
 const URL_BYTES: usize = 2000;
 
@@ -144,6 +146,38 @@ impl PublishedKeys {
             });
         }
         Some(published.keys)
+    }
+}
+
+/// The keys that one request has asked for.
+#[derive(Debug, Default)]
+pub struct Asked(Vec<KeyRequest>);
+
+impl Asked {
+    /// Fetches keys that a verification lacks, so that it can be repeated.
+    ///
+    /// # Errors
+    /// The denial, when they cannot be had, were asked for before, or there were enough of them.
+    pub async fn fetch(
+        &mut self,
+        keys: &PublishedKeys,
+        tenant: TenantId,
+        wanted: KeyRequest,
+    ) -> Result<(), Denial> {
+        if self.0.len() >= FETCHES_PER_REQUEST || self.0.contains(&wanted) {
+            return Err(wanted.denial());
+        }
+        match keys.fetch(tenant, &wanted).await {
+            Ok(()) => {
+                self.0.push(wanted);
+                Ok(())
+            }
+            Err(NotFetched::NotAmong) => Err(wanted.denial()),
+            Err(NotFetched::Unavailable(detail)) => Err(Denial::new(
+                DenialCode::KeysUnavailable,
+                format!("The sender's keys cannot be had at present: {detail}."),
+            )),
+        }
     }
 }
 

@@ -75,7 +75,8 @@ impl Services {
                 tenant_limits: settings.tenant_limits.0,
                 ..settings.management.clone()
             };
-            let started = hookgate_management::start(own, database, redis.clone(), master_key).await;
+            let started =
+                hookgate_management::start(own, database, redis.clone(), master_key, egress.clone()).await;
             services.1 = Some(started.context("the management API")?);
         }
         if let Some((database, master_key)) = ingress {

@@ -1,17 +1,12 @@
 //! Who sends: the steps of admission that ask the webhook's verifier, before and after the body is read.
 
 use bytes::Bytes;
-use hookgate_egress::published_keys::{NotFetched, PublishedKeys};
-use hookgate_model::authentication::{
-    Authentication, Denial, DenialCode, KeyRequest, Trace, Verdict, Verifier,
-};
+use hookgate_egress::published_keys::{Asked, PublishedKeys};
+use hookgate_model::authentication::{Authentication, Trace, Verdict, Verifier};
 
 use crate::admission::{Admission, Stop};
 use crate::refusal::Refusal;
 use crate::webhook::Webhook;
-
-/// Key sets and certificates that one request may have fetched.
-const FETCHES: usize = 4;
 
 /// What a refused sender is told to authenticate with (RFC 9110, section 11.6.1). The schemes of signatures are the
 /// senders' own, so they have no registered name.
@@ -74,38 +69,19 @@ fn decide(admission: &mut Admission<'_>, verdict: Verdict) -> Result<(), Stop> {
     }
 }
 
-/// The keys that one request has asked for.
-#[derive(Default)]
-pub struct Asked(Vec<KeyRequest>);
-
-impl Asked {
-    /// Gets what a step lacks, so that it can be repeated.
-    ///
-    /// # Errors
-    /// The stop itself when it is final, keys were asked for before, or they cannot be had.
-    pub async fn overcome(
-        &mut self,
-        stop: Stop,
-        keys: &PublishedKeys,
-        webhook: &Webhook,
-    ) -> Result<(), Stop> {
-        let Stop::NeedsKeys(wanted) = stop else {
-            return Err(stop);
-        };
-        if self.0.len() >= FETCHES || self.0.contains(&wanted) {
-            return Err(Stop::NeedsKeys(wanted));
-        }
-        match keys.fetch(webhook.route.scope.tenant(), &wanted).await {
-            Ok(()) => {
-                self.0.push(wanted);
-                Ok(())
-            }
-            Err(NotFetched::NotAmong) => Err(Stop::NeedsKeys(wanted)),
-            Err(NotFetched::Unavailable(detail)) => {
-                let detail = format!("The sender's keys cannot be had at present: {detail}.");
-                let denial = Denial::new(DenialCode::KeysUnavailable, detail);
-                Err(Refusal::Denied(denial, webhook.challenge).into())
-            }
-        }
-    }
+/// Gets what a step lacks, so that it can be repeated.
+///
+/// # Errors
+/// The stop itself when it is final; the refusal when the keys that a step lacks cannot be had.
+pub async fn overcome(
+    stop: Stop,
+    asked: &mut Asked,
+    keys: &PublishedKeys,
+    webhook: &Webhook,
+) -> Result<(), Stop> {
+    let Stop::NeedsKeys(wanted) = stop else {
+        return Err(stop);
+    };
+    let fetched = asked.fetch(keys, webhook.route.scope.tenant(), wanted).await;
+    fetched.map_err(|denial| Refusal::Denied(denial, webhook.challenge).into())
 }

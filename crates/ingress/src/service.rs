@@ -13,7 +13,7 @@ use hookgate_domain::appender::{AppendError, Appender, NewEvent, Work};
 use hookgate_domain::clock;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
-use hookgate_egress::published_keys::PublishedKeys;
+use hookgate_egress::published_keys::{Asked, PublishedKeys};
 use hookgate_model::answer::Answer;
 use hookgate_model::body::{Body, most_memory};
 use hookgate_model::flow::variables::{EventInput, Request as FlowRequest};
@@ -28,7 +28,7 @@ use crate::answer::Prepared;
 use crate::apart::Apart;
 use crate::body_room::{BodyRoom, Taken};
 use crate::cors;
-use crate::credentials::Asked;
+use crate::credentials::overcome;
 use crate::limits::Limits;
 use crate::protection::{self, Stored};
 use crate::refusal::Refusal;
@@ -99,7 +99,7 @@ pub async fn receive(http: HttpRequest, body: web::Payload, service: web::Data<S
 /// An answer that the web page which sent the request may read, if the webhook says so.
 fn readable(mut answer: HttpResponse, webhook: &Webhook, request: &Request<'_>) -> HttpResponse {
     if let Some(cors) = &webhook.route.cors {
-        cors::let_read(cors, &request, answer.headers_mut());
+        cors::let_read(cors, request, answer.headers_mut());
     }
     answer
 }
@@ -120,7 +120,7 @@ impl Service {
         within_limits.map_err(|exceeded| stopped(Refusal::RateLimited(exceeded).into()))?;
         let mut asked = Asked::default();
         while let Err(stop) = admission.admit() {
-            let overcome = Box::pin(asked.overcome(stop, &self.keys, webhook)).await;
+            let overcome = Box::pin(overcome(stop, &mut asked, &self.keys, webhook)).await;
             overcome.map_err(stopped)?;
         }
         let mut room = self.body_room.enter();
@@ -129,7 +129,7 @@ impl Service {
             .await
             .map_err(|(refusal, read)| (refusal.into(), read))?;
         while let Err(stop) = admission.admit_body(&body) {
-            let overcome = Box::pin(asked.overcome(stop, &self.keys, webhook)).await;
+            let overcome = Box::pin(overcome(stop, &mut asked, &self.keys, webhook)).await;
             overcome.map_err(|stop| (stop, body.clone()))?;
         }
         let headers = request.stored_headers();

@@ -21,6 +21,7 @@ mod server;
 mod settings;
 pub mod state;
 mod trace;
+mod verification;
 
 pub use server::{Management, StartError, start};
 pub use settings::Settings;

@@ -12,6 +12,7 @@ use actix_web::{App, HttpRequest, HttpServer};
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_domain::redis::Redis;
+use hookgate_egress::Client;
 use tokio::task::JoinHandle;
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt;
@@ -60,6 +61,7 @@ pub async fn start(
     database: Database,
     redis: Redis,
     master_key: MasterKey,
+    egress: Client,
 ) -> Result<Management, StartError> {
     let threads = settings.threads().get();
     let address = settings.listen;
@@ -67,7 +69,7 @@ pub async fn start(
     let early = redis.clone();
     // The first use opens the connection that all share; it is better made here than on one of the server's threads.
     drop(tokio::spawn(async move { early.ping().await }));
-    let state = Data::new(State::new(settings, database, redis, master_key));
+    let state = Data::new(State::new(settings, database, redis, master_key, egress));
     let document = Data::new(openapi::document());
     let known = Data::new(KnownRoutes::of(&document));
     let server = HttpServer::new(move || {

@@ -3,6 +3,8 @@
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_domain::redis::Redis;
+use hookgate_egress::Client;
+use hookgate_egress::published_keys::PublishedKeys;
 
 use crate::Settings;
 use crate::auth::access_tokens::AccessTokens;
@@ -18,6 +20,8 @@ pub struct State {
     pub redis: Redis,
     /// Seals what is secret.
     pub master_key: MasterKey,
+    /// What senders publish to be verified with.
+    pub published_keys: PublishedKeys,
     /// Makes and reads access tokens.
     pub access_tokens: AccessTokens,
     /// Hashes and checks passwords.
@@ -26,8 +30,15 @@ pub struct State {
 
 impl State {
     /// Puts the service's parts together; nothing is connected yet.
-    pub fn new(settings: Settings, database: Database, redis: Redis, master_key: MasterKey) -> Self {
+    pub fn new(
+        settings: Settings,
+        database: Database,
+        redis: Redis,
+        master_key: MasterKey,
+        egress: Client,
+    ) -> Self {
         Self {
+            published_keys: PublishedKeys::new(egress),
             access_tokens: AccessTokens::new(database.clone(), master_key.clone()),
             passwords: Passwords::new(settings.passwords_at_once()),
             settings,

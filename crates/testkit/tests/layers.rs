@@ -15,7 +15,10 @@ const LAYERS: [(&str, &[&str]); 10] = [
         "hookgate-ingress",
         &["hookgate-model", "hookgate-domain", "hookgate-egress"],
     ),
-    ("hookgate-management", &["hookgate-model", "hookgate-domain"]),
+    (
+        "hookgate-management",
+        &["hookgate-model", "hookgate-domain", "hookgate-egress"],
+    ),
     (
         "hookgate-worker",
         &["hookgate-model", "hookgate-domain", "hookgate-egress"],

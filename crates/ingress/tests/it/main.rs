@@ -7,6 +7,7 @@ mod answers;
 mod bodies;
 mod browsers;
 mod changes;
+mod credentials;
 mod harness;
 mod hostile;
 mod limits;

@@ -50,6 +50,7 @@ pub mod templates;
 pub mod tenant;
 pub mod tenants;
 pub mod urls;
+pub mod verification;
 pub mod webhooks;
 
 /// Registers every route, in the order in which the document shows them.
@@ -62,6 +63,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(management_keys::register)
         .configure(webhooks::register)
         .configure(pairing::register)
+        .configure(verification::register)
         .configure(templates::register)
         .configure(urls::register)
         .configure(api_keys::register)

@@ -324,6 +324,7 @@ async fn processes_share_the_keys_that_sign_tokens() {
         service.database.management(),
         service.database.redis(),
         hookgate_domain::crypto::MasterKey::from_bytes(&[7; 32]),
+        hookgate_egress::Client::new(&Default::default()).expect("a client"),
     )
     .await
     .expect("a second process");

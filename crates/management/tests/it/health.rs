@@ -45,6 +45,7 @@ async fn without_postgres_it_says_503_and_when_to_try_again() {
         hookgate_domain::database::Database::new(&settings).expect("a pool"),
         database.redis(),
         hookgate_domain::crypto::MasterKey::from_bytes(&[7; 32]),
+        hookgate_egress::Client::new(&Default::default()).expect("a client"),
     )
     .await
     .expect("it starts without Postgres");

@@ -133,6 +133,9 @@ fn body(operation: &str) -> Value {
         "saveDraft" => json!({"response": {"status": 202}}),
         "rotateUrl" => json!({"grace_seconds": 60}),
         "rotateSigningSecret" => json!({}),
+        "verifyRequest" => {
+            json!({"request": {"method": "POST", "url": "/5x3k9z3v8e5f2q8r7w6t5y4x3m/orders"}})
+        }
         unknown => panic!("isolation is not tested for {unknown}: say what its body is"),
     }
 }
@@ -439,6 +442,7 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         "saveDraft/flow/steps/*/destination",
         "login/tenant_id",
         "switchTenant/tenant_id",
+        "verifyRequest/event_id",
     ];
     let secrets = [
         "secrets/*",
@@ -484,6 +488,11 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         .send(Method::PUT, &format!("{webhook}/draft"), Some(draft))
         .await;
     not_found(saved, "/flow/steps/0/destination");
+    let verified = eve
+        .caller
+        .post(&format!("{webhook}/verify"), json!({"event_id": ada.event}))
+        .await;
+    not_found(verified, "/event_id");
     let login = json!({"email": "eve@example.com", "password": PASSWORD, "tenant_id": ada.tenant});
     service
         .stranger()

@@ -21,4 +21,5 @@ mod secrets;
 mod stored;
 mod templates;
 mod urls;
+mod verification;
 mod webhooks;

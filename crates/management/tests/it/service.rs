@@ -103,9 +103,11 @@ impl Service {
         };
         set(&mut settings);
         let master_key = MasterKey::from_bytes(&[7; 32]);
-        let management = hookgate_management::start(settings, database.management(), redis, master_key)
-            .await
-            .expect("the service starts");
+        let egress = hookgate_egress::Client::new(&Default::default()).expect("a client");
+        let management =
+            hookgate_management::start(settings, database.management(), redis, master_key, egress)
+                .await
+                .expect("the service starts");
         let base = format!("http://{}", management.addresses[0]);
         Self {
             database,

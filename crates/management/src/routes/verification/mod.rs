@@ -1,0 +1,92 @@
+//! Asking a webhook about a request: would it be accepted, and what decides that?
+
+mod captured;
+mod view;
+
+use actix_web::post;
+use hookgate_domain::database::PgConnection;
+use hookgate_domain::events;
+use hookgate_domain::scope::TenantScope;
+use hookgate_domain::urls;
+use hookgate_model::ids::{EventId, WebhookId};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+pub use captured::{CapturedRequest, Question};
+pub use view::{JudgementView, RefusedView};
+
+use crate::auth::Guarded;
+use crate::auth::permissions::WebhooksWrite;
+use crate::body::{Json, Reply};
+use crate::error::{ApiError, ApiResult, FieldCode};
+use crate::path::Path;
+use crate::verification::{Candidate, Rules};
+
+pub(super) fn register(config: &mut ServiceConfig<'_>) {
+    config.service(verify);
+}
+
+/// Verify a request
+///
+/// Says step by step whether a request would be accepted by the webhook as it is set now, and why not: a captured one, or
+/// one that is stored as an event. Nothing is stored and nothing runs. No secret and no expected signature is shown. What
+/// is signed with a time is judged by the time of receipt.
+#[utoipa::path(tag = "webhooks", operation_id = "verifyRequest", security(("bearer" = ["webhooks:write"])),
+    request_body = Question,
+    responses((status = 200, description = "What decides, step by step", body = JudgementView)))]
+#[post("/webhooks/{id}/verify")]
+async fn verify(
+    caller: Guarded<WebhooksWrite>,
+    Path((id,)): Path<(WebhookId,)>,
+    Json(question): Json<Question>,
+) -> ApiResult<Reply<JudgementView>> {
+    let key = caller.state().master_key.clone();
+    let (rules, candidate) = caller
+        .run(move |conn, scope| {
+            let candidate = match (question.request, question.event_id) {
+                (Some(request), _) => {
+                    let url = urls::of_token(conn, scope, id, request.token())?;
+                    request.into_candidate(url)
+                }
+                (None, Some(event)) => of_event(conn, scope, id, event)?,
+                (None, None) => return Err(ApiError::internal("a question without a request")),
+            };
+            let rules = Rules::read(conn, scope, &key, id, candidate.address)?;
+            Ok::<_, ApiError>((rules, candidate))
+        })
+        .await?;
+    let judgement = rules.judge(&caller, &candidate).await;
+    Ok(Reply::ok(judgement.into()))
+}
+
+/// A stored event as it came, as far as it is stored.
+fn of_event(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    webhook: WebhookId,
+    id: EventId,
+) -> ApiResult<Candidate> {
+    let of_another = || {
+        ApiError::field(
+            "/event_id",
+            FieldCode::NotFound,
+            "the webhook has no event with this id",
+        )
+    };
+    let event = match events::read(conn, scope, id) {
+        Ok(event) if event.webhook_id == webhook => event,
+        Ok(_) | Err(hookgate_domain::Error::NotFound) => return Err(of_another()),
+        Err(error) => return Err(error.into()),
+    };
+    let content = events::content(conn, scope, id)?;
+    Ok(Candidate {
+        method: event.method,
+        url: Some(event.url_id),
+        target: None,
+        path: event.path,
+        query: event.query,
+        address: event.address.map(|network| network.addr()),
+        headers: content.headers,
+        body: content.body,
+        received_at: id.created_at(),
+    })
+}

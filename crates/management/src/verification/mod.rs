@@ -1,0 +1,211 @@
+//! Whether a request would be accepted by a webhook as it is set now, and what decides that: the steps of admission, told
+//! one by one. Nothing secret is told: no secret, no credential, no signature that was expected.
+
+mod decide;
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use hookgate_domain::allowlists::{self, Entry};
+use hookgate_domain::crypto::MasterKey;
+use hookgate_domain::database::PgConnection;
+use hookgate_domain::scope::TenantScope;
+use hookgate_domain::urls::{self, Url};
+use hookgate_domain::verification;
+use hookgate_domain::webhooks::{self, Webhook};
+use hookgate_egress::published_keys::Asked;
+use hookgate_model::authentication::{
+    Accepted, Denial, Request, Step, StoredHeaders, Trace, Verdict, Verifier,
+};
+use hookgate_model::ids::{UrlId, WebhookId};
+
+use crate::auth::Caller;
+use crate::error::ApiResult;
+
+/// A request that came, or might.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The HTTP method.
+    pub method: String,
+    /// The URL that it came to; `None` when it is none of the webhook's.
+    pub url: Option<UrlId>,
+    /// What its sender called, from the path's first slash on: the token, the path and the query. `None` when the token is
+    /// not known any more; that of the URL now is taken then.
+    pub target: Option<String>,
+    /// The path after the token.
+    pub path: String,
+    /// The query after the `?`.
+    pub query: String,
+    /// Who sent it, if that is known.
+    pub address: Option<IpAddr>,
+    /// The headers in the form of [`hookgate_model::headers`].
+    pub headers: Vec<u8>,
+    /// The body's exact bytes.
+    pub body: Vec<u8>,
+    /// When it came: what is signed with a time is judged by this one.
+    pub received_at: DateTime<Utc>,
+}
+
+/// What became of a candidate.
+#[derive(Debug)]
+pub struct Judgement {
+    /// Everything that was looked at, in the order of admission.
+    pub steps: Vec<Step>,
+    /// Why it would be refused, first of all; `None` when it would be accepted.
+    pub refusal: Option<Refused>,
+}
+
+/// Why a request would be refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The stable code, as refusals have it.
+    pub reason: &'static str,
+    /// In words.
+    pub detail: String,
+}
+
+/// What decides about requests to a webhook.
+pub struct Rules {
+    webhook: Webhook,
+    urls: Vec<Url>,
+    /// The allowlist's entry that holds the candidate's address.
+    entry: Option<Entry>,
+    /// How senders are known, or why nobody can be let in.
+    verifier: Result<Verifier, String>,
+}
+
+impl Rules {
+    /// Reads the rules of a webhook that a candidate is to be judged by.
+    ///
+    /// # Errors
+    /// 404 for a webhook that is not there.
+    pub fn read(
+        conn: &mut PgConnection,
+        scope: &TenantScope,
+        key: &MasterKey,
+        webhook: WebhookId,
+        address: Option<IpAddr>,
+    ) -> ApiResult<Self> {
+        let webhook = webhooks::read(conn, scope, webhook)?;
+        let material = verification::material(conn, scope, key, webhook.id, &webhook.authentication);
+        let verifier = match material {
+            Err(error @ hookgate_domain::Error::Unreadable { .. }) => Err(error.to_string()),
+            Err(error) => return Err(error.into()),
+            Ok(material) => {
+                Verifier::compile(&webhook.authentication, &material).map_err(|problem| problem.to_string())
+            }
+        };
+        let entry = match address {
+            Some(address) => allowlists::entry_for(conn, scope, webhook.id, address)?,
+            None => None,
+        };
+        Ok(Self {
+            urls: urls::of_webhooks(conn, scope, &[webhook.id])?,
+            webhook,
+            entry,
+            verifier,
+        })
+    }
+
+    /// Judges a candidate by all the rules.
+    pub async fn judge(&self, caller: &Caller, candidate: &Candidate) -> Judgement {
+        let mut judgement = Judgement {
+            steps: Vec::new(),
+            refusal: None,
+        };
+        for rule in decide::RULES {
+            judgement.note(rule(self, candidate));
+        }
+        let (steps, outcome) = self.authenticate(caller, candidate).await;
+        judgement.steps.extend(steps);
+        if let Err(refused) = outcome {
+            judgement.refusal.get_or_insert(refused);
+        }
+        judgement
+    }
+
+    async fn authenticate(
+        &self,
+        caller: &Caller,
+        candidate: &Candidate,
+    ) -> (Vec<Step>, Result<Accepted, Refused>) {
+        let verifier = match &self.verifier {
+            Ok(verifier) => verifier,
+            Err(reason) => {
+                let refused = Refused {
+                    reason: "authentication_unusable",
+                    detail: format!("The webhook's authentication cannot be used: {reason}."),
+                };
+                return (vec![refused.step("authentication")], Err(refused));
+            }
+        };
+        let public_url = self.public_url(caller, candidate);
+        let request = Request {
+            method: &candidate.method,
+            public_url: &public_url,
+            path: &candidate.path,
+            query: &candidate.query,
+            headers: &StoredHeaders(&candidate.headers),
+            body: &candidate.body,
+            now: candidate.received_at,
+        };
+        let keys = &caller.state().published_keys;
+        let mut asked = Asked::default();
+        loop {
+            let mut trace = Trace::on();
+            let denial = match verifier.verify(&request, keys, &mut trace) {
+                Verdict::Accepted(accepted) => return (trace.into_steps(), Ok(accepted)),
+                Verdict::Denied(denial) => denial,
+                Verdict::NeedsKeys(wanted) => match asked.fetch(keys, caller.scope.tenant(), wanted).await {
+                    Ok(()) => continue,
+                    Err(denial) => denial,
+                },
+            };
+            let refused = Refused::from(denial);
+            let mut steps = trace.into_steps();
+            steps.push(refused.step("authentication"));
+            return (steps, Err(refused));
+        }
+    }
+
+    /// The URL as its sender was given it.
+    fn public_url(&self, caller: &Caller, candidate: &Candidate) -> String {
+        let base = caller.state().settings.public_url.as_str().trim_end_matches('/');
+        if let Some(target) = &candidate.target {
+            return format!("{base}{target}");
+        }
+        let url = self.urls.iter().find(|url| Some(url.id) == candidate.url);
+        let token = url.map(|url| url.token.to_string()).unwrap_or_default();
+        let query = if candidate.query.is_empty() { "" } else { "?" };
+        format!("{base}/{token}/{}{query}{}", candidate.path, candidate.query)
+    }
+}
+
+impl Judgement {
+    fn note(&mut self, decided: decide::Decided) {
+        let (step, refused) = decided;
+        self.steps.push(step);
+        if let Some(refused) = refused {
+            self.refusal.get_or_insert(refused);
+        }
+    }
+}
+
+impl Refused {
+    fn step(&self, name: &'static str) -> Step {
+        Step {
+            name: name.into(),
+            passed: false,
+            detail: self.detail.clone(),
+        }
+    }
+}
+
+impl From<Denial> for Refused {
+    fn from(denial: Denial) -> Self {
+        Self {
+            reason: denial.code.as_str(),
+            detail: denial.detail.into_owned(),
+        }
+    }
+}
