@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Bool, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Date, Timestamptz};
 use uuid::Uuid;
 
 use crate::appender::HELD_UNTIL;
@@ -19,6 +19,8 @@ pub type Connection = diesel::pg::PgConnection;
 const LOCK: i64 = 0x686f_6f6b_6761_7465;
 /// How long the answer to a POST with an `Idempotency-Key` is kept.
 const IDEMPOTENCY_HOURS: i64 = 24;
+/// How long it is kept what tenants received: a year, and the month before.
+const USAGE_DAYS: i64 = 400;
 
 /// How long to wait for a table that somebody reads; then the maintenance gives way, and tries again later.
 const LOCK_TIMEOUT: &str = "5s";
@@ -88,13 +90,16 @@ pub fn release_held(conn: &mut Connection) -> Result<usize> {
     Ok(released)
 }
 
-/// Deletes idempotent answers after a day, and logins and refresh tokens when they expire.
+/// Deletes idempotent answers after a day, what tenants received after 400 days, and logins and refresh tokens when they expire.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
 pub fn delete_expired(conn: &mut Connection, now: DateTime<Utc>) -> Result<()> {
     sql_query("DELETE FROM idempotency_keys WHERE created_at < $1")
         .bind::<Timestamptz, _>(now - TimeDelta::hours(IDEMPOTENCY_HOURS))
+        .execute(conn)?;
+    sql_query("DELETE FROM usage WHERE day < $1")
+        .bind::<Date, _>((now - TimeDelta::days(USAGE_DAYS)).date_naive())
         .execute(conn)?;
     for table in ["refresh_tokens", "login_sessions"] {
         sql_query(format!("DELETE FROM {table} WHERE expires_at < $1"))

@@ -20,10 +20,10 @@ pub struct Received {
     pub webhook_id: WebhookId,
     /// The day.
     pub day: NaiveDate,
-    /// The events.
-    pub events: u64,
+    /// The events; below zero when some were counted that did not come to be.
+    pub events: i64,
     /// The bytes of their bodies.
-    pub body_bytes: u64,
+    pub body_bytes: i64,
 }
 
 /// What a tenant received in a month.
@@ -52,12 +52,10 @@ pub fn next_month(moment: DateTime<Utc>) -> DateTime<Utc> {
 /// # Errors
 /// When Postgres cannot be reached; nothing is added then.
 pub fn add(conn: &mut PgConnection, received: &[Received]) -> Result<()> {
-    let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     // In one order on every node, so that two of them do not wait for each other's rows.
     let mut received = received.to_vec();
     received.sort_unstable_by_key(|row| (row.scope.uuid(), row.day, row.webhook_id));
-    let column =
-        |of: fn(&Received) -> u64| -> Vec<i64> { received.iter().map(|row| signed(of(row))).collect() };
+    let column = |of: fn(&Received) -> i64| -> Vec<i64> { received.iter().map(of).collect() };
     sql_query(
         "INSERT INTO usage (tenant_id, day, webhook_id, events, body_bytes)
          SELECT row.tenant_id, row.day, row.webhook_id, row.events, row.body_bytes

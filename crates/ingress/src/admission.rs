@@ -65,7 +65,12 @@ const BEFORE_THE_RATES: [HeadStep; 6] = [
 ];
 
 /// The steps between the rates and the body, in their order.
-const BEFORE_THE_BODY: [HeadStep; 3] = [declared_size_fits, credentials_are_valid, head_is_answered];
+const BEFORE_THE_BODY: [HeadStep; 4] = [
+    quota_is_left,
+    declared_size_fits,
+    credentials_are_valid,
+    head_is_answered,
+];
 
 /// The steps that need the body, in their order.
 const WITH_THE_BODY: [BodyStep; 1] = [signature_is_valid];
@@ -177,8 +182,14 @@ fn address_is_allowed(admission: &mut Admission<'_>) -> Result<(), Stop> {
     }
 }
 
+fn quota_is_left(admission: &mut Admission<'_>) -> Result<(), Stop> {
+    let declared = admission.request.declared_length();
+    let foreseen = admission.webhook.limits.foresee(declared, admission.now);
+    foreseen.map_err(|exceeded| Refusal::LimitExceeded(exceeded).into())
+}
+
 fn declared_size_fits(admission: &mut Admission<'_>) -> Result<(), Stop> {
-    let limit = admission.webhook.route.body_limit;
+    let limit = admission.webhook.limits.body_bytes;
     let fits = admission
         .request
         .declared_length()

@@ -71,7 +71,7 @@ pub async fn start(
     let wake_ups = WakeUps::start(redis.clone());
     let appender = Appender::new(settings.appender(), database, Some(wake_ups));
     let refusals = RefusalLog::start(database, settings.refusals_per_minute);
-    let limits = Arc::new(Limits::start(redis.clone(), settings.tenant_limits));
+    let limits = Arc::new(Limits::start(redis.clone(), pool.clone(), settings.tenant_limits));
     let service = Arc::new(Service {
         routes: Routes::start(
             pool.clone(),
@@ -132,6 +132,7 @@ impl Ingress {
         service.used_keys.flush(&service.pool).await;
         service.appender.stop();
         service.refusals.stop().await;
+        service.limits.stop().await;
         if !matches!(self.running.await, Ok(Ok(()))) {
             tracing::error!("the ingress did not stop cleanly");
         }

@@ -1,10 +1,8 @@
 //! Every reason for which a request is refused, with what its sender gets to see.
 
-use std::time::Duration;
-
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use actix_web::{HttpResponse, HttpResponseBuilder};
 use hookgate_model::authentication::{Denial, DenialCode};
 use hookgate_model::body::BodyError;
 use hookgate_model::methods::MethodSet;
@@ -29,8 +27,8 @@ pub enum Refusal {
     MethodNotAllowed(MethodSet),
     /// The sender's address is in none of the webhook's allowlists.
     AddressNotAllowed,
-    /// There are more requests than a rate of the URL, the webhook or the tenant allows.
-    RateLimited(Exceeded),
+    /// A limit of the URL, the webhook or the tenant is used up.
+    LimitExceeded(Exceeded),
     /// The request does not authenticate as the webhook requires it.
     Denied(Denial, &'static str),
     /// The webhook's authentication cannot be used, so nobody is let in.
@@ -62,7 +60,7 @@ impl Refusal {
             Self::WebhookDisabled => "webhook_disabled",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::AddressNotAllowed => "address_not_allowed",
-            Self::RateLimited(_) => "rate_limited",
+            Self::LimitExceeded(exceeded) => exceeded.code(),
             Self::Denied(denial, _) => denial.code.as_str(),
             Self::AuthenticationUnusable(_) => "authentication_unusable",
             Self::BodyTooLarge(_) => "body_too_large",
@@ -81,7 +79,7 @@ impl Refusal {
             Self::UnknownUrl | Self::UrlEnded | Self::SuffixMismatch => StatusCode::NOT_FOUND,
             Self::TenantSuspended | Self::WebhookDisabled | Self::AddressNotAllowed => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Denied(denial, _) if denial.code == DenialCode::KeysUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -109,7 +107,7 @@ impl Refusal {
             Self::TenantSuspended => "This webhook does not take requests at present.".into(),
             Self::WebhookDisabled => "This webhook is disabled.".into(),
             Self::MethodNotAllowed(methods) => format!("This webhook takes {methods}."),
-            Self::RateLimited(exceeded) => exceeded.to_string(),
+            Self::LimitExceeded(exceeded) => exceeded.to_string(),
             Self::AddressNotAllowed => "Requests from this address are not allowed.".into(),
             Self::Denied(denial, _) => denial.detail.clone().into_owned(),
             Self::AuthenticationUnusable(reason) => {
@@ -162,7 +160,11 @@ impl Refusal {
             Self::MethodNotAllowed(methods) => {
                 answer.insert_header((ALLOW, methods.allow()));
             }
-            Self::RateLimited(exceeded) => limit_fields(&mut answer, exceeded),
+            Self::LimitExceeded(exceeded) => {
+                answer.insert_header((RETRY_AFTER, exceeded.retry_after()));
+                answer.insert_header(("ratelimit-policy", exceeded.policy()));
+                answer.insert_header(("ratelimit", exceeded.state()));
+            }
             Self::Overloaded => {
                 answer.insert_header((RETRY_AFTER, HeaderValue::from_static("2")));
                 answer.force_close();
@@ -192,36 +194,11 @@ impl Refusal {
             "code": shown.code(),
             "detail": shown.told(),
         });
-        if let Self::RateLimited(exceeded) = shown {
-            problem["violated-policies"] = json!([exceeded.whose.as_str()]);
+        if let Self::LimitExceeded(exceeded) = shown {
+            problem["violated-policies"] = json!([exceeded.name()]);
         }
         answer
             .content_type("application/problem+json")
             .body(problem.to_string())
     }
-}
-
-/// The fields of draft-ietf-httpapi-ratelimit-headers-10 for the limit that is used up.
-fn limit_fields(answer: &mut HttpResponseBuilder, exceeded: &Exceeded) {
-    let Exceeded {
-        whose,
-        rate,
-        retry_after,
-    } = exceeded;
-    let seconds = whole_seconds(*retry_after);
-    let window = whole_seconds(Duration::from_nanos(rate.window()));
-    let name = whose.as_str();
-    answer.insert_header((RETRY_AFTER, seconds));
-    answer.insert_header((
-        "ratelimit-policy",
-        format!("\"{name}\";q={};w={window}", rate.burst),
-    ));
-    answer.insert_header(("ratelimit", format!("\"{name}\";r=0;t={seconds}")));
-}
-
-/// At least one: a sender that comes back at once would be refused again.
-fn whole_seconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis().div_ceil(1000))
-        .unwrap_or(u64::MAX)
-        .max(1)
 }

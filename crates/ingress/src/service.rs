@@ -29,7 +29,7 @@ use crate::apart::Apart;
 use crate::body_room::{BodyRoom, Taken};
 use crate::cors;
 use crate::credentials::overcome;
-use crate::limits::Limits;
+use crate::limits::{Charged, Limits};
 use crate::protection::{self, Stored};
 use crate::refusal::Refusal;
 use crate::request::Request;
@@ -117,7 +117,7 @@ impl Service {
         let stopped = |stop| (stop, Bytes::new());
         admission.admit_sender().map_err(stopped)?;
         let within_limits = self.limits.admit(&webhook.limits).await;
-        within_limits.map_err(|exceeded| stopped(Refusal::RateLimited(exceeded).into()))?;
+        within_limits.map_err(|exceeded| stopped(Refusal::LimitExceeded(exceeded).into()))?;
         let mut asked = Asked::default();
         while let Err(stop) = admission.admit() {
             let overcome = Box::pin(overcome(stop, &mut asked, &self.keys, webhook)).await;
@@ -125,7 +125,7 @@ impl Service {
         }
         let mut room = self.body_room.enter();
         let body = self
-            .read_body(body, webhook.route.body_limit, &mut room)
+            .read_body(body, webhook.limits.body_bytes, &mut room)
             .await
             .map_err(|(refusal, read)| (refusal.into(), read))?;
         while let Err(stop) = admission.admit_body(&body) {
@@ -141,11 +141,29 @@ impl Service {
             self.used_keys.note(webhook.route.scope, key, admission.now);
         }
         let id = EventId::new(admission.now, rand::random());
-        let place = self.take_place(webhook, id);
+        let limited = |exceeded| (Refusal::LimitExceeded(exceeded).into(), body.clone());
+        let waits = webhook.revision.waits() && webhook.route.status == Status::Active;
+        let one_waiting = waits.then(|| webhook.limits.enter_waiting()).transpose();
+        let _one_waiting = one_waiting.map_err(limited)?;
+        let event = Charged {
+            scope: webhook.route.scope,
+            webhook_id: webhook.route.webhook_id,
+            at: admission.now,
+            body_bytes: body.len() as u64,
+        };
+        let charge = self
+            .limits
+            .charge(&webhook.limits, event)
+            .await
+            .map_err(limited)?;
+        let place = waits.then(|| self.take_place(webhook, id)).flatten();
         let committed = self
             .append(request, webhook, id, &headers, body.clone(), place.as_ref())
             .await;
-        committed.map_err(|refusal| (refusal.into(), body.clone()))?;
+        if let Err(refusal) = committed {
+            charge.take_back();
+            return Err((refusal.into(), body));
+        }
         if let Some(answer) = &webhook.constant_answer {
             return Ok(answer.send(id));
         }
@@ -164,13 +182,10 @@ impl Service {
         Ok(Prepared::from(&answer).send(id))
     }
 
-    /// A place among the waiting callers; none when the webhook answers at once, holds its work, or too many wait.
+    /// A place among the waiting callers of this node; none when too many wait.
     fn take_place(&self, webhook: &Webhook, id: EventId) -> Option<Place> {
-        let waits = webhook.revision.waits() && webhook.route.status == Status::Active;
-        waits.then(|| {
-            self.waiting
-                .take_place(webhook.route.scope, id, self.settings.waiting_callers)
-        })?
+        self.waiting
+            .take_place(webhook.route.scope, id, self.settings.waiting_callers)
     }
 
     /// Stores the event; returns when it is durable.
@@ -317,6 +332,9 @@ impl Service {
 
     fn keep_refusal(&self, request: &Request<'_>, webhook: &Webhook, refusal: &Refusal, body: &Bytes) {
         metrics::counter!("hookgate_refused_total", "reason" => refusal.code()).increment(1);
+        if let Refusal::LimitExceeded(exceeded) = refusal {
+            metrics::counter!("hookgate_limited_total", "limit" => exceeded.name()).increment(1);
+        }
         if !self.refusals.has_room(webhook.route.webhook_id) {
             return;
         }

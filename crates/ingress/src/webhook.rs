@@ -44,8 +44,7 @@ pub struct Webhook {
 impl Webhook {
     /// Compiles what was read.
     pub fn compile(mut route: Route, limits: &Limits) -> Self {
-        let (limits, longest_body) = limits.of(&route);
-        route.body_limit = longest_body;
+        let limits = limits.of(&route);
         let material = std::mem::replace(&mut route.material, Ok(Material::default()));
         let verifier = material.map_err(|error| error.to_string()).and_then(|material| {
             Verifier::compile(&route.authentication, &material).map_err(|problem| problem.to_string())

@@ -32,11 +32,13 @@ end
 return {granted, math.ceil(unused_at - now)}
 ";
 
-/// Counts what a quota has given out. The caller tells what Postgres knows to be used: Redis may have forgotten, or been
-/// set back to an older state. Giving back is drawing less than nothing.
+/// Counts what a quota has given out. The caller tells what Postgres knows to be used: Redis may have been set back to an
+/// older state. When it has forgotten the count, it begins with what was read just now, and else says so. Giving back is
+/// drawing less than nothing.
 const QUOTA: &str = r"
 local most, known, wanted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local used = tonumber(redis.call('GET', KEYS[1]) or -1)
+if used < 0 and ARGV[5] == '0' then return {0, -1} end
 if used < known then used = known end
 local granted = math.max(math.min(wanted, most - used), math.min(wanted, 0))
 redis.call('SET', KEYS[1], string.format('%.0f', math.max(used + granted, 0)), 'PX', ARGV[4])
@@ -99,6 +101,8 @@ pub struct QuotaDraw {
     pub most: u64,
     /// What Postgres knows to be used.
     pub known: u64,
+    /// Whether that was read just now.
+    pub is_fresh: bool,
     /// How much is wished; below zero: is given back.
     pub wanted: i64,
 }
@@ -189,11 +193,12 @@ impl Redis {
             .collect())
     }
 
-    /// Draws from quotas, likewise.
+    /// Draws from quotas, likewise. `None` for one whose count Redis has forgotten, when what Postgres knows was not read just
+    /// now.
     ///
     /// # Errors
     /// When Redis is away.
-    pub async fn draw_quotas(&self, draws: &[QuotaDraw]) -> Result<Vec<QuotaDrawn>> {
+    pub async fn draw_quotas(&self, draws: &[QuotaDraw]) -> Result<Vec<Option<QuotaDrawn>>> {
         let kept = QUOTA_KEPT.as_millis().to_string();
         let calls: Vec<_> = draws
             .iter()
@@ -208,17 +213,20 @@ impl Redis {
                     draw.known.to_string(),
                     draw.wanted.to_string(),
                     kept.clone(),
+                    u8::from(draw.is_fresh).to_string(),
                 ];
                 (self.name(&key), arguments)
             })
             .collect();
         let answers = QUOTA_SCRIPT.run(self, &calls).await?;
-        let unsigned = |count: i64| u64::try_from(count).unwrap_or(0);
         Ok(answers
             .into_iter()
-            .map(|(granted, left)| QuotaDrawn {
-                granted: unsigned(granted),
-                left: unsigned(left),
+            .map(|(granted, left)| {
+                Some(QuotaDrawn {
+                    // Below zero for who gives back.
+                    granted: u64::try_from(granted).unwrap_or(0),
+                    left: u64::try_from(left).ok()?,
+                })
             })
             .collect())
     }

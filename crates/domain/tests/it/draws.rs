@@ -78,10 +78,16 @@ async fn a_quota_is_counted_from_what_postgres_knows() {
         month: (2026, 11),
         most: 100,
         known,
+        is_fresh: true,
         wanted,
     };
     let drawn = async |draw| redis.draw_quotas(&[draw]).await.expect("drawn")[0];
-    let told = |granted, left| QuotaDrawn { granted, left };
+    let told = |granted, left| Some(QuotaDrawn { granted, left });
+    let stale = QuotaDraw {
+        is_fresh: false,
+        ..draw(30, 50)
+    };
+    assert_eq!(drawn(stale).await, None, "nobody has counted yet");
     assert_eq!(drawn(draw(30, 50)).await, told(50, 20));
     assert_eq!(drawn(draw(30, 50)).await, told(20, 0));
     assert_eq!(drawn(draw(30, -15)).await, told(0, 15));
@@ -89,6 +95,7 @@ async fn a_quota_is_counted_from_what_postgres_knows() {
     assert_eq!(drawn(draw(30, 1)).await, told(0, 0));
     // Of what Redis forgot, Postgres knows the most.
     database.wipe_redis().await;
+    assert_eq!(drawn(stale).await, None);
     assert_eq!(drawn(draw(95, 50)).await, told(5, 0));
     // A lowered quota gives nothing, and takes nothing away.
     let lowered = QuotaDraw {

@@ -6,7 +6,6 @@
 //! through at most `burst + t × rate` in any time `t`, and for each node what it may have drawn ahead. Only a request that
 //! finds no token, and does not know that there is none to be had, waits for a draw.
 
-use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -18,6 +17,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::drawer::Drawer;
+use super::exceeded::{Exceeded, Whose};
 
 /// For how long requests are foreseen, in nanoseconds.
 const AHEAD: u64 = 50_000_000;
@@ -27,54 +27,6 @@ const KEPT: u64 = 1_000_000_000;
 const PAUSE: u64 = 5_000_000;
 /// How long a request waits for a draw before this node decides alone.
 const PATIENCE: Duration = Duration::from_millis(100);
-
-/// Whose requests a rate counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Whose {
-    /// Those to one URL.
-    Url,
-    /// Those to all URLs of a webhook.
-    Webhook,
-    /// Those to all webhooks of a tenant.
-    Tenant,
-}
-
-impl Whose {
-    /// The name of the limit, in answers and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Url => "url",
-            Self::Webhook => "webhook",
-            Self::Tenant => "tenant",
-        }
-    }
-}
-
-/// A rate that is used up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exceeded {
-    /// Whose it is.
-    pub whose: Whose,
-    /// What it allows.
-    pub rate: Rate,
-    /// When a request may pass.
-    pub retry_after: Duration,
-}
-
-impl fmt::Display for Exceeded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whose = match self.whose {
-            Whose::Url => "This URL",
-            Whose::Webhook => "This webhook",
-            Whose::Tenant => "The owner of this webhook",
-        };
-        let Rate { per_second, burst } = self.rate;
-        write!(
-            f,
-            "{whose} takes {per_second} requests per second, and {burst} at once; send it again later."
-        )
-    }
-}
 
 /// A rate, shared by all nodes. Moments are nanoseconds since the process began to look at the clock.
 pub struct SharedRate {
@@ -227,7 +179,7 @@ impl SharedRate {
     }
 
     const fn exceeded(&self, retry_after: Duration) -> Exceeded {
-        Exceeded {
+        Exceeded::Rate {
             whose: self.whose,
             rate: self.rate,
             retry_after,

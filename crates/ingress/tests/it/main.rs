@@ -12,4 +12,5 @@ mod harness;
 mod hostile;
 mod limits;
 mod protection;
+mod quotas;
 mod storage;

@@ -30,6 +30,12 @@ async fn days_are_made_ahead_and_what_is_old_goes() {
          SELECT '{}', 'a', hours::text, '', now() - make_interval(hours => hours) FROM generate_series(20, 29) AS hours",
         stage.tenant.uuid()
     ));
+    stage.execute(&format!(
+        "INSERT INTO usage (tenant_id, day, webhook_id, events)
+         SELECT '{}', (now() AT TIME ZONE 'UTC')::date - age, '{}', 1 FROM unnest(ARRAY[0, 399, 401]) AS age",
+        stage.tenant.uuid(),
+        webhook.id.uuid(),
+    ));
     let worker = stage.worker(Settings {
         retention_days: 3,
         refusals_per_webhook: 7,
@@ -52,6 +58,7 @@ async fn days_are_made_ahead_and_what_is_old_goes() {
         "live work is never deleted"
     );
     assert_eq!(stage.number("SELECT count(*) AS number FROM refusals"), 7);
+    assert_eq!(stage.number("SELECT sum(events)::bigint AS number FROM usage"), 2);
     let event = stage.event(&webhook, json!({ "n": 1 }));
     assert_eq!(stage.run_of(event).await.outcome, "succeeded");
     worker.stop().await;
