@@ -13,7 +13,7 @@ pub const RULES: [fn(&Rules, &Candidate) -> Decided; 5] = [url, status, method, 
 
 fn passed(name: &'static str, detail: impl Into<String>) -> Decided {
     let step = Step {
-        name: name.into(),
+        name,
         passed: true,
         detail: detail.into(),
     };

@@ -194,7 +194,7 @@ impl Judgement {
 impl Refused {
     fn step(&self, name: &'static str) -> Step {
         Step {
-            name: name.into(),
+            name,
             passed: false,
             detail: self.detail.clone(),
         }
