@@ -481,6 +481,39 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
             .await,
         "/allowlists/0",
     );
+    let signature = json!({"at": {"in": "header", "name": "x-signature"}});
+    for (authentication, pointer) in [
+        (
+            json!({"kind": "hmac", "signature": signature, "secrets": [eve.secret, ada.secret]}),
+            "/secrets/1",
+        ),
+        (
+            json!({"kind": "sender", "sender": "github", "secrets": [ada.secret]}),
+            "/secrets/0",
+        ),
+        (
+            json!({"kind": "basic", "users": [{"name": "a", "passwords": [ada.secret]}]}),
+            "/users/0/passwords/0",
+        ),
+        (
+            json!({"kind": "app_key_sign", "pairs": [{"app_key": "a", "signs": [ada.secret]}]}),
+            "/pairs/0/signs/0",
+        ),
+        (
+            json!({"kind": "jwt", "algorithms": ["HS256"], "keys": {"from": "secrets", "secrets": [ada.secret]}}),
+            "/keys/secrets/0",
+        ),
+        (
+            json!({"kind": "any_of", "of": [{"kind": "none"}, {"kind": "hmac", "signature": signature, "secrets": [ada.secret]}]}),
+            "/of/1/secrets/0",
+        ),
+    ] {
+        let pointer = format!("/authentication{pointer}");
+        let body = json!({"name": "mine", "authentication": authentication});
+        not_found(eve.caller.post("/v1/webhooks", body).await, &pointer);
+        let change = json!({"authentication": authentication});
+        not_found(eve.caller.patch(&webhook, change).await, &pointer);
+    }
     let draft = json!({"flow": {"steps": [{"name": "a", "kind": "http", "destination": ada.destination}]}})
         .to_string();
     let saved = eve

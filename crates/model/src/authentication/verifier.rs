@@ -104,10 +104,10 @@ enum Check {
     AppKeySign(AppKeySign),
     Basic(Basic),
     StaticToken(StaticToken),
-    Hmac(HmacCheck),
-    PublicKey(PublicKeyCheck),
+    Hmac(Box<HmacCheck>),
+    PublicKey(Box<PublicKeyCheck>),
     Jwt(Box<JwtCheck>),
-    Digest(DigestCheck),
+    Digest(Box<DigestCheck>),
     AllOf(Vec<Check>),
     AnyOf(Vec<Check>),
 }
@@ -189,10 +189,14 @@ impl Check {
             Authentication::StaticToken(settings) => {
                 Self::StaticToken(StaticToken::compile(settings, material)?)
             }
-            Authentication::Hmac(settings) => Self::Hmac(HmacCheck::compile(settings, material)?),
-            Authentication::PublicKey(settings) => Self::PublicKey(PublicKeyCheck::compile(settings)?),
+            Authentication::Hmac(settings) => Self::Hmac(Box::new(HmacCheck::compile(settings, material)?)),
+            Authentication::PublicKey(settings) => {
+                Self::PublicKey(Box::new(PublicKeyCheck::compile(settings)?))
+            }
             Authentication::Jwt(settings) => Self::Jwt(Box::new(JwtCheck::compile(settings, material)?)),
-            Authentication::Digest(settings) => Self::Digest(DigestCheck::compile(settings, material)?),
+            Authentication::Digest(settings) => {
+                Self::Digest(Box::new(DigestCheck::compile(settings, material)?))
+            }
             Authentication::Sender(settings) => Self::compile(&senders::authentication(settings)?, material)?,
             Authentication::AllOf { of } => Self::AllOf(Self::compile_each(of, material)?),
             Authentication::AnyOf { of } => Self::AnyOf(Self::compile_each(of, material)?),

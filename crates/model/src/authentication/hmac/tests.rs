@@ -495,7 +495,7 @@ fn an_explanation_tells_the_parts_and_no_secret() {
     let steps = wrong.steps(&github(&[GITHUB_SECRET]));
     let told: Vec<_> = steps
         .iter()
-        .map(|step| (step.name.as_ref(), step.passed, step.detail.as_str()))
+        .map(|step| (step.name, step.passed, step.detail.as_str()))
         .collect();
     assert_eq!(
         told,
@@ -604,7 +604,7 @@ fn settings_that_cannot_work_are_told() {
 }
 
 /// One byte of the body, the signature or the time, changed.
-fn flip(text: &mut Vec<u8>, index: prop::sample::Index, with: u8) -> bool {
+fn flip(text: &mut [u8], index: prop::sample::Index, with: u8) -> bool {
     if text.is_empty() || with == 0 {
         return false;
     }
