@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -74,7 +75,7 @@ pub struct EventContent {
     /// The headers in the form of [`hookgate_model::headers`].
     pub headers: Vec<u8>,
     /// The body, byte for byte as it was sent.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 /// Which events are wanted; `None` means any.
@@ -262,7 +263,7 @@ pub fn content(conn: &mut PgConnection, scope: &TenantScope, id: EventId) -> Res
     let body = crate::body::read(row.body_codec, row.body_bytes, &row.body)?.into_owned();
     Ok(EventContent {
         headers: row.headers,
-        body,
+        body: body.into(),
     })
 }
 

@@ -5,6 +5,7 @@
 
 pub mod allowlists;
 pub mod answers;
+pub mod apart;
 pub mod api_keys;
 pub mod appender;
 pub mod attempts;

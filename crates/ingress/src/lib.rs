@@ -6,7 +6,6 @@
 mod address;
 mod admission;
 mod answer;
-mod apart;
 mod body_room;
 mod cors;
 mod credentials;
@@ -28,6 +27,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
+use hookgate_domain::apart::Apart;
 use hookgate_domain::appender::Appender;
 use hookgate_domain::appender::refusals::RefusalLog;
 use hookgate_domain::crypto::MasterKey;
@@ -39,7 +39,6 @@ use hookgate_egress::published_keys::PublishedKeys;
 use hookgate_model::network_set::NetworkSet;
 use tokio::task::JoinHandle;
 
-use apart::Apart;
 use body_room::BodyRoom;
 use limits::Limits;
 use routes::Routes;

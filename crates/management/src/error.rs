@@ -83,6 +83,8 @@ error_codes! {
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too long";
     /// The body is not of a type that this operation reads.
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be JSON";
+    /// The body of a stored request cannot be decoded, which `detail` explains. It can be had as it was sent.
+    UnreadableBody = "unreadable_body", UNPROCESSABLE_ENTITY, "The stored body cannot be decoded";
     /// The Idempotency-Key was used for another request.
     IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key was used for another request";
     /// Too many requests: wait as long as `Retry-After` says.

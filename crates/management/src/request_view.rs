@@ -1,5 +1,7 @@
 //! The headers and the body of a stored request, as far as JSON can show them.
 
+use bytes::Bytes;
+use hookgate_model::body::{Body, BodyError, BodyKind};
 use hookgate_model::headers;
 use ipnet::IpNet;
 use serde::Serialize;
@@ -52,43 +54,105 @@ pub fn address(network: IpNet) -> String {
     }
 }
 
-/// The beginning of a body.
+/// A body, and the beginning of it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BodyPreview {
-    /// The length of the whole body, in bytes.
+    /// The length of the whole body as it was sent, in bytes.
     #[schema(example = 512)]
     pub bytes: usize,
     /// The `content-type` that the sender gave.
     #[schema(example = "application/json")]
     pub content_type: Option<String>,
-    /// The body as JSON, when all of it is JSON of at most 65536 bytes.
+    /// The `content-encoding` that the sender gave. What is shown here is decoded.
+    #[schema(example = "gzip")]
+    pub content_encoding: Option<String>,
+    /// What it is, or what the sender says that it is.
+    pub kind: BodyKind,
+    /// Why it cannot be read, or not without doubt.
+    pub error: Option<BodyProblem>,
+    /// What templates see as `body`, when all of the decoded body has at most 65536 bytes: JSON as it was sent, forms and XML as
+    /// JSON.
     #[schema(value_type = Option<Object>)]
     pub json: Option<Box<RawValue>>,
-    /// The body's first 65536 bytes as text, when it is text and not shown as JSON.
+    /// The decoded body's first 65536 bytes as text, when it is text and not JSON that is shown as such.
+    #[schema(example = "a=1&b=2")]
     pub text: Option<String>,
     /// Whether the body goes on after `text`.
     pub truncated: bool,
 }
 
+/// Why a body cannot be read, or not without doubt.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BodyError)]
+pub struct BodyProblem {
+    /// The reason, for programs: `unknown_encoding`, `malformed_encoding`, `decodes_to_too_much`, `unknown_charset`,
+    /// `malformed`, `too_deep`, `too_many_values`, `too_many_parts`, or `repeated_name`, with which the body is read all the
+    /// same, and the last value counts.
+    #[schema(example = "malformed")]
+    pub code: &'static str,
+    /// The reason, for people.
+    #[schema(example = "the body is no valid JSON: EOF while parsing a value at line 1 column 6")]
+    pub detail: String,
+}
+
+impl From<BodyError> for BodyProblem {
+    fn from(error: BodyError) -> Self {
+        Self {
+            code: error.code(),
+            detail: error.to_string(),
+        }
+    }
+}
+
 impl BodyPreview {
-    /// Shows a body that came with these headers.
-    pub fn new(stored_headers: &[u8], body: &[u8]) -> Self {
-        let content_type = headers::find(stored_headers, "content-type");
-        let shown = body.get(..PREVIEW_BYTES).unwrap_or(body);
-        let truncated = shown.len() < body.len();
+    /// Shows a body that came with these headers. Takes a while for a long one.
+    pub fn new(stored_headers: &[u8], sent: Bytes) -> Self {
+        let header = |name| {
+            let value = headers::find(stored_headers, name);
+            value.map(|value| String::from_utf8_lossy(value).into_owned())
+        };
+        let bytes = sent.len();
+        let body = Body::new(stored_headers, sent);
+        let decoded = body.decoded().cloned().unwrap_or_default();
+        let truncated = decoded.len() > PREVIEW_BYTES;
         let json = if truncated {
             None
         } else {
-            serde_json::from_slice(body).ok()
+            shown_json(&body, &decoded)
         };
+        let is_shown = json.is_some() && body.kind() == BodyKind::Json;
         Self {
-            bytes: body.len(),
-            content_type: content_type.map(|value| String::from_utf8_lossy(value).into_owned()),
-            text: if json.is_some() { None } else { text(shown) },
+            bytes,
+            content_type: header("content-type"),
+            content_encoding: header("content-encoding"),
+            kind: body.kind(),
+            error: body.error().map(BodyProblem::from),
+            text: if is_shown { None } else { shown_text(&body) },
             json,
             truncated,
         }
     }
+}
+
+/// JSON as it was sent, where that is possible: its numbers stay as they were written.
+fn shown_json(body: &Body, decoded: &[u8]) -> Option<Box<RawValue>> {
+    let document = body.document()?;
+    let as_sent = || serde_json::from_slice(decoded).ok();
+    let as_read = || serde_json::value::to_raw_value(&document.root()).ok();
+    match body.kind() {
+        BodyKind::Json => as_sent().or_else(as_read),
+        _ => as_read(),
+    }
+}
+
+fn shown_text(body: &Body) -> Option<String> {
+    let text = body.text()?;
+    let end = (0..=PREVIEW_BYTES.min(text.len()))
+        .rev()
+        .find(|&end| text.is_char_boundary(end))?;
+    text.get(..end)
+        .filter(|text| !text.contains('\0'))
+        .map(str::to_owned)
 }
 
 /// Bytes as text, if they are text; a character that was cut at the end is left out.
@@ -117,7 +181,8 @@ mod tests {
     #[test]
     fn a_body_is_shown_as_what_it_is() {
         let shown = |body: &[u8]| {
-            serde_json::to_value(BodyPreview::new(b"content-type: a/b\r\n", body)).expect("json")
+            let preview = BodyPreview::new(b"content-type: a/b\r\n", Bytes::copy_from_slice(body));
+            serde_json::to_value(preview).expect("json")
         };
         let json = shown(br#"{"id": 12345678901234567890123}"#);
         assert!(

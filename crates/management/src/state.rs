@@ -1,5 +1,6 @@
 //! What every handler may use.
 
+use hookgate_domain::apart::Apart;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_domain::redis::Redis;
@@ -9,6 +10,9 @@ use hookgate_egress::published_keys::PublishedKeys;
 use crate::Settings;
 use crate::auth::access_tokens::AccessTokens;
 use crate::auth::passwords::Passwords;
+
+/// How much memory there is for reading long bodies, in bytes.
+const BODY_MEMORY: usize = 256 << 20;
 
 /// Shared by all threads of the service.
 pub struct State {
@@ -24,6 +28,8 @@ pub struct State {
     pub published_keys: PublishedKeys,
     /// Makes and reads access tokens.
     pub access_tokens: AccessTokens,
+    /// Reads bodies, which can be long.
+    pub apart: Apart,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
 }
@@ -41,6 +47,7 @@ impl State {
             published_keys: PublishedKeys::new(egress),
             access_tokens: AccessTokens::new(database.clone(), master_key.clone()),
             passwords: Passwords::new(settings.passwords_at_once()),
+            apart: Apart::new(BODY_MEMORY),
             settings,
             database,
             redis,

@@ -206,11 +206,15 @@ async fn run_some(
 ) -> bool {
     let state = stored_state(claimed, protected.as_ref());
     let begin_with = Arc::clone(revision);
-    let begun = tokio::task::spawn_blocking(move || {
-        let begin = |input| Run::begin(&begin_with, Request::new(input), state.clone());
-        inputs.into_iter().map(begin).collect::<Vec<_>>()
-    });
-    let Ok(runs) = begun.await else { return false };
+    let requests: Vec<_> = inputs.into_iter().map(Request::new).collect();
+    // A run forgets what it made of a long body, so that one at a time takes memory.
+    let memory = requests.iter().map(|request| request.most_memory()).max();
+    let begin = move || {
+        let begin = |request| Run::begin(&begin_with, request, state.clone());
+        requests.into_iter().map(begin).collect::<Vec<_>>()
+    };
+    let begun = shared.apart.run(memory.unwrap_or_default(), begin);
+    let Some(runs) = begun.await else { return false };
     let job = Job::new(
         Arc::clone(shared),
         claimed.lease,

@@ -19,6 +19,7 @@ mod settings;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookgate_domain::apart::Apart;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_domain::redis::Redis;
@@ -35,6 +36,7 @@ struct Shared {
     redis: Redis,
     master_key: MasterKey,
     http: effects::http::HttpClient,
+    apart: Apart,
     calls: Permits,
     revisions: revisions::Revisions,
     leases: leases::Leases,
@@ -67,6 +69,7 @@ pub fn start(
         calls: Permits::new(settings.calls, settings.calls_per_tenant),
         revisions: revisions::Revisions::new(),
         leases: leases::Leases::default(),
+        apart: Apart::new(settings.body_memory_bytes),
         stopping: CancellationToken::new(),
         releasing: CancellationToken::new(),
         settings,

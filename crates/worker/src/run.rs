@@ -21,6 +21,9 @@ use crate::effects::http::{Made, Target};
 use crate::protection::Protected;
 use crate::record::{Caller, attempt, finished_run};
 
+/// What was made of a body is kept from one effect to the next if it takes less memory than this, in bytes.
+const KEPT_MEMORY: usize = 1 << 20;
+
 /// What a run's steps share: the job that it belongs to.
 pub struct Job {
     pub shared: Arc<Shared>,
@@ -140,6 +143,8 @@ impl Run {
         matches!(self.decision, Decision::Done(_))
     }
 
+    /// Goes on to the next effect. What was made of a long body does not stay in memory while the effect is carried out:
+    /// it is made again when it is needed again.
     fn advance(&mut self, revision: &CompiledRevision, outcome: Outcome) {
         let (now, random) = (clock::now(), rand::random());
         let decided = catch_unwind(AssertUnwindSafe(|| {
@@ -154,16 +159,20 @@ impl Run {
                 "the flow's evaluation crashed",
             ))
         });
+        if self.request.most_memory() > KEPT_MEMORY {
+            self.request = self.request.anew();
+        }
     }
 
     /// [`Self::advance`] off the async threads.
     async fn advance_aside(mut self, job: &Job, outcome: Outcome) -> Option<Self> {
+        let memory = self.request.most_memory();
         let revision = Arc::clone(&job.revision);
-        let advanced = tokio::task::spawn_blocking(move || {
+        let advance = move || {
             self.advance(&revision, outcome);
             self
-        });
-        advanced.await.ok()
+        };
+        job.shared.apart.run(memory, advance).await
     }
 
     /// Takes the run on until it is over, must wait, or is given back.

@@ -19,6 +19,8 @@ pub struct Settings {
     pub calls_per_tenant: usize,
     /// Outgoing calls at the same time for the events of one job. Default 16.
     pub calls_per_job: usize,
+    /// Bytes of memory for reading long bodies at the same time; what there is no room for waits. Default 512 MiB.
+    pub body_memory_bytes: usize,
     /// How long a worker may be silent before another takes over its jobs, in milliseconds; it extends its leases three
     /// times as often. Default 30,000.
     pub lease_ms: u64,
@@ -46,6 +48,7 @@ impl Default for Settings {
             calls: 512,
             calls_per_tenant: 128,
             calls_per_job: 16,
+            body_memory_bytes: 512 << 20,
             lease_ms: 30_000,
             claims: 5,
             poll_least_ms: 50,

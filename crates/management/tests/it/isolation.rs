@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::service::{Answer, Caller, PASSWORD, Service};
-use crate::stored::{self, uuid};
+use crate::stored::{self, NewEvent, uuid};
 
 /// Is in the name of everything that is Ada's.
 const MARK: &str = "belongs to Ada";
@@ -28,6 +28,7 @@ struct World {
     destination: String,
     secret: String,
     event: String,
+    file: String,
     run: String,
     attempt: String,
     refusal: String,
@@ -53,6 +54,17 @@ impl World {
         let own = format!("/v1/webhooks/{}", id(&webhook));
         let url = make(&format!("{own}/urls"), json!({"name": MARK})).await;
         let stored = stored::one_of_each(service, &webhook);
+        // A name of a file is unique to its event here, as ids are.
+        let file = format!("file-{}", stored.event);
+        let body =
+            format!("--b\r\ncontent-disposition: form-data; name={file}; filename=a\r\n\r\n{MARK}\r\n--b--");
+        let headers = "content-type: multipart/form-data; boundary=b\r\n";
+        let event = NewEvent {
+            headers,
+            body: body.as_bytes(),
+            ..NewEvent::default()
+        };
+        let event = stored::event(service, &webhook, &event);
         Self {
             tenant: id(&account["tenant"]),
             key: id(&make(
@@ -73,7 +85,8 @@ impl World {
             webhook: id(&webhook),
             entry: id(&entries["data"][0]),
             allowlist,
-            event: stored.event,
+            event,
+            file,
             run: stored.run,
             attempt: stored.attempt,
             refusal: stored.refusal,
@@ -96,6 +109,7 @@ impl World {
             "secrets" => &self.secret,
             "templates" => "stripe",
             "events" => &self.event,
+            "files" => &self.file,
             "runs" => &self.run,
             "attempts" => &self.attempt,
             "refusals" => &self.refusal,

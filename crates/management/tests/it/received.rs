@@ -224,3 +224,184 @@ async fn what_a_flow_did_is_shown() {
         "succeeded"
     );
 }
+
+const PARTS: &[u8] = b"--b\r\ncontent-disposition: form-data; name=note\r\n\r\nhello\r\n\
+    --b\r\ncontent-disposition: form-data; name=page; filename=\"../a.html\"\r\ncontent-type: text/html\r\n\r\n<script>\r\n\
+    --b\r\ncontent-disposition: form-data; name=raw; filename=\"b.bin\"\r\n\r\n\x00\xff\r\n--b--\r\n";
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).expect("written");
+    encoder.finish().expect("written")
+}
+
+#[tokio::test]
+async fn a_body_is_shown_as_what_it_is() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    let shown = async |headers: &str, body: &[u8]| {
+        let event = NewEvent {
+            headers,
+            body,
+            ..NewEvent::default()
+        };
+        let id = stored::event(&service, &webhook, &event);
+        owner.get(&format!("/v1/events/{id}")).await.is(200)["body"].take()
+    };
+    let form = shown("content-type: application/x-www-form-urlencoded\r\n", b"a=1&a=2").await;
+    assert_eq!(
+        (&form["kind"], &form["json"], &form["text"]),
+        (&json!("form"), &json!({"a": ["1", "2"]}), &json!("a=1&a=2"))
+    );
+    let zipped = gzip(br#"{"n": 12345678901234567890123}"#);
+    let json = shown(
+        "content-type: application/json\r\ncontent-encoding: gzip\r\n",
+        &zipped,
+    )
+    .await;
+    assert_eq!(
+        (&json["kind"], &json["content_encoding"]),
+        (&json!("json"), &json!("gzip"))
+    );
+    assert_eq!(
+        (&json["bytes"], &json["error"]),
+        (&json!(zipped.len()), &Value::Null)
+    );
+    assert!(json["json"].is_object());
+    let malformed = shown("content-type: application/json\r\n", b"{\"n\": ").await;
+    assert_eq!(
+        (&malformed["json"], &malformed["error"]["code"]),
+        (&Value::Null, &json!("malformed"))
+    );
+    assert_eq!(malformed["text"], "{\"n\": ");
+    let twice = shown("content-type: application/json\r\n", b"{\"n\": 1, \"n\": 2}").await;
+    assert_eq!(twice["error"]["code"], "repeated_name");
+    let bomb = shown("content-encoding: gzip\r\n", &gzip(&vec![0; 20 << 20])).await;
+    assert_eq!(
+        (&bomb["error"]["code"], &bomb["text"]),
+        (&json!("decodes_to_too_much"), &Value::Null)
+    );
+    let binary = shown("", b"\x00\xff").await;
+    assert_eq!(
+        (&binary["kind"], &binary["text"]),
+        (&json!("binary"), &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn a_body_comes_decoded_when_that_is_wanted() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    let zipped = gzip(b"<p>");
+    let headers = "content-type: text/html\r\ncontent-encoding: gzip\r\n";
+    let event = NewEvent {
+        headers,
+        body: &zipped,
+        ..NewEvent::default()
+    };
+    let path = format!("/v1/events/{}/body", stored::event(&service, &webhook, &event));
+    let sent = owner.bytes(&path).await;
+    assert_eq!(
+        (sent.body.as_slice(), sent.header("hookgate-content-encoding")),
+        (zipped.as_slice(), "gzip")
+    );
+    assert_eq!(sent.header("content-encoding"), "");
+    let decoded = owner.bytes(&format!("{path}?decoded=true")).await;
+    assert_eq!(
+        (
+            decoded.body.as_slice(),
+            decoded.header("hookgate-content-encoding")
+        ),
+        (&b"<p>"[..], "")
+    );
+    assert!(decoded.header("content-disposition").starts_with("attachment"));
+    let damaged = NewEvent {
+        headers,
+        body: b"<p>",
+        ..NewEvent::default()
+    };
+    let path = format!("/v1/events/{}/body", stored::event(&service, &webhook, &damaged));
+    assert_eq!(owner.bytes(&path).await.body, b"<p>");
+    owner
+        .get(&format!("{path}?decoded=true"))
+        .await
+        .is_problem(422, "unreadable_body");
+    owner
+        .get(&format!("{path}?decoded=maybe"))
+        .await
+        .is_invalid(&[("?decoded", "invalid")]);
+}
+
+#[tokio::test]
+async fn files_are_listed_and_downloaded() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    for is_zipped in [false, true] {
+        let zipped = gzip(PARTS);
+        let (headers, body) = if is_zipped {
+            (
+                "content-type: multipart/form-data; boundary=b\r\ncontent-encoding: gzip\r\n",
+                zipped.as_slice(),
+            )
+        } else {
+            ("content-type: multipart/form-data; boundary=b\r\n", PARTS)
+        };
+        let id = stored::event(
+            &service,
+            &webhook,
+            &NewEvent {
+                headers,
+                body,
+                ..NewEvent::default()
+            },
+        );
+        let path = format!("/v1/events/{id}/files");
+        let listed = owner.get(&path).await.is(200);
+        let files = listed["data"].as_array().expect("a list");
+        assert_eq!(files.len(), 2);
+        assert_eq!(
+            files[0],
+            json!({"index": 0, "name": "page", "filename": "../a.html", "content_type": "text/html", "bytes": 8,
+                "sha256": "5b63e5b2097fc6906601e85e381d998a7db971aca73c9213dc2b107ccab734d4"})
+        );
+        let page = owner.bytes(&format!("{path}/0")).await;
+        assert_eq!(
+            (page.body.as_slice(), page.header("content-type")),
+            (&b"<script>"[..], "text/html")
+        );
+        assert_eq!(
+            page.header("content-disposition"),
+            "attachment; filename=\"a.html\""
+        );
+        assert_eq!(page.header("x-content-type-options"), "nosniff");
+        assert!(page.header("content-security-policy").contains("sandbox"));
+        let raw = owner.bytes(&format!("{path}/raw")).await;
+        assert_eq!(
+            (raw.body.as_slice(), raw.header("content-type")),
+            (&b"\x00\xff"[..], "application/octet-stream")
+        );
+        for absent in ["2", "note", "-1", "..%2F0"] {
+            owner
+                .get(&format!("{path}/{absent}"))
+                .await
+                .is_problem(404, "not_found");
+        }
+    }
+    let binary = NewEvent {
+        headers: "content-type: image/png\r\n",
+        body: b"\x89PNG\x00",
+        ..NewEvent::default()
+    };
+    let path = format!("/v1/events/{}/files", stored::event(&service, &webhook, &binary));
+    assert_eq!(owner.get(&path).await.is(200)["data"][0]["name"], "body");
+    assert_eq!(owner.bytes(&format!("{path}/body")).await.body, b"\x89PNG\x00");
+    let json = format!(
+        "/v1/events/{}/files",
+        stored::event(&service, &webhook, &NewEvent::default())
+    );
+    assert_eq!(owner.get(&json).await.is(200)["data"], json!([]));
+}

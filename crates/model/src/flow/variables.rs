@@ -11,7 +11,7 @@ use minijinja::value::{Enumerator, Object, Serde, Value as Variable};
 use serde_json::Value;
 
 use crate::body::document::Document;
-use crate::body::{Body, form};
+use crate::body::{Body, form, most_memory};
 use crate::headers;
 use crate::ids::EventId;
 use crate::suffix::UrlSuffix;
@@ -95,6 +95,16 @@ impl Request {
             body: OnceLock::new(),
             made: Default::default(),
         })
+    }
+
+    /// About the most memory that making variables of its body takes, in bytes.
+    pub fn most_memory(&self) -> usize {
+        most_memory(&self.event.headers, self.event.body.len())
+    }
+
+    /// The same event, of which nothing has been made.
+    pub fn anew(&self) -> Arc<Self> {
+        Self::new(self.event.clone())
     }
 
     /// The event.

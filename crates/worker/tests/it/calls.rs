@@ -193,3 +193,28 @@ async fn a_batch_is_split_where_events_need_a_retry() {
     assert_eq!(stage.jobs(), 0);
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_body_is_read_again_after_a_call() {
+    let (stage, receiver) = (Stage::new(), Receiver::start().await);
+    let destination = stage.destination(&receiver.url()).await;
+    let webhook = stage.webhook(json!({ "flow": { "steps": [
+        http_step(destination, json!({ "body": { "n": "{{ body.n }}" } })),
+        { "name": "after", "kind": "set", "values": { "nul": "{{ body.nul }}", "length": "{{ body.filling | length }}" } },
+    ] } }));
+    let event = stage.event(
+        &webhook,
+        json!({ "n": 5, "nul": "a\0b", "filling": "x".repeat(3_000_000) }),
+    );
+    let other = stage.event(&webhook, json!({ "n": 6, "nul": "\0", "filling": "" }));
+    let worker = stage.worker(Settings {
+        body_memory_bytes: 1,
+        ..settings()
+    });
+    for (event, nul, length) in [(event, "a\0b", 3_000_000), (other, "\0", 0)] {
+        let run = stage.run_of(event).await;
+        assert_eq!((run.outcome.as_str(), run.error), ("succeeded", None));
+        assert_eq!(run.steps[1].result, json!({ "nul": nul, "length": length }));
+    }
+    worker.stop().await;
+}

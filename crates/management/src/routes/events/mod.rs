@@ -1,12 +1,12 @@
 //! Events: what came in.
 
+mod content;
 mod view;
 
-use actix_web::http::header::{self, ContentDisposition, DispositionParam, DispositionType, HeaderValue};
-use actix_web::{HttpResponse, get};
+use actix_web::get;
 use chrono::{DateTime, Utc};
 use hookgate_domain::events::{self, EventFilter};
-use hookgate_model::headers;
+use hookgate_model::body::most_memory;
 use hookgate_model::ids::{EventId, UrlId, WebhookId};
 use hookgate_model::webhook::Environment;
 use utoipa::IntoParams;
@@ -23,7 +23,7 @@ use crate::page::{Page, Paging, PagingParams};
 use crate::path::Path;
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
-    config.service(index).service(read).service(body);
+    config.service(index).service(read).configure(content::register);
 }
 
 /// Which events a list shows.
@@ -124,31 +124,13 @@ async fn read(caller: Guarded<EventsRead>, Path((id,)): Path<(EventId,)>) -> Api
             Ok::<_, ApiError>((events::read(conn, scope, id)?, events::content(conn, scope, id)?))
         })
         .await?;
-    Ok(Reply::ok(EventView::new(event, &content)))
-}
-
-/// Download the body of an event
-///
-/// Byte for byte as it was sent, with the content type that the sender gave.
-#[utoipa::path(tag = "events", operation_id = "getEventBody", security(("bearer" = ["events:read"])),
-    responses((status = 200, description = "The body", body = Vec<u8>, content_type = "application/octet-stream")))]
-#[get("/events/{id}/body")]
-async fn body(caller: Guarded<EventsRead>, Path((id,)): Path<(EventId,)>) -> ApiResult<HttpResponse> {
-    let content = caller
-        .run(move |conn, scope| events::content(conn, scope, id))
-        .await?;
-    // Whatever a sender calls its body, a browser must only ever save it: it could be a page with scripts.
-    let attachment = ContentDisposition {
-        disposition: DispositionType::Attachment,
-        parameters: vec![DispositionParam::Filename(id.to_string())],
-    };
-    let content_type = headers::find(&content.headers, "content-type")
-        .and_then(|value| HeaderValue::from_bytes(value).ok())
-        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, content_type))
-        .insert_header(attachment)
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"))
-        .body(content.body))
+    let memory = most_memory(&content.headers, content.body.len());
+    let view = caller
+        .state()
+        .apart
+        .run(memory, move || EventView::new(event, content));
+    let view = view.await;
+    Ok(Reply::ok(
+        view.ok_or_else(|| ApiError::internal("a body was not read"))?,
+    ))
 }

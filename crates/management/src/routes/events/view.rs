@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use hookgate_domain::events::{Event, EventContent, EventStatus};
+use hookgate_model::body::{Body, File};
 use hookgate_model::ids::{EventId, RevisionId, UrlId, WebhookId};
 use hookgate_model::protection::Masked;
 use hookgate_model::suffix::UrlSuffix;
@@ -71,8 +72,56 @@ pub struct EventView {
     pub path_parameters: BTreeMap<String, String>,
     /// The headers, in the order in which they came. Credentials are not shown.
     pub headers: Vec<HeaderView>,
-    /// The beginning of the body; `/v1/events/{event_id}/body` has it byte for byte.
+    /// What the body is, and its beginning; `/v1/events/{event_id}/body` has it byte for byte.
     pub body: BodyPreview,
+}
+
+/// The files of an event.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventFiles, example = json!({"data": [{"index": 0, "name": "invoice", "filename": "invoice.pdf",
+    "content_type": "application/pdf", "bytes": 48_211,
+    "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}]}))]
+pub struct FileList {
+    /// They, in the order in which they came.
+    pub data: Vec<FileView>,
+}
+
+/// A file in the body of an event.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventFile)]
+pub struct FileView {
+    /// Its place among the files of the event, from 0.
+    #[schema(example = 0)]
+    pub index: usize,
+    /// The name of its field; `body` for a binary body.
+    #[schema(example = "invoice")]
+    pub name: String,
+    /// Its own name, as the sender gave it: no safe path.
+    #[schema(example = "invoice.pdf")]
+    pub filename: Option<String>,
+    /// Its content type, as the sender gave it.
+    #[schema(example = "application/pdf")]
+    pub content_type: Option<String>,
+    /// Its length, in bytes.
+    #[schema(example = 48_211)]
+    pub bytes: usize,
+    /// The SHA-256 of its content, in hexadecimal.
+    #[schema(example = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824")]
+    pub sha256: String,
+}
+
+impl FileView {
+    /// Shows a file of a body.
+    pub fn new(index: usize, file: &File, body: &Body) -> Self {
+        Self {
+            index,
+            name: file.name.clone(),
+            filename: file.filename.clone(),
+            content_type: file.content_type.clone(),
+            bytes: file.content.len(),
+            sha256: body.sha256_of(file),
+        }
+    }
 }
 
 impl From<Event> for EventSummary {
@@ -103,7 +152,7 @@ impl From<Event> for EventSummary {
 
 impl EventView {
     /// Shows an event with its content.
-    pub fn new(event: Event, content: &EventContent) -> Self {
+    pub fn new(event: Event, content: EventContent) -> Self {
         let suffix = UrlSuffix::parse(&event.suffix).ok();
         let parameters = suffix.as_ref().and_then(|suffix| suffix.parameters(&event.path));
         let path_parameters = parameters
@@ -114,7 +163,7 @@ impl EventView {
         Self {
             path_parameters,
             headers: HeaderView::all(&content.headers),
-            body: BodyPreview::new(&content.headers, &content.body),
+            body: BodyPreview::new(&content.headers, content.body),
             summary: event.into(),
         }
     }

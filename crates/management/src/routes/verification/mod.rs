@@ -86,7 +86,7 @@ fn of_event(
         query: event.query,
         address: event.address.map(|network| network.addr()),
         headers: content.headers,
-        body: content.body,
+        body: content.body.into(),
         received_at: id.created_at(),
     })
 }

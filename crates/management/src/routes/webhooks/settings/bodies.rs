@@ -11,7 +11,7 @@ use crate::fields::{Fields, FromFields, json};
 #[schema(as = WebhookBodies, example = json!({"malformed": "accept"}))]
 pub struct BodiesBody {
     /// What becomes of a request whose body is not what its content type or content encoding says, or that has a name
-    /// twice in one object of JSON. `accept`: it becomes an event all the same, and `body_error` of the event says what is
+    /// twice in one object of JSON. `accept`: it becomes an event all the same, and `body.error` of the event says what is
     /// wrong. `refuse`: it gets 400, 413 when it decodes to too much, 415 for an encoding or charset that nobody knows.
     #[schema(required = false, default = "accept")]
     pub malformed: MalformedBodies,
