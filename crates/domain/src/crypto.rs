@@ -10,6 +10,7 @@ use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
 use base64::Engine;
 use hmac::{Hmac, Mac};
+use hookgate_model::deduplication::KeySecret;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -73,6 +74,11 @@ impl MasterKey {
             id: self.id,
             ..Self::from_bytes(&secret)
         }
+    }
+
+    /// What the keys of deliveries are made with: without it nobody finds out by trying what they were made of.
+    pub fn delivery_secret(&self) -> KeySecret {
+        KeySecret::new(self.derived("deliveries").secret)
     }
 
     /// Seals a secret that belongs to `context` (such as `destinations/<tenant>/<id>`).

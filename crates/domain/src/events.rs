@@ -8,6 +8,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use hookgate_model::deduplication::Remembered;
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::flow::variables::EventInput;
 use hookgate_model::ids::{EventId, RevisionId, UrlId, WebhookId};
@@ -19,7 +20,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::page::{Page, floor};
-use crate::schema::{events, revisions, runs};
+use crate::schema::{duplicates, events, revisions, runs};
 use crate::scope::TenantScope;
 use crate::stored_json::MaybeJson;
 
@@ -54,8 +55,21 @@ pub struct Event {
     pub delivery_id: Option<String>,
     /// What of it is masked; `None` when it is stored as it was sent.
     pub masked: Option<Masked>,
+    /// Whether it is remembered, so that it is recognised when it comes again.
+    pub deduplication: Option<Remembered>,
+    /// How often it came again; `None` when it did not.
+    pub duplicates: Option<Duplicates>,
     /// How far it has come.
     pub status: EventStatus,
+}
+
+/// How often an event came again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Duplicates {
+    /// How often.
+    pub count: i64,
+    /// When it last did.
+    pub last_at: DateTime<Utc>,
 }
 
 /// How far an event has come.
@@ -93,6 +107,8 @@ pub struct EventFilter {
     pub event_type: Option<String>,
     /// Of this delivery.
     pub delivery_id: Option<String>,
+    /// That came again, or did not.
+    pub duplicated: Option<bool>,
     /// Received at this moment or later.
     pub from: Option<DateTime<Utc>>,
     /// Received before this moment.
@@ -117,6 +133,7 @@ struct Row {
     delivery_id: Option<String>,
     #[diesel(deserialize_as = MaybeJson<Masked>)]
     masked: Option<Masked>,
+    deduplication: Option<String>,
 }
 
 #[derive(Queryable, Selectable)]
@@ -162,6 +179,18 @@ pub fn list(
     }
     if let Some(delivery) = &filter.delivery_id {
         query = query.filter(events::delivery_id.eq(delivery));
+    }
+    if let Some(duplicated) = filter.duplicated {
+        let again = diesel::dsl::exists(
+            duplicates::table
+                .filter(duplicates::tenant_id.eq(events::tenant_id))
+                .filter(duplicates::event_id.eq(events::id)),
+        );
+        query = if duplicated {
+            query.filter(again)
+        } else {
+            query.filter(diesel::dsl::not(again))
+        };
     }
     if let Some(from) = filter.from {
         query = query.filter(events::id.ge(floor(from)));
@@ -276,6 +305,7 @@ fn with_status(conn: &mut PgConnection, scope: &TenantScope, rows: Vec<Row>) -> 
         .load::<(Uuid, String)>(conn)?
         .into_iter()
         .collect();
+    let duplicates = duplicates_of(conn, scope, &rows)?;
     let working = working_revisions(conn, scope, &rows)?;
     rows.into_iter()
         .map(|row| {
@@ -284,9 +314,27 @@ fn with_status(conn: &mut PgConnection, scope: &TenantScope, rows: Vec<Row>) -> 
                 None if row.revision_id.is_some_and(|id| working.contains(&id)) => EventStatus::Pending,
                 None => EventStatus::Received,
             };
-            row.into_event(status)
+            let duplicates = duplicates.get(&row.id).copied();
+            row.into_event(duplicates, status)
         })
         .collect()
+}
+
+fn duplicates_of(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    rows: &[Row],
+) -> Result<HashMap<Uuid, Duplicates>> {
+    let remembered = rows.iter().filter(|row| row.deduplication.is_some());
+    let found: Vec<(Uuid, i64, DateTime<Utc>)> = duplicates::table
+        .filter(duplicates::tenant_id.eq(scope.uuid()))
+        .filter(duplicates::event_id.eq_any(remembered.map(|row| row.id).collect::<Vec<_>>()))
+        .select((duplicates::event_id, duplicates::count, duplicates::last_at))
+        .load(conn)?;
+    Ok(found
+        .into_iter()
+        .map(|(event, count, last_at)| (event, Duplicates { count, last_at }))
+        .collect())
 }
 
 /// Of the events' revisions, those that leave work behind: an event of one is pending until it has a run. (Whether it
@@ -310,7 +358,7 @@ fn working_revisions(conn: &mut PgConnection, scope: &TenantScope, rows: &[Row])
 }
 
 impl Row {
-    fn into_event(self, status: EventStatus) -> Result<Event> {
+    fn into_event(self, duplicates: Option<Duplicates>, status: EventStatus) -> Result<Event> {
         Ok(Event {
             id: self.id.into(),
             webhook_id: self.webhook_id.into(),
@@ -326,6 +374,8 @@ impl Row {
             event_type: self.event_type,
             delivery_id: self.delivery_id,
             masked: self.masked,
+            deduplication: self.deduplication.as_deref().and_then(Remembered::parse),
+            duplicates,
             status,
         })
     }

@@ -13,6 +13,7 @@ pub mod body;
 pub mod clock;
 pub mod crypto;
 pub mod database;
+pub mod deduplication;
 pub mod destinations;
 pub mod error;
 pub mod events;

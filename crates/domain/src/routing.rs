@@ -7,6 +7,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::authentication::{Authentication, Material};
 use hookgate_model::cors::Cors;
+use hookgate_model::deduplication::Deduplication;
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::ids::{ApiKeyId, RevisionId, TenantId, UrlId, WebhookId};
 use hookgate_model::limits::{Limits, TenantLimits};
@@ -40,6 +41,8 @@ pub struct Route {
     pub url_id: UrlId,
     /// When the URL ends to be valid: its expiry, its revocation, or the end of its token's grace period.
     pub ends_at: Option<DateTime<Utc>>,
+    /// The system that sends, or `custom`.
+    pub system: String,
     /// Whether it runs the draft or the published revision.
     pub environment: Environment,
     /// What follows the token.
@@ -62,6 +65,8 @@ pub struct Route {
     pub cors: Option<Cors>,
     /// What becomes of a body that is not what it is called.
     pub malformed_bodies: MalformedBodies,
+    /// What it recognises a delivery by that came before.
+    pub deduplication: Option<Deduplication>,
     /// How much the webhook takes.
     pub limits: Limits,
     /// How much the URL takes.
@@ -85,6 +90,7 @@ struct Row {
     revoked_at: Option<DateTime<Utc>>,
     webhook_id: Uuid,
     status: String,
+    system: String,
     methods: Vec<String>,
     authentication: serde_json::Value,
     body_limit_bytes: i32,
@@ -92,6 +98,7 @@ struct Row {
     data_protection: DataProtection,
     cors: Option<serde_json::Value>,
     malformed_bodies: String,
+    deduplication: Option<serde_json::Value>,
     draft_revision_id: Uuid,
     published_revision_id: Option<Uuid>,
     #[diesel(deserialize_as = StoredJson<Limits>)]
@@ -164,12 +171,14 @@ fn find(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Row>> {
             urls::revoked_at,
             webhooks::id,
             webhooks::status,
+            webhooks::system,
             webhooks::methods,
             webhooks::authentication,
             webhooks::body_limit_bytes,
             webhooks::data_protection,
             webhooks::cors,
             webhooks::malformed_bodies,
+            webhooks::deduplication,
             webhooks::draft_revision_id,
             webhooks::published_revision_id,
             webhooks::limits,
@@ -224,6 +233,7 @@ impl Row {
                 .into_iter()
                 .flatten()
                 .min(),
+            system: self.system,
             environment,
             suffix: UrlSuffix::parse(&self.suffix).map_err(|_| Error::Unreadable { what: "suffix" })?,
             status: Status::parse(&self.status).ok_or_else(unreadable("webhook status"))?,
@@ -241,6 +251,13 @@ impl Row {
                 .map_err(|_| Error::Unreadable { what: "CORS" })?,
             malformed_bodies: MalformedBodies::parse(&self.malformed_bodies)
                 .ok_or_else(unreadable("setting for bodies"))?,
+            deduplication: self
+                .deduplication
+                .map(serde_json::from_value)
+                .transpose()
+                .map_err(|_| Error::Unreadable {
+                    what: "deduplication",
+                })?,
             limits: self.limits,
             url_limits: self.url_limits,
             tenant_limits: self.tenant_limits,

@@ -13,6 +13,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::authentication::Authentication;
 use hookgate_model::cors::Cors;
+use hookgate_model::deduplication::Deduplication;
 use hookgate_model::ids::{AllowlistId, RevisionId, WebhookId};
 use hookgate_model::limits::Limits;
 use hookgate_model::methods::MethodSet;
@@ -61,6 +62,8 @@ pub struct Webhook {
     pub cors: Option<Cors>,
     /// What becomes of a body that is not what it is called.
     pub malformed_bodies: MalformedBodies,
+    /// What it recognises a delivery by that came before; `None`: it takes every one for a new one.
+    pub deduplication: Option<Deduplication>,
     /// What the test URLs run.
     pub draft_revision_id: RevisionId,
     /// What the production URLs run.
@@ -100,6 +103,8 @@ pub struct WebhookSettings {
     pub cors: Option<Cors>,
     /// What becomes of a body that is not what it is called.
     pub malformed_bodies: MalformedBodies,
+    /// What it recognises a delivery by that came before; `None`: it takes every one for a new one.
+    pub deduplication: Option<Deduplication>,
 }
 
 #[derive(Queryable, Selectable)]
@@ -118,6 +123,7 @@ struct Row {
     data_protection: DataProtection,
     cors: Option<Value>,
     malformed_bodies: String,
+    deduplication: Option<Value>,
     #[diesel(deserialize_as = StoredJson<Limits>)]
     limits: Limits,
     draft_revision_id: Uuid,
@@ -153,6 +159,11 @@ impl Row {
                 .transpose()
                 .map_err(|_| unreadable())?,
             malformed_bodies: MalformedBodies::parse(&self.malformed_bodies).ok_or_else(unreadable)?,
+            deduplication: self
+                .deduplication
+                .map(serde_json::from_value)
+                .transpose()
+                .map_err(|_| unreadable())?,
             draft_revision_id: self.draft_revision_id.into(),
             published_revision_id: self.published_revision_id.map(RevisionId::from),
             version: self.version,
@@ -418,6 +429,7 @@ struct Columns<'a> {
     data_protection: Value,
     cors: Option<Value>,
     malformed_bodies: &'static str,
+    deduplication: Option<Value>,
     limits: Value,
 }
 
@@ -434,6 +446,7 @@ impl<'a> Columns<'a> {
             data_protection: to_json(&settings.data_protection)?,
             cors: settings.cors.as_ref().map(to_json).transpose()?,
             malformed_bodies: settings.malformed_bodies.as_str(),
+            deduplication: settings.deduplication.as_ref().map(to_json).transpose()?,
             limits: to_json(&settings.limits)?,
         })
     }

@@ -9,10 +9,12 @@ mod answer;
 mod body_room;
 mod cors;
 mod credentials;
+mod delivery;
 mod evaluation;
 mod limits;
 mod protection;
 mod refusal;
+mod repetitions;
 mod request;
 mod routes;
 mod service;
@@ -41,6 +43,7 @@ use tokio::task::JoinHandle;
 
 use body_room::BodyRoom;
 use limits::Limits;
+use repetitions::Repetitions;
 use routes::Routes;
 use service::Service;
 pub use settings::Settings;
@@ -84,6 +87,8 @@ pub async fn start(
         public_url: settings.public_url(),
         waiting: Waiting::start(pool.clone(), &redis),
         used_keys: UsedKeys::start(pool.clone()),
+        repetitions: Repetitions::start(pool.clone()),
+        key_secret: master_key.delivery_secret(),
         pool,
         appender,
         refusals,
@@ -129,6 +134,7 @@ impl Ingress {
         self.server.stop(true).await;
         let service = self.service;
         service.used_keys.flush(&service.pool).await;
+        service.repetitions.flush(&service.pool).await;
         service.appender.stop();
         service.refusals.stop().await;
         service.limits.stop().await;

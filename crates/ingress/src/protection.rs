@@ -38,8 +38,26 @@ pub struct Stored<'a> {
     pub key: Option<RunKey>,
 }
 
+impl<'a> Stored<'a> {
+    /// All of it, as it was sent.
+    pub async fn as_sent(event: &'a EventInput) -> Self {
+        Self {
+            path: event.path.as_str().into(),
+            query: event.query.as_str().into(),
+            address: event.address.map(IpNet::from),
+            headers: event.headers.as_slice().into(),
+            body: compress(event.body.clone()).await,
+            event_type: event.event_type.as_deref().map(Cow::Borrowed),
+            delivery_id: event.delivery_id.as_deref().map(Cow::Borrowed),
+            masked: None,
+            payload: None,
+            key: None,
+        }
+    }
+}
+
 /// A body as it is stored.
-pub async fn compress(body: Bytes) -> StoredBody {
+async fn compress(body: Bytes) -> StoredBody {
     if body.len() < APART {
         return StoredBody::new(body);
     }

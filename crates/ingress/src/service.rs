@@ -10,14 +10,14 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use hookgate_domain::apart::Apart;
 use hookgate_domain::appender::refusals::{NewRefusal, RefusalLog};
-use hookgate_domain::appender::{AppendError, Appender, NewEvent, Work};
+use hookgate_domain::appender::{AppendError, Appended, Appender, NewEvent, Work};
 use hookgate_domain::clock;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_egress::published_keys::{Asked, PublishedKeys};
-use hookgate_model::answer::Answer;
 use hookgate_model::body::{Body, most_memory};
-use hookgate_model::flow::variables::{EventInput, Request as FlowRequest};
+use hookgate_model::deduplication::KeySecret;
+use hookgate_model::flow::variables::EventInput;
 use hookgate_model::ids::EventId;
 use hookgate_model::network_set::NetworkSet;
 use hookgate_model::webhook::{MalformedBodies, Status};
@@ -29,9 +29,11 @@ use crate::answer::Prepared;
 use crate::body_room::{BodyRoom, Taken};
 use crate::cors;
 use crate::credentials::overcome;
+use crate::delivery::Delivery;
 use crate::limits::{Charged, Limits};
 use crate::protection::{self, Stored};
 use crate::refusal::Refusal;
+use crate::repetitions::Repetitions;
 use crate::request::Request;
 use crate::routes::Routes;
 use crate::settings::Settings;
@@ -40,7 +42,7 @@ use crate::waiting::{Place, Waiting};
 use crate::webhook::Webhook;
 
 /// Bodies that may take more memory than this to be read are read on a thread of their own, so that they hold nobody up.
-const READ_APART: usize = 2 << 20;
+pub const READ_APART: usize = 2 << 20;
 /// How much of a refused body is kept.
 const PREVIEW: usize = 1024;
 
@@ -60,6 +62,9 @@ pub struct Service {
     pub master_key: MasterKey,
     pub waiting: Waiting,
     pub used_keys: UsedKeys,
+    pub repetitions: Repetitions,
+    /// What the keys of deliveries are made with.
+    pub key_secret: KeySecret,
     pub body_room: BodyRoom,
     pub apart: Apart,
 }
@@ -145,7 +150,7 @@ impl Service {
         let waits = webhook.revision.waits() && webhook.route.status == Status::Active;
         let one_waiting = waits.then(|| webhook.limits.enter_waiting()).transpose();
         let _one_waiting = one_waiting.map_err(limited)?;
-        let event = Charged {
+        let charged = Charged {
             scope: webhook.route.scope,
             webhook_id: webhook.route.webhook_id,
             at: admission.now,
@@ -153,16 +158,24 @@ impl Service {
         };
         let charge = self
             .limits
-            .charge(&webhook.limits, event)
+            .charge(&webhook.limits, charged)
             .await
             .map_err(limited)?;
         let place = waits.then(|| self.take_place(webhook, id)).flatten();
-        let committed = self
-            .append(request, webhook, id, &headers, body.clone(), place.as_ref())
-            .await;
-        if let Err(refusal) = committed {
-            charge.take_back();
-            return Err((refusal.into(), body));
+        let event = event_input(request, webhook, id, headers, body.clone());
+        let delivery = self.read_delivery(webhook, event).await;
+        match self.append(webhook, &delivery, place.as_ref()).await {
+            Ok(Appended::Stored) => {}
+            Ok(Appended::Duplicate(duplicate)) => {
+                // It is no event of its own, and counts as none.
+                charge.take_back();
+                drop(place);
+                return Ok(self.answer_duplicate(webhook, &delivery, duplicate).await);
+            }
+            Err(refusal) => {
+                charge.take_back();
+                return Err((refusal.into(), body));
+            }
         }
         if let Some(answer) = &webhook.constant_answer {
             return Ok(answer.send(id));
@@ -172,12 +185,9 @@ impl Service {
             Some(waiting) => waiting.await,
             None => None,
         };
-        let answer = match answer {
+        let answer = match answer.or(delivery.answer) {
             Some(answer) => answer,
-            None => {
-                let event = event_input(request, webhook, id, headers, body);
-                self.answer_from_request(webhook, event).await
-            }
+            None => self.answer_from_request(webhook, &delivery.request).await,
         };
         Ok(Prepared::from(&answer).send(id))
     }
@@ -188,36 +198,22 @@ impl Service {
             .take_place(webhook.route.scope, id, self.settings.waiting_callers)
     }
 
-    /// Stores the event; returns when it is durable.
+    /// Stores the event, unless it came before; returns when it is durable.
     async fn append(
         &self,
-        request: &Request<'_>,
         webhook: &Arc<Webhook>,
-        id: EventId,
-        headers: &[u8],
-        body: Bytes,
+        delivery: &Delivery,
         place: Option<&Place>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Appended, Refusal> {
+        let event = delivery.request.event();
         let node = place.map(|_| self.waiting.node());
         let work = webhook.work(node, webhook.route.status == Status::Paused);
         let stored = if webhook.protection.is_none() {
-            Stored {
-                path: request.path.into(),
-                query: request.query().into(),
-                address: request.address.map(IpNet::from),
-                headers: headers.into(),
-                body: protection::compress(body).await,
-                event_type: None,
-                delivery_id: None,
-                masked: None,
-                payload: None,
-                key: None,
-            }
+            Stored::as_sent(event).await
         } else {
-            let event = event_input(request, webhook, id, headers.to_vec(), body);
-            let is_sensitive = protection::is_sensitive(webhook, self.template_timeout(), &event).await;
+            let is_sensitive = protection::is_sensitive(webhook, self.template_timeout(), event).await;
             let has_work = work != Work::None;
-            protection::protect(webhook, &self.master_key, event, is_sensitive, has_work)
+            protection::protect(webhook, &self.master_key, event.clone(), is_sensitive, has_work)
                 .await
                 .map_err(|error| {
                     tracing::error!(%error, "an event could not be masked");
@@ -229,13 +225,13 @@ impl Service {
         }
         let ticket = self.appender.submit(&NewEvent {
             scope: webhook.route.scope,
-            id,
+            id: event.id,
             webhook_id: webhook.route.webhook_id,
             url_id: webhook.route.url_id,
             revision_id: webhook.revision_id(),
-            environment: webhook.route.environment,
-            method: request.method(),
-            suffix: webhook.route.suffix.as_str(),
+            environment: event.environment,
+            method: &event.method,
+            suffix: &event.suffix,
             path: &stored.path,
             query: &stored.query,
             address: stored.address,
@@ -245,6 +241,7 @@ impl Service {
             delivery_id: stored.delivery_id.as_deref(),
             masked: stored.masked.as_deref(),
             payload: stored.payload.as_deref(),
+            remember: &delivery.remembered(stored.masked.is_some()),
             work,
         });
         ticket
@@ -306,30 +303,6 @@ impl Service {
         error.map_or(Ok(()), |error| Err(Refusal::BodyMalformed(error)))
     }
 
-    /// The answer that is made from the request alone: the event is stored, so when its template takes too long, the caller
-    /// still hears that.
-    async fn answer_from_request(&self, webhook: &Arc<Webhook>, event: EventInput) -> Answer {
-        let (evaluated, id) = (Arc::clone(webhook), event.id);
-        let room = self
-            .apart
-            .room(most_memory(&event.headers, event.body.len()))
-            .await;
-        let evaluate = move || {
-            let _room = room;
-            let request = FlowRequest::new(event);
-            if evaluated.revision.waits() {
-                evaluated.revision.timed_out_answer(&request)
-            } else {
-                evaluated.revision.immediate_answer(&request)
-            }
-        };
-        let made = webhook
-            .evaluations
-            .within(self.template_timeout(), evaluate)
-            .await;
-        made.unwrap_or_else(|| webhook.revision.answer_without_template(id))
-    }
-
     fn keep_refusal(&self, request: &Request<'_>, webhook: &Webhook, refusal: &Refusal, body: &Bytes) {
         metrics::counter!("hookgate_refused_total", "reason" => refusal.code()).increment(1);
         if let Refusal::LimitExceeded(exceeded) = refusal {
@@ -366,7 +339,7 @@ impl Service {
         }
     }
 
-    fn template_timeout(&self) -> Duration {
+    pub fn template_timeout(&self) -> Duration {
         Duration::from_millis(self.settings.template_timeout_ms)
     }
 }

@@ -1,4 +1,7 @@
 //! Callers that wait for their flow's answer. It comes over Redis; when it may have been missed, from Postgres.
+//!
+//! Several may wait for one event: who sent it, and who sent it again. The answer travels to the node that stored the event,
+//! so the others ask Postgres.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +22,8 @@ use tokio::task::JoinHandle;
 
 /// How often Postgres is asked while answers do not come over Redis.
 const ASK_EVERY: Duration = Duration::from_millis(50);
-/// How long a caller waits for Redis before Postgres is asked all the same: the worker may have lost Redis alone.
+/// How long a caller waits for Redis before Postgres is asked all the same: the worker may have lost Redis alone. Also the
+/// longest pause between two questions for an event that was stored elsewhere.
 const ASK_ANYWAY_AFTER: Duration = Duration::from_secs(1);
 
 /// The callers of this node that wait.
@@ -31,21 +35,35 @@ pub struct Waiting {
 }
 
 struct Shared {
-    callers: Mutex<HashMap<EventId, Caller>>,
+    callers: Mutex<Callers>,
     connected: AtomicBool,
 }
 
-struct Caller {
+#[derive(Default)]
+struct Callers {
+    events: HashMap<EventId, Awaited>,
+    /// How many there are, of all events.
+    count: usize,
+    /// Numbers the places.
+    next: u64,
+}
+
+/// An event with the callers who wait for its answer.
+struct Awaited {
     scope: TenantScope,
-    asked_at: Instant,
+    /// Opens the answer, if it is not stored openly.
     key: Option<RunKey>,
-    answer: oneshot::Sender<Answer>,
+    callers: Vec<(u64, oneshot::Sender<Answer>)>,
+    asked_at: Instant,
+    /// How long to wait for Redis before Postgres is asked.
+    patience: Duration,
 }
 
 /// A place among those who wait; given up when dropped.
 pub struct Place {
     shared: Arc<Shared>,
     event: EventId,
+    number: u64,
     answer: oneshot::Receiver<Answer>,
 }
 
@@ -61,7 +79,7 @@ impl Waiting {
         let answers = redis.on_answer(&node, move |notice| match notice {
             AnswerNotice::Connected => told.connected.store(true, Ordering::Relaxed),
             AnswerNotice::Lost => told.connected.store(false, Ordering::Relaxed),
-            AnswerNotice::Answered(event, answer) => told.give(event, answer),
+            AnswerNotice::Answered(event, answer) => told.give(event, &answer),
         });
         let task = tokio::spawn(ask(Arc::clone(&shared), database));
         Self {
@@ -79,23 +97,35 @@ impl Waiting {
 
     /// Takes a place for an event that is about to be stored; `None` when too many wait.
     pub fn take_place(&self, scope: TenantScope, event: EventId, most: usize) -> Option<Place> {
+        self.place(scope, event, most, ASK_ANYWAY_AFTER)
+    }
+
+    /// Takes a place for an event that is stored already, maybe by another node; `None` when too many wait.
+    pub fn join(&self, scope: TenantScope, event: EventId, most: usize) -> Option<Place> {
+        self.place(scope, event, most, Duration::ZERO)
+    }
+
+    fn place(&self, scope: TenantScope, event: EventId, most: usize, patience: Duration) -> Option<Place> {
         let mut callers = self.shared.callers.lock();
-        if callers.len() >= most {
+        if callers.count >= most {
             return None;
         }
+        callers.count += 1;
+        callers.next += 1;
+        let number = callers.next;
         let (sender, answer) = oneshot::channel();
-        callers.insert(
-            event,
-            Caller {
-                scope,
-                asked_at: Instant::now(),
-                key: None,
-                answer: sender,
-            },
-        );
+        let awaited = callers.events.entry(event).or_insert_with(|| Awaited {
+            scope,
+            key: None,
+            callers: Vec::with_capacity(1),
+            asked_at: Instant::now(),
+            patience,
+        });
+        awaited.callers.push((number, sender));
         Some(Place {
             shared: Arc::clone(&self.shared),
             event,
+            number,
             answer,
         })
     }
@@ -110,12 +140,12 @@ impl Drop for Waiting {
 impl Place {
     /// Takes the key that opens the answer, if it is not stored openly.
     pub fn open_with(&self, key: RunKey) {
-        if let Some(caller) = self.shared.callers.lock().get_mut(&self.event) {
-            caller.key = Some(key);
+        if let Some(awaited) = self.shared.callers.lock().events.get_mut(&self.event) {
+            awaited.key = Some(key);
         }
     }
 
-    /// Waits for the answer; `None` when it does not come in time.
+    /// Waits for the answer; `None` when it does not come in time, or never will.
     pub async fn wait(mut self, longest: Duration) -> Option<Answer> {
         tokio::time::timeout(longest, &mut self.answer).await.ok()?.ok()
     }
@@ -123,35 +153,50 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shared.callers.lock().remove(&self.event);
+        let mut callers = self.shared.callers.lock();
+        callers.count = callers.count.saturating_sub(1);
+        if let Some(awaited) = callers.events.get_mut(&self.event) {
+            awaited.callers.retain(|(number, _)| *number != self.number);
+            if awaited.callers.is_empty() {
+                callers.events.remove(&self.event);
+            }
+        }
     }
 }
 
 impl Shared {
-    fn give(&self, event: EventId, answer: Answer) {
-        if let Some(caller) = self.callers.lock().remove(&event) {
+    fn give(&self, event: EventId, answer: &Answer) {
+        let awaited = self.callers.lock().events.remove(&event);
+        for (_, caller) in awaited.into_iter().flat_map(|awaited| awaited.callers) {
             // A caller that went away does not need it.
-            let _ = caller.answer.send(answer);
+            let _ = caller.send(answer.clone());
         }
     }
 
-    /// The callers for whom Postgres must be asked now.
-    fn overdue(&self) -> Vec<(TenantScope, EventId, Option<RunKey>)> {
-        let longest = if self.connected.load(Ordering::Relaxed) {
-            ASK_ANYWAY_AFTER
-        } else {
-            Duration::ZERO
-        };
-        let mut callers = self.callers.lock();
-        let overdue = callers
-            .iter_mut()
-            .filter(|(_, caller)| caller.asked_at.elapsed() >= longest);
+    /// Lets callers go for whom there is no answer.
+    fn let_go(&self, event: EventId) {
+        self.callers.lock().events.remove(&event);
+    }
+
+    /// The events for whose callers Postgres must be asked now, by their tenants.
+    fn overdue(&self) -> HashMap<TenantScope, Vec<(EventId, Option<RunKey>)>> {
+        let connected = self.connected.load(Ordering::Relaxed);
+        let mut overdue: HashMap<_, Vec<_>> = HashMap::new();
+        for (event, awaited) in &mut self.callers.lock().events {
+            let patience = if connected {
+                awaited.patience
+            } else {
+                Duration::ZERO
+            };
+            if awaited.asked_at.elapsed() >= patience {
+                awaited.asked_at = Instant::now();
+                // Asked at once, then more and more seldom.
+                awaited.patience = (awaited.patience * 2).clamp(ASK_EVERY, ASK_ANYWAY_AFTER);
+                let asked = (*event, awaited.key.clone());
+                overdue.entry(awaited.scope).or_default().push(asked);
+            }
+        }
         overdue
-            .map(|(event, caller)| {
-                caller.asked_at = Instant::now();
-                (caller.scope, *event, caller.key.clone())
-            })
-            .collect()
     }
 }
 
@@ -166,24 +211,24 @@ async fn ask(shared: Arc<Shared>, database: Database) {
         }
         let found = database.run(move |conn| {
             let mut found = Vec::new();
-            for (scope, event, key) in overdue {
-                match scope.transaction(conn, |conn| answers::read(conn, &scope, event, key.as_ref())) {
-                    Ok(Some(answer)) => found.push((event, answer)),
-                    Ok(None) => {}
-                    Err(error) if error.is_transient() => {
-                        tracing::debug!(%error, "answers could not be read");
-                        break;
-                    }
-                    // One damaged answer must not keep the others from their callers.
-                    Err(error) => tracing::error!(%event, %error, "an answer could not be read"),
-                }
+            for (scope, asked) in overdue {
+                found.extend(scope.transaction(conn, |conn| answers::read(conn, &scope, &asked))?);
             }
             Ok::<_, hookgate_domain::Error>(found)
         });
         match found.await {
-            Ok(found) => found
-                .into_iter()
-                .for_each(|(event, answer)| shared.give(event, answer)),
+            Ok(found) => {
+                for (event, answer) in found {
+                    match answer {
+                        Ok(Some(answer)) => shared.give(event, &answer),
+                        Ok(None) => shared.let_go(event),
+                        Err(error) => {
+                            tracing::error!(%event, %error, "an answer could not be read");
+                            shared.let_go(event);
+                        }
+                    }
+                }
+            }
             Err(error) => tracing::debug!(%error, "answers could not be read"),
         }
     }

@@ -6,11 +6,13 @@ use std::time::Instant;
 use hookgate_domain::appender::Work;
 use hookgate_domain::routing::Route;
 use hookgate_model::authentication::{Material, Verifier};
+use hookgate_model::deduplication::Recognition;
 use hookgate_model::flow::compiled::CompiledRevision;
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::ids::RevisionId;
 use hookgate_model::network_set::NetworkSet;
 use hookgate_model::protection::Protection;
+use hookgate_model::senders;
 
 use crate::answer::Prepared;
 use crate::credentials::challenge;
@@ -37,6 +39,10 @@ pub struct Webhook {
     pub protection: Option<Protection>,
     /// Its templates that are being evaluated.
     pub evaluations: Evaluations,
+    /// The same in its stored form, for the duplicates of remembered events.
+    pub stored_answer: Option<Arc<[u8]>>,
+    /// What of a request is read before it is stored.
+    pub recognition: Recognition,
     /// When it was read.
     pub loaded_at: Instant,
 }
@@ -71,6 +77,15 @@ impl Webhook {
                 Protection::total()
             })
         });
+        let stored_answer = revision
+            .constant_answer()
+            .map(|answer| Arc::from(answer.encode()));
+        let identity = senders::identity(&route.authentication, &route.system);
+        let recognition = Recognition::compile(identity, route.deduplication.as_ref())
+            .inspect_err(
+                |error| tracing::error!(webhook = %route.webhook_id, %error, "a key's template does not compile"),
+            )
+            .unwrap_or_default();
         Self {
             challenge: challenge(&route.authentication),
             protection,
@@ -81,6 +96,8 @@ impl Webhook {
             limits,
             revision,
             constant_answer,
+            stored_answer,
+            recognition,
             loaded_at: Instant::now(),
         }
     }

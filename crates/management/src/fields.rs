@@ -59,6 +59,11 @@ impl Fields {
         }
     }
 
+    /// Whether a field is given, be it as null.
+    pub fn has(&self, name: &str) -> bool {
+        self.object.contains_key(name)
+    }
+
     /// A field that has a default when it is absent or null.
     pub fn or<T>(&mut self, name: &str, default: T, read: impl FnOnce(Value) -> Read<T>) -> Option<T> {
         self.optional(name, read).map(|value| value.unwrap_or(default))

@@ -31,6 +31,8 @@ pub struct NewWebhook {
     pub cors: Option<Value>,
     /// `accept` or `refuse`.
     pub malformed_bodies: String,
+    /// The `deduplication` document of the API, if any.
+    pub deduplication: Option<Value>,
     /// The revision document of the API: expected data, flow, response.
     pub revision: Value,
     /// Whether that revision is published, or only the draft.
@@ -49,6 +51,7 @@ impl Default for NewWebhook {
             data_protection: json!({}),
             cors: None,
             malformed_bodies: "accept".to_owned(),
+            deduplication: None,
             revision: json!({}),
             published: true,
         }
@@ -133,8 +136,8 @@ impl TestDatabase {
         let published = new.published.then(|| revision.uuid());
         let insert = sql_query(
             "INSERT INTO webhooks (tenant_id, id, name, status, suffix, methods, authentication, body_limit_bytes, \
-             draft_revision_id, published_revision_id, data_protection, cors, malformed_bodies) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             draft_revision_id, published_revision_id, data_protection, cors, malformed_bodies, deduplication) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .bind::<SqlUuid, _>(tenant.uuid())
         .bind::<SqlUuid, _>(id.uuid())
@@ -148,7 +151,8 @@ impl TestDatabase {
         .bind::<Nullable<SqlUuid>, _>(published)
         .bind::<Jsonb, _>(&new.data_protection)
         .bind::<Nullable<Jsonb>, _>(&new.cors)
-        .bind::<Text, _>(&new.malformed_bodies);
+        .bind::<Text, _>(&new.malformed_bodies)
+        .bind::<Nullable<Jsonb>, _>(&new.deduplication);
         execute(insert, conn);
         let insert = sql_query(
             "INSERT INTO revisions (tenant_id, id, webhook_id, number, document, created_by, published_at) \

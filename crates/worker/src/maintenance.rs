@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Days, Utc};
-use hookgate_domain::{clock, maintenance, partitions};
+use chrono::{DateTime, Days, NaiveTime, Utc};
+use hookgate_domain::{clock, deduplication, maintenance, partitions};
 
 use crate::Shared;
 
 /// How many days there are partitions for, after today.
 const DAYS_AHEAD: u64 = 7;
+/// Rows that one transaction deletes of what has expired.
+const CHUNK: i64 = 2_000;
 /// How soon it is tried again when Postgres was away.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
@@ -52,6 +54,12 @@ async fn run(shared: &Shared) -> hookgate_domain::Result<()> {
             "partitions past their retention were dropped"
         );
     }
+    let before = oldest.and_time(NaiveTime::MIN).and_utc();
+    in_chunks(shared, deduplication::delete_expired).await?;
+    in_chunks(shared, move |conn, most| {
+        deduplication::delete_counts(conn, before, most)
+    })
+    .await?;
     let trim =
         move |conn: &mut _| maintenance::alone(conn, |conn| maintenance::trim_refusals(conn, refusals));
     shared.database.run(trim).await?;
@@ -60,6 +68,20 @@ async fn run(shared: &Shared) -> hookgate_domain::Result<()> {
     let delete = move |conn: &mut _| maintenance::alone(conn, |conn| maintenance::delete_expired(conn, now));
     shared.database.run(delete).await?;
     Ok(())
+}
+
+/// Deletes in small transactions, so that nobody waits long for a row, until little is left.
+async fn in_chunks(
+    shared: &Shared,
+    delete: impl Fn(&mut maintenance::Connection, i64) -> hookgate_domain::Result<usize> + Copy + Send + 'static,
+) -> hookgate_domain::Result<()> {
+    loop {
+        let chunk = move |conn: &mut _| maintenance::alone(conn, |conn| delete(conn, CHUNK));
+        let deleted = shared.database.run(chunk).await?.unwrap_or(0);
+        if i64::try_from(deleted).unwrap_or(i64::MAX) < CHUNK || shared.stopping.is_cancelled() {
+            return Ok(());
+        }
+    }
 }
 
 fn make_days(conn: &mut maintenance::Connection, now: DateTime<Utc>) -> hookgate_domain::Result<()> {

@@ -1,8 +1,11 @@
 //! What waits for a committer: batches of encoded rows, each of one partition and within the bounds of one commit.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::task::Waker;
 
+use uuid::Uuid;
+
+use super::claims::Claim;
 use super::event::{JobPart, NewEvent};
 use super::session::day_of;
 use super::ticket::{self, Outcome, Waiter};
@@ -15,8 +18,8 @@ pub struct Batch {
     pub day: i64,
     /// The rows, encoded.
     pub rows: Vec<u8>,
-    /// The bytes of the jobs' payloads.
-    payloads: usize,
+    /// The bytes that are stored beside them: the jobs' payloads, the answers for duplicates.
+    beside: usize,
     /// One for each row: where it ends, and who waits for it.
     pub entries: Vec<Entry>,
 }
@@ -27,21 +30,45 @@ pub struct Entry {
     pub end: usize,
     /// The work that it starts.
     pub job: Option<JobPart>,
+    /// The keys that must be its own.
+    pub claim: Option<Box<Claim>>,
     /// Who waits for it.
     pub waiter: Waiter,
 }
 
+impl Entry {
+    /// The tenant for whose keys it may have to wait.
+    fn waits_as(&self) -> Option<Uuid> {
+        self.claim.as_ref().map(|claim| claim.tenant)
+    }
+}
+
 impl Batch {
-    fn bytes(&self) -> usize {
-        self.rows.len() + self.payloads
+    /// Tells every waiter what became of the row at its place.
+    pub fn settle(self, mut outcome_of: impl FnMut(usize) -> Outcome) {
+        let entries = self.entries.into_iter().enumerate();
+        let told = entries.map(|(place, entry)| (entry.waiter, outcome_of(place)));
+        ticket::settle(told.collect());
     }
 
-    /// Tells every waiter.
-    pub fn settle(self, outcome: &Outcome) {
-        ticket::settle(
-            self.entries.into_iter().map(|entry| entry.waiter).collect(),
-            outcome,
-        );
+    /// The rows of which `wanted` says yes by their place, in pieces that lie together.
+    pub fn pieces(&self, wanted: impl Fn(usize) -> bool) -> Vec<&[u8]> {
+        let mut pieces = Vec::new();
+        let (mut from, mut to) = (0, 0);
+        for (place, entry) in self.entries.iter().enumerate() {
+            if !wanted(place) {
+                pieces.extend(self.rows.get(from..to).filter(|piece| !piece.is_empty()));
+                from = entry.end;
+            }
+            to = entry.end;
+        }
+        pieces.extend(self.rows.get(from..to).filter(|piece| !piece.is_empty()));
+        pieces
+    }
+
+    /// What it costs in memory.
+    fn bytes(&self) -> usize {
+        self.rows.len() + self.beside
     }
 
     /// Cuts the batch in two, for finding the row that Postgres refuses.
@@ -56,10 +83,33 @@ impl Batch {
         let second = Self {
             day: self.day,
             rows,
+            beside: 0,
             entries,
-            payloads: 0,
         };
         (self, second)
+    }
+
+    /// Whether [`Self::by_tenant`] would take it apart.
+    pub fn is_of_several(&self) -> bool {
+        let first = self.entries.first().and_then(Entry::waits_as);
+        self.entries.iter().any(|entry| entry.waits_as() != first)
+    }
+
+    /// Takes the batch apart where one tenant may have to wait for a lock: the rows with keys of each tenant, and at the end
+    /// those that wait for nobody.
+    pub fn by_tenant(self) -> Vec<Self> {
+        let mut parts: BTreeMap<Option<Uuid>, Self> = BTreeMap::new();
+        let mut from = 0;
+        for mut entry in self.entries {
+            let part = parts.entry(entry.waits_as()).or_default();
+            part.day = self.day;
+            part.rows
+                .extend_from_slice(self.rows.get(from..entry.end).unwrap_or_default());
+            from = entry.end;
+            entry.end = part.rows.len();
+            part.entries.push(entry);
+        }
+        parts.into_values().rev().collect()
     }
 }
 
@@ -79,7 +129,12 @@ pub struct Waiting {
 
 impl Waiting {
     /// Encodes an event at the end of the queue.
-    pub fn push(&mut self, settings: &AppenderSettings, event: &NewEvent<'_>, waiter: Waiter) -> Outcome {
+    pub fn push(
+        &mut self,
+        settings: &AppenderSettings,
+        event: &NewEvent<'_>,
+        waiter: Waiter,
+    ) -> Result<(), AppendError> {
         if self.closed {
             return Err(AppendError::Unavailable);
         }
@@ -104,10 +159,13 @@ impl Waiting {
         let before = batch.bytes();
         event.write(&mut batch.rows);
         let job = JobPart::of(event);
-        batch.payloads += job.as_ref().map_or(0, JobPart::payload_bytes);
+        let claim = event.claim();
+        batch.beside += job.as_ref().map_or(0, JobPart::payload_bytes);
+        batch.beside += claim.as_ref().map_or(0, |claim| claim.answer_bytes());
         batch.entries.push(Entry {
             end: batch.rows.len(),
             job,
+            claim,
             waiter,
         });
         self.bytes += batch.bytes() - before;

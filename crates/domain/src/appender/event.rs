@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hookgate_model::deduplication::Remembered;
 use hookgate_model::ids::{EventId, RevisionId, UrlId, WebhookId};
 use hookgate_model::webhook::Environment;
 use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::HELD_UNTIL;
+use super::claims::Claim;
 use super::row::RowWriter;
 use crate::body::StoredBody;
+use crate::deduplication::DeliveryKeys;
 use crate::scope::TenantScope;
 
 /// An accepted request, as it is stored.
@@ -52,8 +55,32 @@ pub struct NewEvent<'a> {
     pub masked: Option<&'a [u8]>,
     /// What its flow needs unmasked, sealed.
     pub payload: Option<&'a [u8]>,
+    /// Whether the delivery is remembered.
+    pub remember: &'a Remember,
     /// The work that the event starts.
     pub work: Work,
+}
+
+/// Whether a delivery is remembered, so that it is recognised when it comes again.
+#[derive(Debug, Clone)]
+pub enum Remember {
+    /// The webhook remembers none.
+    Off,
+    /// The webhook does, and this one has no key.
+    NoKey,
+    /// By these keys. If one of them is held, the event is not stored.
+    By(DeliveryKeys),
+}
+
+impl Remember {
+    /// The stored text.
+    const fn as_str(&self) -> Option<&'static str> {
+        match self {
+            Self::Off => None,
+            Self::NoKey => Some(Remembered::NoKey.as_str()),
+            Self::By(_) => Some(Remembered::Yes.as_str()),
+        }
+    }
 }
 
 /// What is to be done with an event once it is stored.
@@ -70,12 +97,12 @@ pub enum Work {
 }
 
 /// The columns of the COPY, in the order of [`NewEvent::write`].
-const COLUMNS: &str = "tenant_id, id, webhook_id, url_id, revision_id, environment, method, suffix, path, query, address, headers, body_codec, body_bytes, body, event_type, delivery_id, masked";
+const COLUMNS: &str = "tenant_id, id, webhook_id, url_id, revision_id, environment, method, suffix, path, query, address, headers, body_codec, body_bytes, body, event_type, delivery_id, masked, deduplication";
 
 impl NewEvent<'_> {
     /// Appends the row to a COPY.
     pub(super) fn write(&self, buffer: &mut Vec<u8>) {
-        let mut row = RowWriter::begin(buffer, 18);
+        let mut row = RowWriter::begin(buffer, 19);
         row.uuid(self.scope.uuid())
             .uuid(self.id.uuid())
             .uuid(self.webhook_id.uuid())
@@ -96,7 +123,16 @@ impl NewEvent<'_> {
             .bytes(self.body.stored())
             .optional_text(self.event_type)
             .optional_text(self.delivery_id)
-            .optional_json(self.masked);
+            .optional_json(self.masked)
+            .optional_text(self.remember.as_str());
+    }
+
+    /// The keys that must be its own before it is stored.
+    pub(super) fn claim(&self) -> Option<Box<Claim>> {
+        match self.remember {
+            Remember::By(keys) => Some(Box::new(Claim::of(self.scope.uuid(), self.id, keys))),
+            Remember::Off | Remember::NoKey => None,
+        }
     }
 }
 
@@ -158,8 +194,7 @@ pub(super) const PREPARE_JOBS: &str = "PREPARE insert_jobs (uuid[], uuid[], uuid
 
 /// The statement that inserts the jobs of a batch; `None` when there are none. The values are UUIDs, node names and
 /// base64 that this program made: nothing that came from outside.
-pub(super) fn job_statement<'a>(parts: impl Iterator<Item = &'a JobPart>) -> Option<String> {
-    let mut parts: Vec<&JobPart> = parts.collect();
+pub(super) fn job_statement(mut parts: Vec<&JobPart>) -> Option<String> {
     if parts.is_empty() {
         return None;
     }
@@ -235,15 +270,15 @@ mod tests {
         let parts: Vec<_> = (0..250)
             .map(|event| part(1 + event % 2, event, Work::Run))
             .collect();
-        assert_eq!(jobs(&job_statement(parts.iter()).expect("jobs")), 4);
-        assert_eq!(job_statement([].iter()), None);
+        assert_eq!(jobs(&job_statement(parts.iter().collect()).expect("jobs")), 4);
+        assert_eq!(job_statement(Vec::new()), None);
     }
 
     #[test]
     fn an_event_with_a_payload_has_its_own() {
         let mut parts: Vec<_> = (0..4).map(|event| part(1, event, Work::Run)).collect();
         parts[1].payload = Some("AQID".into());
-        let statement = job_statement(parts.iter()).expect("jobs");
+        let statement = job_statement(parts.iter().collect()).expect("jobs");
         assert_eq!(jobs(&statement), 3);
         assert!(statement.ends_with("'{NULL,AQID,NULL}')"), "{statement}");
     }
@@ -257,7 +292,7 @@ mod tests {
             part(1, 3, Work::Run),
             part(1, 4, Work::Hold),
         ];
-        let statement = job_statement(parts.iter()).expect("jobs");
+        let statement = job_statement(parts.iter().collect()).expect("jobs");
         assert_eq!(jobs(&statement), 4);
         assert!(statement.contains(r#"{"node-1","node-1",NULL,NULL}"#) && statement.contains("9999"));
     }

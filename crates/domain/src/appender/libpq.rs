@@ -7,15 +7,19 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int};
+use std::io::ErrorKind;
+use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 
 use pq_sys::{
     ConnStatusType, ExecStatusType, PG_DIAG_MESSAGE_PRIMARY, PG_DIAG_SQLSTATE, PGconn, PGresult, PQclear,
-    PQconnectdb, PQconsumeInput, PQerrorMessage, PQfinish, PQflush, PQgetResult, PQisBusy, PQputCopyData,
-    PQputCopyEnd, PQresultErrorField, PQresultStatus, PQsendQuery, PQsetnonblocking, PQsocket, PQstatus,
+    PQconnectdb, PQconsumeInput, PQerrorMessage, PQfinish, PQflush, PQgetResult, PQgetisnull, PQgetvalue,
+    PQisBusy, PQnfields, PQntuples, PQputCopyData, PQputCopyEnd, PQresultErrorField, PQresultStatus,
+    PQsendQuery, PQsetnonblocking, PQsocket, PQstatus,
 };
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -39,9 +43,29 @@ impl PgError {
         self.sqlstate == "23505"
     }
 
-    /// Whether the server went away: no SQLSTATE at all, connection exceptions (class 08), a shutdown (57P01 to 57P05).
+    /// Whether the table is not there: a day without partitions.
+    pub fn is_missing_table(&self) -> bool {
+        self.sqlstate == "42P01"
+    }
+
+    /// Whether somebody else held a lock for too long: `lock_not_available`.
+    pub fn is_lock_timeout(&self) -> bool {
+        self.sqlstate == "55P03"
+    }
+
+    /// Whether the transaction got in the way of another and may simply be tried again: `serialization_failure`,
+    /// `deadlock_detected`.
+    pub fn is_conflict(&self) -> bool {
+        self.sqlstate == "40001" || self.sqlstate == "40P01"
+    }
+
+    /// Whether the server went away: no SQLSTATE at all, connection exceptions (class 08), a shutdown (57P01 to 57P05), a
+    /// transaction that stood still for too long (25P03).
     pub fn is_lost_connection(&self) -> bool {
-        self.sqlstate.is_empty() || self.sqlstate.starts_with("08") || self.sqlstate.starts_with("57P")
+        self.sqlstate.is_empty()
+            || self.sqlstate.starts_with("08")
+            || self.sqlstate.starts_with("57P")
+            || self.sqlstate == "25P03"
     }
 
     /// The connection is of no use any more.
@@ -52,6 +76,9 @@ impl PgError {
         }
     }
 }
+
+/// A row of a result, as text; `None` is NULL.
+pub type Row = Vec<Option<String>>;
 
 /// A connection that is not yet part of an event loop.
 pub struct Connected(Handle);
@@ -136,8 +163,14 @@ impl RawConnection {
 
     /// Runs statements that copy nothing; rows that they give are thrown away.
     pub async fn execute(&mut self, statements: &str) -> Result<(), PgError> {
+        self.query(statements).await.map(|_| ())
+    }
+
+    /// Runs statements that copy nothing; returns the rows that they give, those of all statements together.
+    pub async fn query(&mut self, statements: &str) -> Result<Vec<Row>, PgError> {
         self.send(statements).await?;
-        self.finish().await
+        let mut rows = Vec::new();
+        self.finish(&mut rows).await.map(|()| rows)
     }
 
     /// Runs statements of which the first is a `COPY … FROM STDIN`, giving it the data.
@@ -147,11 +180,11 @@ impl RawConnection {
             return Err(self.handle.error());
         };
         if let Some(error) = first.error() {
-            return self.finish().await.and(Err(error));
+            return self.finish(&mut Vec::new()).await.and(Err(error));
         }
         if first.status() != ExecStatusType::PGRES_COPY_IN {
             return self
-                .finish()
+                .finish(&mut Vec::new())
                 .await
                 .and(Err(PgError::connection("COPY did not begin".into())));
         }
@@ -166,7 +199,7 @@ impl RawConnection {
         let ended = unsafe { PQputCopyEnd(self.handle.0.as_ptr(), std::ptr::null()) };
         self.handle.check(ended == 1)?;
         self.flush().await?;
-        self.finish().await
+        self.finish(&mut Vec::new()).await
     }
 
     async fn send(&mut self, statements: &str) -> Result<(), PgError> {
@@ -201,9 +234,10 @@ impl RawConnection {
     }
 
     /// Reads what is left of the results; the first error counts.
-    async fn finish(&mut self) -> Result<(), PgError> {
+    async fn finish(&mut self, rows: &mut Vec<Row>) -> Result<(), PgError> {
         let mut outcome = Ok(());
         while let Some(result) = self.next().await? {
+            rows.extend(result.rows());
             if let (Some(error), true) = (result.error(), outcome.is_ok()) {
                 outcome = Err(error);
             }
@@ -224,12 +258,21 @@ impl RawConnection {
         let Ok(Ok(mut ready)) = ready else {
             return Err(PgError::connection("Postgres is silent".into()));
         };
-        // Readiness is told by edges: it must be forgotten before reading, or what arrives in between is never told.
-        ready.clear_ready();
         // SAFETY: the pointer is live until drop.
         let consumed = unsafe { PQconsumeInput(self.handle.0.as_ptr()) };
+        // Readiness is told by edges: it may be forgotten only when nothing is left to read, and libpq does not always read
+        // everything. What arrives from now on is told again.
+        if is_drained(self.socket.get_ref()) {
+            ready.clear_ready();
+        }
         self.handle.check(consumed == 1)
     }
+}
+
+/// Whether a socket has nothing to read at present.
+fn is_drained(socket: &OwnedFd) -> bool {
+    let peeked = SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
+    peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 struct QueryResult(NonNull<PGresult>);
@@ -252,6 +295,28 @@ impl QueryResult {
             sqlstate: self.field(c_int::from(PG_DIAG_SQLSTATE)),
             message: self.field(c_int::from(PG_DIAG_MESSAGE_PRIMARY)),
         })
+    }
+
+    fn rows(&self) -> impl Iterator<Item = Row> {
+        // SAFETY: the result is live until drop.
+        let (rows, columns) = unsafe { (PQntuples(self.0.as_ptr()), PQnfields(self.0.as_ptr())) };
+        (0..rows).map(move |row| (0..columns).map(|column| self.value(row, column)).collect())
+    }
+
+    /// A value within the bounds that [`Self::rows`] keeps.
+    fn value(&self, row: c_int, column: c_int) -> Option<String> {
+        // SAFETY: the result is live until drop, and row and column are within its bounds.
+        let (is_null, text) = unsafe {
+            (
+                PQgetisnull(self.0.as_ptr(), row, column) == 1,
+                PQgetvalue(self.0.as_ptr(), row, column),
+            )
+        };
+        if is_null || text.is_null() {
+            return None;
+        }
+        // SAFETY: libpq gives NUL-terminated text, which belongs to the result and is copied at once.
+        Some(unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
     }
 
     fn field(&self, code: c_int) -> String {

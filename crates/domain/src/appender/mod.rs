@@ -4,9 +4,14 @@
 //! what is waiting and commit it as one transaction; what comes meanwhile gathers into the next. There is no timer: an
 //! idle system answers in one commit's time, a busy one shares the fsync.
 //!
-//! Invariant: a waiter hears `Ok` only after Postgres has confirmed the commit of its row and of its job.
+//! Rows with keys ([`crate::deduplication`]) are claimed first, in the same transaction, and duplicates left out of it; a batch
+//! without such rows costs no exchange more for it.
+//!
+//! Invariant: a waiter hears `Ok` only after Postgres has confirmed the commit of its row, its keys and its job, or of those of
+//! the event that came before it.
 
 mod batch;
+mod claims;
 mod committer;
 mod event;
 mod libpq;
@@ -26,9 +31,9 @@ use crate::database::DatabaseSettings;
 use crate::redis::wakeups::WakeUps;
 use batch::Waiting;
 use committer::Committer;
-pub use event::{NewEvent, Work};
+pub use event::{NewEvent, Remember, Work};
 use session::Session;
-pub use ticket::Ticket;
+pub use ticket::{Appended, Ticket};
 
 /// When a held job is due: never, until the activation of its webhook makes it due. A real date, because clients
 /// of Postgres disagree about what to do with `infinity`.
@@ -130,7 +135,7 @@ impl Appender {
         waiting.push(&self.0.settings, event, waiter)?;
         if !waiting.has_committer {
             waiting.has_committer = true;
-            let prepare = Some(event::PREPARE_JOBS);
+            let prepare = Some(format!("{}; {}", event::PREPARE_JOBS, claims::prepare()));
             let patience = self.0.settings.commit_timeout;
             let session = Session::new(&self.0.database, "hookgate-writer", prepare, patience);
             let committer = Committer::new(Arc::clone(queue), session, self.0.wake_ups.clone());

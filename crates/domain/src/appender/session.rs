@@ -5,18 +5,16 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::libpq::{Connected, PgError, RawConnection};
+use super::libpq::{Connected, PgError, RawConnection, Row};
 use crate::database::DatabaseSettings;
 
 /// How long after a failed connection the next one is tried. Meanwhile everything fails at once.
 const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 
-const UNDEFINED_TABLE: &str = "42P01";
-
 /// A connection that comes back.
 pub struct Session {
     conninfo: SecretString,
-    prepare: Option<&'static str>,
+    prepare: Option<String>,
     patience: Duration,
     connection: Option<RawConnection>,
     failed_at: Option<Instant>,
@@ -28,7 +26,7 @@ impl Session {
     pub fn new(
         database: &DatabaseSettings,
         application: &str,
-        prepare: Option<&'static str>,
+        prepare: Option<String>,
         patience: Duration,
     ) -> Self {
         let conninfo = with_timeouts(database.url.expose_secret(), application).into();
@@ -54,14 +52,41 @@ impl Session {
     async fn try_copy(&mut self, day: i64, statements: &str, data: &[&[u8]]) -> Result<(), PgError> {
         let connection = self.connect().await?;
         match connection.copy(statements, data).await {
-            Err(error) if error.sqlstate == UNDEFINED_TABLE => {
-                connection
-                    .execute(&format!("SELECT ensure_partitions('{}')", day_name(day)))
-                    .await?;
+            Err(error) if error.is_missing_table() => {
+                connection.execute(&make_partitions(day)).await?;
                 connection.copy(statements, data).await
             }
             outcome => outcome,
         }
+    }
+
+    /// Runs statements of a transaction that [`Self::roll_back`] ends when it fails; returns the rows that they give.
+    pub async fn query(&mut self, statements: &str) -> Result<Vec<Row>, PgError> {
+        self.connect().await?.query(statements).await
+    }
+
+    /// Copies rows within the transaction that [`Self::query`] began, and runs what follows the COPY.
+    pub async fn copy_on(&mut self, statements: &str, data: &[&[u8]]) -> Result<(), PgError> {
+        self.connect().await?.copy(statements, data).await
+    }
+
+    /// Ends a transaction without its changes. A connection that cannot even do that is given up.
+    pub async fn roll_back(&mut self) {
+        if let Some(connection) = &mut self.connection
+            && connection.execute("ROLLBACK").await.is_err()
+        {
+            self.connection = None;
+        }
+    }
+
+    /// Leaves a connection that was lost.
+    pub fn give_up(&mut self) {
+        self.connection = None;
+    }
+
+    /// Makes the partitions of a day, where they are missing.
+    pub async fn make_day(&mut self, day: i64) -> Result<(), PgError> {
+        self.connect().await?.execute(&make_partitions(day)).await
     }
 
     /// The connection, opened if there is none.
@@ -82,14 +107,18 @@ impl Session {
             let connected = connected.await.map_err(|_| PgError::default())??;
             let mut connection = RawConnection::attach(connected, self.patience)?;
             connection.execute(&settings(self.patience)).await?;
-            if let Some(statement) = self.prepare {
-                connection.execute(statement).await?;
+            if let Some(statements) = &self.prepare {
+                connection.execute(statements).await?;
             }
             self.failed_at = None;
             self.connection = Some(connection);
         }
         self.connection.as_mut().ok_or_else(PgError::default)
     }
+}
+
+fn make_partitions(day: i64) -> String {
+    format!("SELECT ensure_partitions('{}')", day_name(day))
 }
 
 /// Names are looked up in `public` alone, a commit is durable whatever the server's default is, and nothing hangs.

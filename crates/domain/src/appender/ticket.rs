@@ -13,9 +13,19 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 
 use super::AppendError;
+use crate::deduplication::Duplicate;
+
+/// How a row is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// It is stored.
+    Stored,
+    /// The event that came before it is; the row itself is not needed.
+    Duplicate(Duplicate),
+}
 
 /// What becomes of a row.
-pub type Outcome = Result<(), AppendError>;
+pub type Outcome = Result<Appended, AppendError>;
 
 /// The promise of an outcome. Dropping it changes nothing for the event.
 pub struct Ticket(Arc<Mutex<Slot>>);
@@ -76,14 +86,16 @@ impl Drop for Waiter {
 }
 
 /// Tells the waiters of a batch.
-pub fn settle(mut waiters: Vec<Waiter>, outcome: &Outcome) {
-    waiters.sort_unstable_by_key(|waiter| Arc::as_ptr(&waiter.mailbox).addr());
-    for group in waiters.chunk_by_mut(|a, b| Arc::ptr_eq(&a.mailbox, &b.mailbox)) {
+pub fn settle(mut waiters: Vec<(Waiter, Outcome)>) {
+    waiters.sort_unstable_by_key(|(waiter, _)| Arc::as_ptr(&waiter.mailbox).addr());
+    for group in waiters.chunk_by_mut(|(a, _), (b, _)| Arc::ptr_eq(&a.mailbox, &b.mailbox)) {
         let wakers = group
             .iter_mut()
-            .filter_map(|waiter| waiter.settle(outcome.clone()))
+            .filter_map(|(waiter, outcome)| {
+                waiter.settle(std::mem::replace(outcome, Err(AppendError::Unavailable)))
+            })
             .collect();
-        if let Some(first) = group.first() {
+        if let Some((first, _)) = group.first() {
             first.mailbox.leave(wakers);
         }
     }
@@ -169,9 +181,9 @@ mod tests {
         let (waiters, tickets): (Vec<_>, Vec<_>) = (0..100).map(|_| ticket()).unzip();
         let tasks: Vec<_> = tickets.into_iter().map(tokio::spawn).collect();
         tokio::task::yield_now().await;
-        std::thread::spawn(move || settle(waiters, &Err(AppendError::Full)))
-            .join()
-            .expect("settled");
+        let told = waiters.into_iter().map(|waiter| (waiter, Err(AppendError::Full)));
+        let told = told.collect();
+        std::thread::spawn(move || settle(told)).join().expect("settled");
         for task in tasks {
             assert_eq!(task.await.expect("woken"), Err(AppendError::Full));
         }
@@ -189,8 +201,8 @@ mod tests {
         first.block_on(tokio::task::yield_now());
         drop(first);
         let (waiter, ticket) = ticket();
-        let teller = std::thread::spawn(move || settle(vec![waiter], &Ok(())));
-        assert_eq!(runtime().block_on(ticket), Ok(()));
+        let teller = std::thread::spawn(move || settle(vec![(waiter, Ok(Appended::Stored))]));
+        assert_eq!(runtime().block_on(ticket), Ok(Appended::Stored));
         teller.join().expect("settled");
     }
 }

@@ -1,6 +1,7 @@
 //! A running ingress with a tenant, and what tests look at.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, SmallInt, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
@@ -21,7 +22,7 @@ pub fn master_key() -> MasterKey {
 
 /// An ingress, its database and a tenant in it.
 pub struct Harness {
-    pub database: TestDatabase,
+    pub database: Arc<TestDatabase>,
     pub tenant: TenantId,
     pub client: Client,
     pub address: SocketAddr,
@@ -61,10 +62,24 @@ impl Harness {
         let ingress = Self::node(&database, settings, redis, &egress).await;
         let address = ingress.addresses()[0];
         Self {
-            database,
+            database: Arc::new(database),
             tenant,
             client: hookgate_testkit::http_client(),
             address,
+            ingress: Some(ingress),
+        }
+    }
+
+    /// One more node of the same installation.
+    pub async fn beside(&self) -> Self {
+        let (settings, redis) = (Settings::default(), self.database.redis());
+        let egress = hookgate_egress::Settings::default();
+        let ingress = Self::node(&self.database, settings, redis, &egress).await;
+        Self {
+            database: Arc::clone(&self.database),
+            tenant: self.tenant,
+            client: self.client.clone(),
+            address: ingress.addresses()[0],
             ingress: Some(ingress),
         }
     }

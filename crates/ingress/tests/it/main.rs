@@ -8,6 +8,7 @@ mod bodies;
 mod browsers;
 mod changes;
 mod credentials;
+mod deduplication;
 mod harness;
 mod hostile;
 mod limits;

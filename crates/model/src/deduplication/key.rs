@@ -2,17 +2,22 @@
 
 use std::fmt;
 
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use crate::flow::template::JsonTemplate;
-use crate::flow::variables::{REQUEST_VARIABLES, Variables};
+use crate::flow::variables::{BODY_VARIABLES, REQUEST_VARIABLES, Variables};
 use crate::ids::WebhookId;
 use crate::webhook::Environment;
 
 /// The template of a key.
 #[derive(Debug)]
-pub struct KeyTemplate(JsonTemplate);
+pub struct KeyTemplate {
+    template: JsonTemplate,
+    is_plain: bool,
+}
 
 /// Why a template cannot be one of a key. The text is for the tenant who wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,19 +53,27 @@ impl KeyTemplate {
                 "a key must say something of the request, such as `{{ body.event_id }}`: the same key for all would make all but the first duplicates".into(),
             ));
         }
-        Ok(Self(template))
+        Ok(Self {
+            template,
+            is_plain: is_plain(source),
+        })
     }
 
     /// Whether it looks into the body.
     pub fn needs_body(&self) -> bool {
-        let mut roots = self.0.roots().into_iter().flat_map(|(_, roots)| roots);
-        roots.any(|root| root == "body" || root == "body_text")
+        let mut roots = self.template.roots().into_iter().flat_map(|(_, roots)| roots);
+        roots.any(|root| BODY_VARIABLES.contains(&root.as_str()))
+    }
+
+    /// Whether it only names values of the request, so that it takes little time: no filters, loops or arithmetic.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// The key's text; `None` when the request gives none. A number that JSON cannot tell from its neighbours is none
     /// either: two deliveries could look like one.
     pub fn text(&self, variables: &Variables) -> Option<String> {
-        match self.0.evaluate(&variables.root()).ok()? {
+        match self.template.evaluate(&variables.root()).ok()? {
             Value::Null => None,
             Value::String(text) => Some(text).filter(|text| !text.trim().is_empty()),
             Value::Number(number) if !is_exact(&number) => None,
@@ -69,13 +82,41 @@ impl KeyTemplate {
     }
 }
 
+fn is_plain(source: &str) -> bool {
+    let is_of_path = |c: char| c.is_ascii_alphanumeric() || "_-.[]'\" ".contains(c);
+    let mut expressions = source.split("{{").skip(1);
+    !source.contains("{%")
+        && expressions.all(|rest| {
+            let expression = rest.split_once("}}").map(|(expression, _)| expression);
+            expression.is_some_and(|expression| expression.chars().all(is_of_path))
+        })
+}
+
 /// Whether a number is the one that was sent: from 2^53 on, floating point has no longer each whole number.
 fn is_exact(number: &serde_json::Number) -> bool {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|number| number.abs() < EXACT)
 }
 
-/// A key: a digest over the webhook, the environment of the URL, the kind of the key and its value. What was sent to the
+/// What keys are made with, the same for all of an installation. Data protection may mask what a key is made of, and a body
+/// of which little is unknown could else be found out from its digest by trying.
+#[derive(Clone)]
+pub struct KeySecret(Zeroizing<[u8; 32]>);
+
+impl KeySecret {
+    /// Takes 32 random bytes.
+    pub fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for KeySecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeySecret(…)")
+    }
+}
+
+/// A key: HMAC-SHA256 over the webhook, the environment of the URL, the kind of the key and its value. What was sent to the
 /// test URL is thus forgotten by the production URL.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyDigest([u8; 32]);
@@ -85,29 +126,41 @@ const VERSION: &[u8] = b"hookgate delivery 1\0";
 
 impl KeyDigest {
     /// The key of a text: a template's, or a delivery id.
-    pub fn of_text(webhook: WebhookId, environment: Environment, text: &str) -> Self {
-        Self(
-            begin(webhook, environment, b't')
-                .chain_update(text)
-                .finalize()
-                .into(),
-        )
+    pub fn of_text(secret: &KeySecret, webhook: WebhookId, environment: Environment, text: &str) -> Self {
+        Self::of(secret, webhook, environment, b't', &[text.as_bytes()])
     }
 
     /// The key of a body under its event's type, byte for byte.
     pub fn of_body(
+        secret: &KeySecret,
         webhook: WebhookId,
         environment: Environment,
         event_type: Option<&str>,
         body: &[u8],
     ) -> Self {
-        let event_type = event_type.unwrap_or_default();
-        let length = u64::try_from(event_type.len()).unwrap_or(u64::MAX);
-        let digest = begin(webhook, environment, b'b')
-            .chain_update(length.to_be_bytes())
-            .chain_update(event_type)
-            .chain_update(body);
-        Self(digest.finalize().into())
+        let event_type = event_type.unwrap_or_default().as_bytes();
+        let length = u64::try_from(event_type.len()).unwrap_or(u64::MAX).to_be_bytes();
+        Self::of(secret, webhook, environment, b'b', &[&length, event_type, body])
+    }
+
+    #[allow(clippy::expect_used)]
+    fn of(
+        secret: &KeySecret,
+        webhook: WebhookId,
+        environment: Environment,
+        kind: u8,
+        parts: &[&[u8]],
+    ) -> Self {
+        let environment = match environment {
+            Environment::Test => b't',
+            Environment::Production => b'p',
+        };
+        let mut mac = Hmac::<Sha256>::new_from_slice(&*secret.0).expect("a key of any length");
+        mac.update(VERSION);
+        mac.update(webhook.uuid().as_bytes());
+        mac.update(&[environment, kind]);
+        parts.iter().for_each(|part| mac.update(part));
+        Self(mac.finalize().into_bytes().into())
     }
 
     /// The stored form.
@@ -125,17 +178,6 @@ impl fmt::Debug for KeyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
-}
-
-fn begin(webhook: WebhookId, environment: Environment, kind: u8) -> Sha256 {
-    let environment = match environment {
-        Environment::Test => b't',
-        Environment::Production => b'p',
-    };
-    Sha256::new()
-        .chain_update(VERSION)
-        .chain_update(webhook.uuid().as_bytes())
-        .chain_update([environment, kind])
 }
 
 #[cfg(test)]
@@ -187,6 +229,15 @@ mod tests {
         ] {
             assert!(KeyTemplate::compile(template).is_err(), "{template}");
         }
+        let is_plain = |template| KeyTemplate::compile(template).expect("a key").is_plain();
+        assert!(is_plain("{{ body.id }}") && is_plain("{{ headers['x-id'] }}/{{ body.items[0].id }}"));
+        for template in [
+            "{{ body.id | upper }}",
+            "{{ body_text * 9 }}",
+            "{% for x in body %}{{ x }}{% endfor %}",
+        ] {
+            assert!(!is_plain(template), "{template}");
+        }
         let needs_body = |template| KeyTemplate::compile(template).expect("a key").needs_body();
         assert!(needs_body("{{ body.id }}") && needs_body("{{ headers.a }}{{ body_text }}"));
         assert!(!needs_body(
@@ -197,16 +248,19 @@ mod tests {
     #[test]
     fn digests_differ_in_everything_that_they_cover() {
         let webhook = |number| WebhookId::from(Uuid::from_u128(number));
+        let secret = KeySecret::new(Zeroizing::new([7; 32]));
+        let other = KeySecret::new(Zeroizing::new([8; 32]));
         let (test, production) = (Environment::Test, Environment::Production);
         let mut digests = vec![
-            KeyDigest::of_text(webhook(1), production, "a"),
-            KeyDigest::of_text(webhook(2), production, "a"),
-            KeyDigest::of_text(webhook(1), test, "a"),
-            KeyDigest::of_text(webhook(1), production, "b"),
-            KeyDigest::of_body(webhook(1), production, None, b"a"),
-            KeyDigest::of_body(webhook(1), production, Some("a"), b""),
-            KeyDigest::of_body(webhook(1), production, Some("ab"), b"c"),
-            KeyDigest::of_body(webhook(1), production, Some("a"), b"bc"),
+            KeyDigest::of_text(&secret, webhook(1), production, "a"),
+            KeyDigest::of_text(&secret, webhook(2), production, "a"),
+            KeyDigest::of_text(&other, webhook(1), production, "a"),
+            KeyDigest::of_text(&secret, webhook(1), test, "a"),
+            KeyDigest::of_text(&secret, webhook(1), production, "b"),
+            KeyDigest::of_body(&secret, webhook(1), production, None, b"a"),
+            KeyDigest::of_body(&secret, webhook(1), production, Some("a"), b""),
+            KeyDigest::of_body(&secret, webhook(1), production, Some("ab"), b"c"),
+            KeyDigest::of_body(&secret, webhook(1), production, Some("a"), b"bc"),
         ];
         let count = digests.len();
         digests.sort_unstable();

@@ -12,8 +12,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use key::{KeyDigest, KeyTemplate, KeyTemplateError};
+pub use key::{KeyDigest, KeySecret, KeyTemplate, KeyTemplateError};
 pub use recognition::{Keys, Recognition};
+
+use crate::webhook::text_enum;
 
 /// How long a delivery may be remembered: an hour to 90 days.
 pub const REMEMBER_HOURS: RangeInclusive<u16> = 1..=2160;
@@ -25,7 +27,7 @@ pub const DEFAULT_REMEMBER_HOURS: u16 = 168;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"key": "{{ body.event_id }}", "remember_hours": 168}))]
 pub struct Deduplication {
-    /// A template over the request (`headers`, `query`, `path`, `body`, `body_text`, `event`): two requests for which it gives
+    /// A template over the request (`headers`, `query`, `path`, `body`, `body_text`, `files`, `event`): two requests for which it gives
     /// the same text are the same delivery. A request for which it gives nothing is taken for a new one. Without a template
     /// the delivery id of the sender's preset counts; where the sender does not sign that id, so does a body that is the
     /// same byte for byte.
@@ -50,5 +52,15 @@ impl Default for Deduplication {
             key: None,
             remember_hours: DEFAULT_REMEMBER_HOURS,
         }
+    }
+}
+
+text_enum! {
+    /// Whether an event is remembered.
+    Remembered {
+        /// It is recognised when it comes again.
+        Yes = "remembered",
+        /// Its webhook remembers deliveries, but this request gave no key: it is not recognised.
+        NoKey = "no_key",
     }
 }

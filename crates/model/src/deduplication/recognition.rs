@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Deduplication, KeyDigest, KeyTemplate, KeyTemplateError};
+use super::{Deduplication, KeyDigest, KeySecret, KeyTemplate, KeyTemplateError};
 use crate::flow::variables::{Request, Variables};
 use crate::ids::WebhookId;
 use crate::senders::Identity;
@@ -42,13 +42,14 @@ impl Recognition {
         identity: Identity,
         deduplication: Option<&Deduplication>,
     ) -> Result<Self, KeyTemplateError> {
-        let by = deduplication.map(|settings| match &settings.key {
-            Some(key) => KeyTemplate::compile(key).map(By::Template),
-            None => Ok(By::DeliveryId),
-        });
+        let by = match deduplication.map(|settings| &settings.key) {
+            Some(Some(key)) => Some(By::Template(KeyTemplate::compile(key)?)),
+            Some(None) => identity.has_delivery_id().then_some(By::DeliveryId),
+            None => None,
+        };
         Ok(Self {
             identity,
-            by: by.transpose()?,
+            by,
             remember: deduplication.map(Deduplication::remember).unwrap_or_default(),
         })
     }
@@ -68,20 +69,33 @@ impl Recognition {
         key_does || self.identity.needs_body()
     }
 
+    /// Whether reading takes little time whatever the tenant wrote, but for the length of the body.
+    pub fn is_plain(&self) -> bool {
+        match &self.by {
+            Some(By::Template(template)) => template.is_plain(),
+            _ => true,
+        }
+    }
+
     /// How long a delivery is remembered.
     pub fn remember(&self) -> Duration {
         self.remember
     }
 
     /// Reads a request; returns it with its type and delivery id.
-    pub fn read(&self, webhook: WebhookId, request: Arc<Request>) -> (Arc<Request>, Keys) {
+    pub fn read(
+        &self,
+        secret: &KeySecret,
+        webhook: WebhookId,
+        request: Arc<Request>,
+    ) -> (Arc<Request>, Keys) {
         let root = Variables::of_request(&request).root();
         let event_type = self.identity.event_type(&root);
         let delivery_id = self.identity.delivery_id(&root);
         drop(root);
         let request = request.identified(event_type, delivery_id);
         let event = request.event();
-        let of_text = |text: &str| KeyDigest::of_text(webhook, event.environment, text);
+        let of_text = |text: &str| KeyDigest::of_text(secret, webhook, event.environment, text);
         let mut keys = Vec::new();
         match &self.by {
             None => return (request, Keys::Off),
@@ -98,6 +112,7 @@ impl Recognition {
                 // Whoever replays a request can change an id that is not signed, or leave it out.
                 if !self.identity.delivery_id_is_signed {
                     keys.push(KeyDigest::of_body(
+                        secret,
                         webhook,
                         event.environment,
                         event.event_type.as_deref(),
@@ -131,9 +146,15 @@ mod tests {
         Recognition::compile(identity, settings.as_ref()).expect("a recognition")
     }
 
+    fn secret() -> KeySecret {
+        KeySecret::new(zeroize::Zeroizing::new([7; 32]))
+    }
+
     fn keys(recognition: &Recognition, body: &str) -> Keys {
         let webhook = WebhookId::from(uuid::Uuid::nil());
-        recognition.read(webhook, event("application/json", body)).1
+        recognition
+            .read(&secret(), webhook, event("application/json", body))
+            .1
     }
 
     fn known(recognition: &Recognition, body: &str) -> Vec<KeyDigest> {
@@ -149,7 +170,7 @@ mod tests {
     fn the_request_learns_its_type_and_its_delivery() {
         let webhook = WebhookId::from(uuid::Uuid::nil());
         let body = r#"{"type": "a", "id": "1"}"#;
-        let (request, keys) = recognition(true, None).read(webhook, event("", body));
+        let (request, keys) = recognition(true, None).read(&secret(), webhook, event("", body));
         assert_eq!(request.event().event_type.as_deref(), Some("a"));
         assert_eq!(request.event().delivery_id.as_deref(), Some("1"));
         assert_eq!(keys, Keys::Off);

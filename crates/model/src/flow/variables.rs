@@ -19,6 +19,8 @@ use crate::webhook::Environment;
 
 /// The variables that every template sees.
 pub const REQUEST_VARIABLES: [&str; 7] = ["headers", "query", "path", "body", "body_text", "files", "event"];
+/// Those of them for which the body must be looked into.
+pub const BODY_VARIABLES: [&str; 3] = ["body", "body_text", "files"];
 /// The variable that the answer to a failure sees besides.
 pub const ERROR_VARIABLE: &str = "error";
 /// Words that have, or will have, a meaning of their own, so that no step may be named so.
@@ -143,6 +145,15 @@ impl Request {
             }
         }
         Arc::new(request)
+    }
+
+    /// The same request as another event.
+    pub fn of_event(&self, id: EventId) -> Arc<Self> {
+        Self::new(EventInput {
+            id,
+            received_at: id.created_at(),
+            ..self.event.clone()
+        })
     }
 
     fn variable(&self, name: &str) -> Option<Variable> {

@@ -4,6 +4,7 @@ use minijinja::value::Value as Variable;
 use sha2::{Digest, Sha256};
 
 use crate::flow::template::{Escape, TemplateError, TextTemplate};
+use crate::flow::variables::BODY_VARIABLES;
 
 /// The most characters of an event type; the rest is cut off.
 pub const EVENT_TYPE_CHARACTERS: usize = 200;
@@ -38,6 +39,11 @@ impl Identity {
         })
     }
 
+    /// Whether the sender has an id for each delivery.
+    pub fn has_delivery_id(&self) -> bool {
+        self.delivery_id.is_some()
+    }
+
     /// Whether there is no template.
     pub fn is_nothing(&self) -> bool {
         self.event_type.is_none() && self.delivery_id.is_none()
@@ -49,7 +55,7 @@ impl Identity {
             .into_iter()
             .flatten()
             .flat_map(TextTemplate::roots)
-            .any(|root| root == "body" || root == "body_text")
+            .any(|root| BODY_VARIABLES.contains(&root.as_str()))
     }
 
     /// The type of the event; `None` when the request does not say it. `variables` are those of

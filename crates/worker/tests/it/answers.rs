@@ -47,9 +47,10 @@ async fn from_postgres(stage: &Stage, event: EventId) -> Option<Answer> {
         None => return None,
     };
     let read = move |conn: &mut PgConnection| {
-        scope.transaction(conn, |conn| answers::read(conn, &scope, event, None))
+        scope.transaction(conn, |conn| answers::read(conn, &scope, &[(event, None)]))
     };
-    stage.database.ingress().run(read).await.expect("readable")
+    let found = stage.database.ingress().run(read).await.expect("readable");
+    found.into_iter().next()?.1.expect("readable")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,6 +36,16 @@ async fn days_are_made_ahead_and_what_is_old_goes() {
         stage.tenant.uuid(),
         webhook.id.uuid(),
     ));
+    stage.execute(&format!(
+        "INSERT INTO deduplication_keys (tenant_id, digest, event_id, expires_at)
+         SELECT '{}', n::text::bytea, gen_random_uuid(), now() + make_interval(hours => n - 4500) FROM generate_series(1, 4505) AS n",
+        stage.tenant.uuid()
+    ));
+    stage.execute(&format!(
+        "INSERT INTO duplicates (tenant_id, event_id, count, last_at)
+         SELECT '{}', uuidv7_floor(now() - make_interval(days => days)), 1, now() FROM generate_series(0, 9) AS days",
+        stage.tenant.uuid()
+    ));
     let worker = stage.worker(Settings {
         retention_days: 3,
         refusals_per_webhook: 7,
@@ -59,6 +69,10 @@ async fn days_are_made_ahead_and_what_is_old_goes() {
     );
     assert_eq!(stage.number("SELECT count(*) AS number FROM refusals"), 7);
     assert_eq!(stage.number("SELECT sum(events)::bigint AS number FROM usage"), 2);
+    let keys = stage.number("SELECT count(*) AS number FROM deduplication_keys");
+    assert_eq!(keys, 5, "only those whose time is not over");
+    let counts = stage.number("SELECT count(*) AS number FROM duplicates");
+    assert!((3..=4).contains(&counts), "{counts}");
     let event = stage.event(&webhook, json!({ "n": 1 }));
     assert_eq!(stage.run_of(event).await.outcome, "succeeded");
     worker.stop().await;

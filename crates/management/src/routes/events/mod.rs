@@ -42,6 +42,8 @@ struct Filters {
     /// Of this type, exactly.
     #[param(max_length = 200, example = "order.paid")]
     event_type: Option<String>,
+    /// `true`: only events that came again; `false`: only those that did not.
+    duplicated: Option<bool>,
     /// With this delivery id, exactly.
     #[param(max_length = 255, example = "72d3162e-cc78-11e3-81ab-4c9367dc0958")]
     delivery_id: Option<String>,
@@ -59,6 +61,7 @@ impl FromFields for Filters {
         let method = fields.optional("method", text(1..=20));
         let event_type = fields.optional("event_type", text(1..=200));
         let delivery_id = fields.optional("delivery_id", text(1..=255));
+        let duplicated = fields.optional("duplicated", parsed);
         let from = fields.optional("from", time);
         let to = fields.optional("to", time);
         Some(Self {
@@ -68,6 +71,7 @@ impl FromFields for Filters {
             method: method?,
             event_type: event_type?,
             delivery_id: delivery_id?,
+            duplicated: duplicated?,
             from: from?,
             to: to?,
         })
@@ -89,6 +93,7 @@ async fn index(caller: Guarded<EventsRead>, paging: Paging<Filters>) -> ApiResul
         method,
         event_type,
         delivery_id,
+        duplicated,
         from,
         to,
     } = paging.filters;
@@ -99,6 +104,7 @@ async fn index(caller: Guarded<EventsRead>, paging: Paging<Filters>) -> ApiResul
         method,
         event_type,
         delivery_id,
+        duplicated,
         from,
         to,
     };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use hookgate_domain::events::{Event, EventContent, EventStatus};
 use hookgate_model::body::{Body, File};
+use hookgate_model::deduplication::Remembered;
 use hookgate_model::ids::{EventId, RevisionId, UrlId, WebhookId};
 use hookgate_model::protection::Masked;
 use hookgate_model::suffix::UrlSuffix;
@@ -56,8 +57,24 @@ pub struct EventSummary {
     /// What data protection left out of it; null when it is stored as it was sent. A masked value is `[masked]`. What is
     /// left out cannot be verified, replayed or brought back: the flow alone received it.
     pub masked: Option<Masked>,
+    /// Whether it is recognised when it comes again, or cannot be, because the request gave no key; null when its webhook
+    /// takes every delivery for a new one.
+    pub deduplication: Option<Remembered>,
+    /// How often it came again: those deliveries got its answer and started nothing. Null when it did not.
+    pub duplicates: Option<DuplicatesView>,
     /// When it was received.
     pub received_at: DateTime<Utc>,
+}
+
+/// How often an event came again.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Duplicates)]
+pub struct DuplicatesView {
+    /// How often, as far as it is counted by now: within a second.
+    #[schema(example = 2)]
+    pub count: i64,
+    /// When it last did.
+    pub last_at: DateTime<Utc>,
 }
 
 /// An accepted request.
@@ -146,6 +163,11 @@ impl From<Event> for EventSummary {
             body_bytes: event.body_bytes,
             event_type: event.event_type,
             delivery_id: event.delivery_id,
+            deduplication: event.deduplication,
+            duplicates: event.duplicates.map(|duplicates| DuplicatesView {
+                count: duplicates.count,
+                last_at: duplicates.last_at,
+            }),
         }
     }
 }

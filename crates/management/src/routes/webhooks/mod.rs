@@ -19,7 +19,7 @@ use hookgate_model::webhook::Status;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use settings::{Settings, SettingsBody};
+use settings::{NewSettings, Settings, SettingsBody};
 pub(super) use settings::{UrlLimitsBody, suffix};
 pub use view::{AddressCheck, AddressReason, DecidingEntry, WebhookView};
 
@@ -60,7 +60,7 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 #[post("/webhooks")]
 async fn create(
     caller: Guarded<WebhooksWrite>,
-    Json(Settings(settings)): Json<Settings>,
+    Json(NewSettings(settings)): Json<NewSettings>,
 ) -> ApiResult<Reply<WebhookView>> {
     let created_by = caller.actor.to_string();
     let draft = serde_json::to_value(RevisionDocument::default()).map_err(ApiError::internal)?;

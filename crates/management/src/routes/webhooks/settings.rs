@@ -2,6 +2,7 @@
 
 mod bodies;
 mod cors;
+mod deduplication;
 mod handshake;
 mod limits;
 mod protection;
@@ -12,6 +13,7 @@ use hookgate_domain::limits as bounds;
 use hookgate_domain::webhooks::{Webhook, WebhookSettings};
 use hookgate_model::authentication::Authentication;
 use hookgate_model::cors::Cors;
+use hookgate_model::deduplication::Deduplication;
 use hookgate_model::ids::AllowlistId;
 use hookgate_model::methods::{self, MethodSet};
 use hookgate_model::protection::DataProtection;
@@ -38,7 +40,8 @@ const CUSTOM: &str = "custom";
     "allowlists": ["alw_01k9z3v8e5f2q8r7w6t5y4x3m2"], "limits": {"body_bytes": 1_048_576,
     "requests_per_second": 50, "burst": 100}, "data_protection": {"mask": ["headers.authorization", "body.card.number"],
     "mask_address": true, "sensitive_if": "{{ body.disableSensitiveLogging }}"},
-    "bodies": {"malformed": "accept"}, "cors": {"allowed_origins": ["https://app.example.com"]}}))]
+    "bodies": {"malformed": "accept"}, "cors": {"allowed_origins": ["https://app.example.com"]},
+    "deduplication": {"key": "{{ body.event_id }}", "remember_hours": 168}}))]
 pub struct SettingsBody {
     /// What the tenant calls it.
     #[schema(min_length = 1, max_length = 200)]
@@ -76,6 +79,25 @@ pub struct SettingsBody {
     /// Which web pages may call it from a browser and read its answers; null: none.
     #[schema(required = false)]
     pub cors: Option<Cors>,
+    /// What it recognises a delivery by that came before: such a one gets the first one's answer and starts nothing. Null:
+    /// every delivery is a new one. A new webhook whose `authentication` names a known sender that has an id for each
+    /// delivery remembers by that for 7 days, unless this says otherwise.
+    #[schema(required = false)]
+    pub deduplication: Option<Deduplication>,
+}
+
+/// The settings of a new webhook, which may depend on each other.
+pub struct NewSettings(pub WebhookSettings);
+
+impl FromFields for NewSettings {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let says_deduplication = fields.has("deduplication");
+        let Settings(mut settings) = Settings::from_fields(fields)?;
+        if !says_deduplication {
+            settings.deduplication = deduplication::of_new(&settings.authentication);
+        }
+        Some(Self(settings))
+    }
 }
 
 /// The settings, read and valid.
@@ -95,6 +117,11 @@ impl FromFields for Settings {
         let data_protection = fields.or("data_protection", DataProtection::default(), object);
         let bodies = fields.or("bodies", BodiesBody::default(), object);
         let cors = fields.optional("cors", cors::read);
+        let deduplication = fields.optional("deduplication", object::<Deduplication>);
+        if let (Some(authentication), Some(system), Some(chosen)) = (&authentication, &system, &deduplication)
+        {
+            deduplication::check(fields, chosen.as_ref(), authentication, system);
+        }
         let (name, limits) = (name?, limits?);
         Some(Self(WebhookSettings {
             suffix: chosen?.unwrap_or_else(|| UrlSuffix::from_name(&name)),
@@ -109,6 +136,7 @@ impl FromFields for Settings {
             data_protection: data_protection?,
             cors: cors?,
             malformed_bodies: bodies?.malformed,
+            deduplication: deduplication?,
         }))
     }
 }
@@ -130,6 +158,7 @@ impl From<&Webhook> for SettingsBody {
                 malformed: webhook.malformed_bodies,
             },
             cors: webhook.cors.clone(),
+            deduplication: webhook.deduplication.clone(),
         }
     }
 }

@@ -5,6 +5,7 @@ use hookgate_domain::urls::Url;
 use hookgate_domain::webhooks::Webhook;
 use hookgate_model::authentication::Authentication;
 use hookgate_model::cors::Cors;
+use hookgate_model::deduplication::Deduplication;
 use hookgate_model::ids::{AllowlistEntryId, AllowlistId, RevisionId, WebhookId};
 use hookgate_model::protection::DataProtection;
 use hookgate_model::senders::Handshake;
@@ -20,8 +21,9 @@ use crate::routes::urls::UrlView;
 #[schema(as = Webhook, example = json!({"id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Orders from the shop",
     "system": "custom", "status": "active", "suffix": "orders/{order_id}", "methods": ["POST"],
     "data_protection": {"mask": ["body.card.number"], "mask_address": false, "sensitive_if": null},
-    "authentication": {"kind": "api_key"}, "handshake": null, "allowlists": [], "limits": {"body_bytes": 1_048_576, "requests_per_second": 50,
-        "burst": 100, "waiting_callers": null},
+    "deduplication": {"key": "{{ body.event_id }}", "remember_hours": 168},
+    "authentication": {"kind": "api_key"}, "handshake": null, "allowlists": [],
+    "limits": {"body_bytes": 1_048_576, "requests_per_second": 50, "burst": 100, "waiting_callers": null},
     "bodies": {"malformed": "accept"}, "cors": null,
     "draft_revision_id": "rev_01k9z3v8e5f2q8r7w6t5y4x3m2", "published_revision_id": null,
     "urls": [{"id": "url_01k9z3v8e5f2q8r7w6t5y4x3m2", "webhook_id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2",
@@ -61,6 +63,8 @@ pub struct WebhookView {
     pub bodies: BodiesBody,
     /// Which web pages may call it from a browser and read its answers; null: none.
     pub cors: Option<Cors>,
+    /// What it recognises a delivery by that came before; null: every delivery is a new one.
+    pub deduplication: Option<Deduplication>,
     /// What the test URLs run.
     pub draft_revision_id: RevisionId,
     /// What the production URLs run; null until something is published: they store events then, and run nothing.
@@ -97,6 +101,7 @@ impl WebhookView {
                 malformed: webhook.malformed_bodies,
             },
             cors: webhook.cors,
+            deduplication: webhook.deduplication,
             draft_revision_id: webhook.draft_revision_id,
             published_revision_id: webhook.published_revision_id,
             created_at: webhook.created_at,

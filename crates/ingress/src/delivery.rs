@@ -1,0 +1,177 @@
+//! What a request says of itself before it is stored, and what its sender gets when it came before.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use hookgate_domain::appender::Remember;
+use hookgate_domain::deduplication::{DeliveryKeys, Duplicate};
+use hookgate_domain::{answers, clock};
+use hookgate_model::answer::Answer;
+use hookgate_model::body::most_memory;
+use hookgate_model::deduplication::Keys;
+use hookgate_model::flow::variables::{EventInput, Request};
+use hookgate_model::ids::EventId;
+use hookgate_model::webhook::Status;
+
+use crate::answer::Prepared;
+use crate::service::{READ_APART, Service};
+use crate::webhook::Webhook;
+
+/// The longest answer that is kept for duplicates, in bytes. A longer one is made again, from the duplicate's own request.
+const KEPT_ANSWER: usize = 256 * 1024;
+
+/// A request that was admitted, with what it says of itself.
+pub struct Delivery {
+    /// The request as templates see it.
+    pub request: Arc<Request>,
+    /// The answer to an event that is remembered, if it is made from the request, and from the request alone.
+    pub answer: Option<Answer>,
+    remember: Remember,
+}
+
+impl Delivery {
+    /// Whether and by what the event is remembered. Of a masked one no answer is kept that was made from the request: what
+    /// is masked could stand in it.
+    pub fn remembered(&self, is_masked: bool) -> Cow<'_, Remember> {
+        match &self.remember {
+            Remember::By(keys) if is_masked && self.answer.is_some() => {
+                Cow::Owned(Remember::By(DeliveryKeys {
+                    answer: None,
+                    ..keys.clone()
+                }))
+            }
+            remember => Cow::Borrowed(remember),
+        }
+    }
+}
+
+impl Service {
+    /// Reads the type, the delivery id and the keys of a request, and makes the answer that is remembered with them.
+    pub async fn read_delivery(&self, webhook: &Arc<Webhook>, event: EventInput) -> Delivery {
+        let request = Request::new(event);
+        let forgotten = |request, remember| Delivery {
+            request,
+            answer: None,
+            remember,
+        };
+        if webhook.recognition.is_idle() {
+            return forgotten(request, Remember::Off);
+        }
+        let (request, keys) = self.recognize(webhook, request).await;
+        let keys = match keys {
+            Keys::Off => return forgotten(request, Remember::Off),
+            Keys::Missing => {
+                metrics::counter!("hookgate_events_without_key_total").increment(1);
+                return forgotten(request, Remember::NoKey);
+            }
+            Keys::Known(keys) => keys,
+        };
+        let (answer, kept) = match &webhook.stored_answer {
+            Some(constant) => (None, Some(Arc::clone(constant))),
+            None if webhook.revision.waits() => (None, None),
+            None => {
+                let answer = self.answer_from_request(webhook, &request).await;
+                let stored = Some(answer.encode()).filter(|stored| stored.len() <= KEPT_ANSWER);
+                (Some(answer), stored.map(Arc::from))
+            }
+        };
+        Delivery {
+            request,
+            answer,
+            remember: Remember::By(DeliveryKeys {
+                keys,
+                remember: webhook.recognition.remember(),
+                answer: kept,
+            }),
+        }
+    }
+
+    /// Reads at once what takes little, and apart what may take long: a long body, or a template that does more than name
+    /// values. What cannot be read in time has no key: the event is not lost for that.
+    async fn recognize(&self, webhook: &Arc<Webhook>, request: Arc<Request>) -> (Arc<Request>, Keys) {
+        let event = request.event();
+        let memory = if webhook.recognition.needs_body() {
+            most_memory(&event.headers, event.body.len()).max(event.body.len())
+        } else {
+            0
+        };
+        let (secret, id) = (&self.key_secret, webhook.route.webhook_id);
+        if webhook.recognition.is_plain() && memory < READ_APART {
+            return webhook.recognition.read(secret, id, request);
+        }
+        let room = self.apart.room(memory).await;
+        let (reading, secret, unread) = (Arc::clone(webhook), secret.clone(), Arc::clone(&request));
+        let read = move || {
+            let _room = room;
+            reading.recognition.read(&secret, id, unread)
+        };
+        let read = webhook.evaluations.within(self.template_timeout(), read).await;
+        read.unwrap_or((request, Keys::Missing))
+    }
+
+    /// Answers a delivery that came before as the first was answered: never with an error, which would make the sender try
+    /// again.
+    pub async fn answer_duplicate(
+        &self,
+        webhook: &Arc<Webhook>,
+        delivery: &Delivery,
+        duplicate: Duplicate,
+    ) -> HttpResponse {
+        let Duplicate { first, answer } = duplicate;
+        self.repetitions.note(webhook.route.scope, first, clock::now());
+        let answer = match answer.as_deref().and_then(Answer::decode) {
+            Some(answer) => Some(answer),
+            None => self.answer_of_run(webhook, first).await,
+        };
+        let answer = match answer {
+            Some(answer) => answer,
+            None => {
+                let as_first = delivery.request.of_event(first);
+                self.answer_from_request(webhook, &as_first).await
+            }
+        };
+        Prepared::from(&answer).send(first)
+    }
+
+    /// The answer of an event's run: waited for if the webhook's callers wait, else taken if it is there.
+    async fn answer_of_run(&self, webhook: &Webhook, event: EventId) -> Option<Answer> {
+        let scope = webhook.route.scope;
+        if webhook.revision.waits() && webhook.route.status == Status::Active {
+            let place = self.waiting.join(scope, event, self.settings.waiting_callers)?;
+            return place.wait(webhook.revision.timeout()).await;
+        }
+        let asked = [(event, None)];
+        let read = move |conn: &mut _| scope.transaction(conn, |conn| answers::read(conn, &scope, &asked));
+        match self.pool.run(read).await {
+            Ok(found) => found.into_iter().next()?.1.ok()?,
+            Err(error) => {
+                tracing::debug!(%error, "the answer to a duplicate could not be read");
+                None
+            }
+        }
+    }
+
+    /// The answer that is made from the request alone: the event is stored, so when its template takes too long, the caller
+    /// still hears that.
+    pub async fn answer_from_request(&self, webhook: &Arc<Webhook>, request: &Arc<Request>) -> Answer {
+        let event = request.event();
+        let memory = most_memory(&event.headers, event.body.len());
+        let room = self.apart.room(memory).await;
+        let (evaluated, id) = (Arc::clone(webhook), event.id);
+        let request = Arc::clone(request);
+        let evaluate = move || {
+            let _room = room;
+            if evaluated.revision.waits() {
+                evaluated.revision.timed_out_answer(&request)
+            } else {
+                evaluated.revision.immediate_answer(&request)
+            }
+        };
+        let made = webhook
+            .evaluations
+            .within(self.template_timeout(), evaluate)
+            .await;
+        made.unwrap_or_else(|| webhook.revision.answer_without_template(id))
+    }
+}
