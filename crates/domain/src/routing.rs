@@ -2,6 +2,8 @@
 //!
 //! This is one of the three places that make a [`TenantScope`]: whoever holds a URL acts for its tenant.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -13,6 +15,7 @@ use hookgate_model::ids::{ApiKeyId, RevisionId, TenantId, UrlId, WebhookId};
 use hookgate_model::limits::{Limits, TenantLimits};
 use hookgate_model::methods::MethodSet;
 use hookgate_model::protection::DataProtection;
+use hookgate_model::senders::{self, Handshake, Handshaker};
 use hookgate_model::suffix::UrlSuffix;
 use hookgate_model::token::UrlToken;
 use hookgate_model::webhook::{Environment, MalformedBodies, Status};
@@ -22,11 +25,11 @@ use uuid::Uuid;
 use crate::crypto::MasterKey;
 use crate::error::{Error, Result};
 use crate::schema::{
-    allowlist_entries, api_keys, revisions, tenants, url_tokens, urls, webhook_allowlists, webhooks,
+    allowlist_entries, api_keys, pairings, revisions, tenants, url_tokens, urls, webhook_allowlists, webhooks,
 };
 use crate::scope::TenantScope;
 use crate::stored_json::StoredJson;
-use crate::verification;
+use crate::{secrets, verification};
 
 /// What a URL leads to.
 #[derive(Debug)]
@@ -55,6 +58,10 @@ pub struct Route {
     pub authentication: Authentication,
     /// What is secret in that, or why it cannot be read.
     pub material: Result<Material>,
+    /// What its sender asks before it sends.
+    pub handshaker: Handshaker,
+    /// Until when it is open for pairing.
+    pub pairing_until: Option<DateTime<Utc>>,
     /// The networks that may call; `None` when no allowlist is attached.
     pub networks: Option<Vec<IpNet>>,
     /// The most bytes of a body.
@@ -93,6 +100,8 @@ struct Row {
     system: String,
     methods: Vec<String>,
     authentication: serde_json::Value,
+    handshake: Option<serde_json::Value>,
+    pairing_until: Option<DateTime<Utc>>,
     body_limit_bytes: i32,
     #[diesel(deserialize_as = StoredJson<DataProtection>)]
     data_protection: DataProtection,
@@ -133,6 +142,7 @@ pub fn resolve(conn: &mut PgConnection, key: &MasterKey, token: UrlToken) -> Res
                 Err(error) if !matches!(error, Error::Unreadable { .. }) => return Err(error),
                 readable_or_not => readable_or_not,
             };
+            let handshaker = handshaker(conn, &scope, key, row.handshake.clone(), &authentication)?;
             let networks = networks(conn, tenant, webhook)?;
             let environment =
                 Environment::parse(&row.environment).ok_or(Error::Unreadable { what: "environment" })?;
@@ -141,8 +151,13 @@ pub fn resolve(conn: &mut PgConnection, key: &MasterKey, token: UrlToken) -> Res
                 Environment::Production => row.published_revision_id,
             };
             let revision = revision_id.map(|id| revision(conn, tenant, id)).transpose()?;
-            row.into_route(environment, (authentication, material), networks, revision)
-                .map(Some)
+            row.into_route(
+                environment,
+                (authentication, material, handshaker),
+                networks,
+                revision,
+            )
+            .map(Some)
         })
 }
 
@@ -159,6 +174,12 @@ fn find(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Row>> {
                 .and(webhooks::id.eq(urls::webhook_id))),
         )
         .inner_join(tenants::table.on(tenants::id.eq(url_tokens::tenant_id)))
+        .left_join(
+            pairings::table.on(pairings::tenant_id
+                .eq(urls::tenant_id)
+                .and(pairings::webhook_id.eq(urls::webhook_id))
+                .and(pairings::completed_at.is_null())),
+        )
         .filter(url_tokens::token.eq(token.to_uuid()))
         .select((
             tenants::id,
@@ -174,6 +195,8 @@ fn find(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Row>> {
             webhooks::system,
             webhooks::methods,
             webhooks::authentication,
+            webhooks::handshake,
+            pairings::expires_at.nullable(),
             webhooks::body_limit_bytes,
             webhooks::data_protection,
             webhooks::cors,
@@ -188,6 +211,27 @@ fn find(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Row>> {
         .first(conn)
         .optional()?;
     Ok(row)
+}
+
+/// The webhook's handshake with its secrets. One that cannot be opened is left out: the handshake says that it is missing.
+fn handshaker(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    key: &MasterKey,
+    own: Option<serde_json::Value>,
+    authentication: &Authentication,
+) -> Result<Handshaker> {
+    let own: Option<Handshake> = own
+        .map(serde_json::from_value)
+        .transpose()
+        .map_err(|_| Error::Unreadable { what: "handshake" })?;
+    let handshake = senders::effective_handshake(own.as_ref(), authentication);
+    let secrets = match secrets::open(conn, scope, key, handshake.secret_ids()) {
+        Ok(secrets) => secrets,
+        Err(Error::Unreadable { .. }) => HashMap::new(),
+        Err(error) => return Err(error),
+    };
+    Ok(Handshaker::new(handshake, &secrets))
 }
 
 /// The networks of all attached allowlists; an attached list without entries lets nobody in.
@@ -219,7 +263,7 @@ impl Row {
     fn into_route(
         self,
         environment: Environment,
-        (authentication, material): (Authentication, Result<Material>),
+        (authentication, material, handshaker): (Authentication, Result<Material>, Handshaker),
         networks: Option<Vec<IpNet>>,
         revision: Option<(RevisionId, RevisionDocument)>,
     ) -> Result<Route> {
@@ -240,6 +284,8 @@ impl Row {
             methods: MethodSet::parse(&self.methods).map_err(|_| Error::Unreadable { what: "methods" })?,
             authentication,
             material,
+            handshaker,
+            pairing_until: self.pairing_until,
             networks,
             body_limit: usize::try_from(self.body_limit_bytes)
                 .map_err(|_| Error::Unreadable { what: "body limit" })?,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Certificate, Request, Response};
-use url::Host;
+use reqwest::{Certificate, Method, Request, Response};
+use url::{Host, Url};
 
 use crate::Settings;
 use crate::failure::{Failed, chain};
@@ -47,6 +47,14 @@ impl Client {
         }
         let client = builder.build().map_err(|error| chain(&error))?;
         Ok(Self { client, resolver })
+    }
+
+    /// Asks for what there is at a URL, and gives the response's head. The caller bounds the time.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn get(&self, url: Url) -> Result<Response, Failed> {
+        self.send(Request::new(Method::GET, url)).await
     }
 
     /// Sends a request, and gives the response's head. The caller bounds the time.

@@ -7,12 +7,15 @@
 use actix_web::http::StatusCode;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use hookgate_model::authentication::{Accepted, ExternalKeys, KeyRequest};
+use hookgate_model::authentication::{self, Accepted, ExternalKeys, KeyRequest};
 use hookgate_model::webhook::Status;
 
 use crate::answer::Prepared;
 use crate::cors;
 use crate::credentials::{credentials_are_valid, signature_is_valid};
+use crate::handshakes::{
+    Pending, body_is_answered, is_asked_in_head, offer_is_taken, pairing_is_open, question_is_answered,
+};
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::webhook::Webhook;
@@ -31,6 +34,8 @@ pub struct Admission<'a> {
     pub keys: &'a dyn ExternalKeys,
     /// How it was known, once it is.
     pub accepted: Option<Accepted>,
+    /// Whether it may bring a secret instead of credentials.
+    pub may_pair: bool,
     /// The steps that it has passed, of the second and the third list.
     passed: (usize, usize),
 }
@@ -41,6 +46,8 @@ pub enum Stop {
     Refused(Refusal),
     /// It is answered, and becomes no event: a handshake, for one.
     Answered(Prepared),
+    /// It is a handshake whose answer takes more than the request.
+    Pending(Pending),
     /// The step lacks keys that a sender publishes. Once they are fetched, it can be repeated.
     NeedsKeys(KeyRequest),
 }
@@ -65,15 +72,17 @@ const BEFORE_THE_RATES: [HeadStep; 6] = [
 ];
 
 /// The steps between the rates and the body, in their order.
-const BEFORE_THE_BODY: [HeadStep; 4] = [
+const BEFORE_THE_BODY: [HeadStep; 6] = [
+    question_is_answered,
     quota_is_left,
     declared_size_fits,
+    pairing_is_open,
     credentials_are_valid,
     head_is_answered,
 ];
 
 /// The steps that need the body, in their order.
-const WITH_THE_BODY: [BodyStep; 1] = [signature_is_valid];
+const WITH_THE_BODY: [BodyStep; 3] = [offer_is_taken, signature_is_valid, body_is_answered];
 
 impl<'a> Admission<'a> {
     /// A request that has passed nothing yet.
@@ -91,8 +100,14 @@ impl<'a> Admission<'a> {
             public_url,
             keys,
             accepted: None,
+            may_pair: false,
             passed: (0, 0),
         }
+    }
+
+    /// The request as verifiers and handshakes see it, with its body or what is read of it.
+    pub fn to_verify<'b>(&'b self, body: &'b [u8]) -> authentication::Request<'b> {
+        self.request.to_verify(self.public_url, body, self.now)
     }
 
     /// Runs the steps before the rates, up to the first that stops.
@@ -134,10 +149,10 @@ fn suffix_matches(admission: &mut Admission<'_>) -> Result<(), Stop> {
     }
 }
 
-/// OPTIONS asks what the URL takes; it is no request to the webhook. A browser asks so before a page's request, without
+/// OPTIONS asks what the URL takes, unless it is a handshake; it is no request to the webhook. A browser asks so before a page's request, without
 /// any credential: that request itself is admitted like any other.
 fn options_are_told(admission: &mut Admission<'_>) -> Result<(), Stop> {
-    if admission.request.method() == "OPTIONS" {
+    if admission.request.method() == "OPTIONS" && !is_asked_in_head(admission) {
         let route = &admission.webhook.route;
         let answer = cors::options(route.methods, route.cors.as_ref(), admission.request);
         return Err(Stop::Answered(answer));
@@ -160,7 +175,7 @@ fn method_is_allowed(admission: &mut Admission<'_>) -> Result<(), Stop> {
         "HEAD" => "GET",
         method => method,
     };
-    if methods.contains(method) {
+    if methods.contains(method) || is_asked_in_head(admission) {
         Ok(())
     } else {
         Err(Refusal::MethodNotAllowed(methods).into())

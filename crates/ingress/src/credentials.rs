@@ -30,14 +30,12 @@ pub fn challenge(authentication: &Authentication) -> &'static str {
 
 /// Decides what needs no body; what is missing or old is refused before anybody reads one.
 pub fn credentials_are_valid(admission: &mut Admission<'_>) -> Result<(), Stop> {
-    let verifier = verifier(admission)?;
-    let request = admission
-        .request
-        .to_verify(admission.public_url, &[], admission.now);
-    match verifier.verify_head(&request, admission.keys, &mut Trace::off()) {
-        Some(verdict) => decide(admission, verdict),
-        None => Ok(()),
+    if admission.may_pair {
+        return Ok(());
     }
+    let verifier = verifier(admission)?;
+    let verdict = verifier.verify_head(&admission.to_verify(&[]), admission.keys, &mut Trace::off());
+    verdict.map_or(Ok(()), |verdict| decide(admission, verdict))
 }
 
 /// Decides what needs the body, over its exact bytes.
@@ -46,10 +44,7 @@ pub fn signature_is_valid(admission: &mut Admission<'_>, body: &Bytes) -> Result
         return Ok(());
     }
     let verifier = verifier(admission)?;
-    let request = admission
-        .request
-        .to_verify(admission.public_url, body, admission.now);
-    let verdict = verifier.verify(&request, admission.keys, &mut Trace::off());
+    let verdict = verifier.verify(&admission.to_verify(body), admission.keys, &mut Trace::off());
     decide(admission, verdict)
 }
 

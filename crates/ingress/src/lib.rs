@@ -11,6 +11,7 @@ mod cors;
 mod credentials;
 mod delivery;
 mod evaluation;
+mod handshakes;
 mod limits;
 mod protection;
 mod refusal;
@@ -83,7 +84,8 @@ pub async fn start(
             Arc::clone(&limits),
         ),
         limits,
-        keys: PublishedKeys::new(egress),
+        keys: PublishedKeys::new(egress.clone()),
+        egress,
         public_url: settings.public_url(),
         waiting: Waiting::start(pool.clone(), &redis),
         used_keys: UsedKeys::start(pool.clone()),
@@ -96,6 +98,7 @@ pub async fn start(
         trusted_proxies: NetworkSet::new(&settings.trusted_proxies),
         body_room: BodyRoom::new(settings.body_memory_bytes),
         apart: Apart::new(settings.body_memory_bytes),
+        redis,
         settings,
     });
     let settings = &service.settings;

@@ -6,6 +6,7 @@ use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE}
 use hookgate_model::authentication::{Denial, DenialCode};
 use hookgate_model::body::BodyError;
 use hookgate_model::methods::MethodSet;
+use hookgate_model::senders::Fault;
 use serde_json::json;
 
 use crate::limits::Exceeded;
@@ -33,6 +34,10 @@ pub enum Refusal {
     Denied(Denial, &'static str),
     /// The webhook's authentication cannot be used, so nobody is let in.
     AuthenticationUnusable(String),
+    /// What the sender asks before it sends does not fit the webhook.
+    Handshake(Fault),
+    /// The sender's URL that confirms a subscription does not do so, for this reason.
+    NotConfirmed(String),
     /// The body is longer than the webhook allows, in bytes.
     BodyTooLarge(usize),
     /// The body did not arrive in time.
@@ -63,6 +68,10 @@ impl Refusal {
             Self::LimitExceeded(exceeded) => exceeded.code(),
             Self::Denied(denial, _) => denial.code.as_str(),
             Self::AuthenticationUnusable(_) => "authentication_unusable",
+            Self::Handshake(Fault::Mismatch(_)) => "handshake_refused",
+            Self::Handshake(Fault::Malformed(_)) => "handshake_malformed",
+            Self::Handshake(Fault::SecretMissing) => "handshake_unusable",
+            Self::NotConfirmed(_) => "subscription_not_confirmed",
             Self::BodyTooLarge(_) => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::BodyUnreadable => "body_unreadable",
@@ -77,7 +86,10 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::UnknownUrl | Self::UrlEnded | Self::SuffixMismatch => StatusCode::NOT_FOUND,
-            Self::TenantSuspended | Self::WebhookDisabled | Self::AddressNotAllowed => StatusCode::FORBIDDEN,
+            Self::TenantSuspended
+            | Self::WebhookDisabled
+            | Self::AddressNotAllowed
+            | Self::Handshake(Fault::Mismatch(_)) => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Denied(denial, _) if denial.code == DenialCode::KeysUnavailable => {
@@ -91,10 +103,14 @@ impl Refusal {
             Self::BodyMalformed(BodyError::DecodesToTooMuch(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyMalformed(_) => StatusCode::BAD_REQUEST,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyUnreadable | Self::NotStorable => StatusCode::BAD_REQUEST,
-            Self::AuthenticationUnusable(_) | Self::Overloaded | Self::StorageUnavailable => {
-                StatusCode::SERVICE_UNAVAILABLE
+            Self::BodyUnreadable | Self::NotStorable | Self::Handshake(Fault::Malformed(_)) => {
+                StatusCode::BAD_REQUEST
             }
+            Self::Handshake(Fault::SecretMissing)
+            | Self::NotConfirmed(_)
+            | Self::AuthenticationUnusable(_)
+            | Self::Overloaded
+            | Self::StorageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -112,6 +128,10 @@ impl Refusal {
             Self::Denied(denial, _) => denial.detail.clone().into_owned(),
             Self::AuthenticationUnusable(reason) => {
                 format!("The webhook's authentication cannot be used: {reason}.")
+            }
+            Self::Handshake(fault) => fault.detail().into(),
+            Self::NotConfirmed(reason) => {
+                format!("The subscription could not be confirmed at its URL: {reason}.")
             }
             Self::BodyTooLarge(limit) => {
                 format!("The body is longer than this webhook's limit of {limit} bytes.")
@@ -140,7 +160,9 @@ impl Refusal {
                 "The request does not have the credentials that this webhook requires.".into()
             }
             Self::Denied(..) => "The request's credentials are not valid for this webhook.".into(),
-            Self::AuthenticationUnusable(_) => {
+            Self::Handshake(Fault::Mismatch(_)) => "This handshake is not this webhook's.".into(),
+            Self::NotConfirmed(_) => "The subscription cannot be confirmed at present; send it again.".into(),
+            Self::AuthenticationUnusable(_) | Self::Handshake(Fault::SecretMissing) => {
                 "This webhook cannot authenticate requests at present; send it again later.".into()
             }
             other => other.detail(),

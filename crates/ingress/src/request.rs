@@ -10,12 +10,13 @@ use hookgate_model::headers;
 use hookgate_model::token::UrlToken;
 
 /// Headers whose values are credentials: a refusal is kept without them.
-const CREDENTIALS: [&str; 5] = [
+const CREDENTIALS: [&str; 6] = [
     "authorization",
     "proxy-authorization",
     "x-api-key",
     "cookie",
     "x-gitlab-token",
+    "x-hook-secret",
 ];
 
 /// The head of a request to a public URL.

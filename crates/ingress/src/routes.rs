@@ -118,6 +118,13 @@ impl Routes {
     }
 }
 
+impl Routes {
+    /// Forgets what has changed, as a notice would make it: for a change that this node itself has made.
+    pub fn forget(&self, change: Change) {
+        self.shared.note(ChangeNotice::Changed(change));
+    }
+}
+
 impl Shared {
     /// What an entry says, if it still counts.
     fn fresh(&self, entry: Entry) -> Option<Option<Arc<Webhook>>> {

@@ -14,6 +14,8 @@ use hookgate_domain::appender::{AppendError, Appended, Appender, NewEvent, Work}
 use hookgate_domain::clock;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
+use hookgate_domain::redis::Redis;
+use hookgate_egress::Client;
 use hookgate_egress::published_keys::{Asked, PublishedKeys};
 use hookgate_model::body::{Body, most_memory};
 use hookgate_model::deduplication::KeySecret;
@@ -59,7 +61,12 @@ pub struct Service {
     pub keys: PublishedKeys,
     /// What the public URLs begin with, without a slash at its end.
     pub public_url: String,
+    /// Opens and seals what is secret.
     pub master_key: MasterKey,
+    /// Calls what senders have to be called at.
+    pub egress: Client,
+    /// Tells the other nodes.
+    pub redis: Redis,
     pub waiting: Waiting,
     pub used_keys: UsedKeys,
     pub repetitions: Repetitions,
@@ -91,6 +98,14 @@ pub async fn receive(http: HttpRequest, body: web::Payload, service: web::Data<S
     };
     let refusal = match stop {
         Stop::Answered(answer) => return readable(answer.send_without_event(), &webhook, &request),
+        Stop::Pending(pending) => match service.finish(&webhook, pending).await {
+            Ok(answer) => return answer,
+            Err(refusal) => {
+                // It may hold the secret itself.
+                service.keep_refusal(&request, &webhook, &refusal, &Bytes::new());
+                return refusal.answer();
+            }
+        },
         Stop::Refused(refusal) => refusal,
         Stop::NeedsKeys(keys) => Refusal::Denied(keys.denial(), webhook.challenge),
     };
@@ -311,6 +326,11 @@ impl Service {
         if !self.refusals.has_room(webhook.route.webhook_id) {
             return;
         }
+        // A handshake that is refused may hold the very secret, in its query or its body.
+        let (query, body) = match refusal {
+            Refusal::Handshake(_) => ("", &Bytes::new()),
+            _ => (request.query(), body),
+        };
         let length = if body.is_empty() {
             request.declared_length()
         } else {
@@ -326,7 +346,7 @@ impl Service {
             status: refusal.status().as_u16(),
             method: request.method().to_owned(),
             path: request.path.to_owned(),
-            query: request.query().to_owned(),
+            query: query.to_owned(),
             address: request.address.map(IpNet::from),
             headers: request.redacted_headers(),
             body_bytes: length.and_then(|length| i32::try_from(length).ok()),

@@ -23,6 +23,8 @@ pub struct NewWebhook {
     pub methods: Vec<String>,
     /// The `authentication` document of the API.
     pub authentication: Value,
+    /// The `handshake` document of the API, if it has one of its own.
+    pub handshake: Option<Value>,
     /// The longest body that it takes.
     pub body_limit_bytes: i32,
     /// The `data_protection` document of the API.
@@ -47,6 +49,7 @@ impl Default for NewWebhook {
             suffix: "orders".to_owned(),
             methods: vec!["POST".to_owned()],
             authentication: json!({ "kind": "none" }),
+            handshake: None,
             body_limit_bytes: 1024 * 1024,
             data_protection: json!({}),
             cors: None,
@@ -136,8 +139,8 @@ impl TestDatabase {
         let published = new.published.then(|| revision.uuid());
         let insert = sql_query(
             "INSERT INTO webhooks (tenant_id, id, name, status, suffix, methods, authentication, body_limit_bytes, \
-             draft_revision_id, published_revision_id, data_protection, cors, malformed_bodies, deduplication) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+             draft_revision_id, published_revision_id, data_protection, cors, malformed_bodies, deduplication, handshake) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         )
         .bind::<SqlUuid, _>(tenant.uuid())
         .bind::<SqlUuid, _>(id.uuid())
@@ -152,7 +155,8 @@ impl TestDatabase {
         .bind::<Jsonb, _>(&new.data_protection)
         .bind::<Nullable<Jsonb>, _>(&new.cors)
         .bind::<Text, _>(&new.malformed_bodies)
-        .bind::<Nullable<Jsonb>, _>(&new.deduplication);
+        .bind::<Nullable<Jsonb>, _>(&new.deduplication)
+        .bind::<Nullable<Jsonb>, _>(&new.handshake);
         execute(insert, conn);
         let insert = sql_query(
             "INSERT INTO revisions (tenant_id, id, webhook_id, number, document, created_by, published_at) \

@@ -100,6 +100,7 @@ fn policies_that_show_more_than_one_tenant_are_few() {
             // The ingress finds the tenant by the URL, and writers and the note of a key's last use serve all tenants.
             "routing on api_keys for select",
             "routing on allowlist_entries for select",
+            "routing on pairings for select",
             "routing on revisions for select",
             "routing on secrets for select",
             "routing on tenants for select",
@@ -156,6 +157,7 @@ fn the_roles_have_only_these_privileges() {
         "allowlist_entries",
         "webhook_allowlists",
         "destinations",
+        "pairings",
         "secrets",
     ] {
         expected.push(format!("hookgate_management {table}: {all}"));
@@ -215,6 +217,10 @@ fn the_roles_have_only_these_privileges() {
             WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition",
         &[
             "hookgate_ingress api_keys.last_used_at: UPDATE",
+            "hookgate_ingress pairings.tenant_id: SELECT",
+            "hookgate_ingress pairings.webhook_id: SELECT",
+            "hookgate_ingress pairings.expires_at: SELECT",
+            "hookgate_ingress pairings.completed_at: SELECT",
             "hookgate_ingress secrets.tenant_id: SELECT",
             "hookgate_ingress secrets.id: SELECT",
             "hookgate_ingress secrets.value: SELECT",
@@ -272,6 +278,6 @@ fn functions_with_the_owners_rights_are_these() {
         "SELECT format('%s: %s', p.proname, string_agg(g.grantee::regrole::text, ',' ORDER BY g.grantee::regrole::text)) AS line
             FROM pg_proc p, aclexplode(p.proacl) g
             WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef AND g.grantee <> p.proowner GROUP BY p.proname",
-        &["drop_partitions: hookgate_worker", "ensure_partitions: hookgate_ingress,hookgate_worker"],
+        &["complete_pairing: hookgate_ingress", "drop_partitions: hookgate_worker", "ensure_partitions: hookgate_ingress,hookgate_worker"],
     );
 }

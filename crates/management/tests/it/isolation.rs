@@ -49,10 +49,13 @@ impl World {
             .get(&format!("/v1/allowlists/{allowlist}/entries"))
             .await
             .is(200);
-        let body = json!({"name": MARK, "suffix": "orders/{order_id}", "allowlists": [allowlist]});
+        let body = json!({"name": MARK, "suffix": "orders/{order_id}", "allowlists": [allowlist],
+            "authentication": {"kind": "sender", "sender": "notion"}});
         let webhook = make("/v1/webhooks", body).await;
         let own = format!("/v1/webhooks/{}", id(&webhook));
         let url = make(&format!("{own}/urls"), json!({"name": MARK})).await;
+        make(&format!("{own}/pairing"), json!({})).await;
+        stored::paired_secret(service, &webhook, MARK);
         let stored = stored::one_of_each(service, &webhook);
         // A name of a file is unique to its event here, as ids are.
         let file = format!("file-{}", stored.event);
@@ -146,7 +149,7 @@ fn body(operation: &str) -> Value {
         }
         "saveDraft" => json!({"response": {"status": 202}}),
         "rotateUrl" => json!({"grace_seconds": 60}),
-        "rotateSigningSecret" => json!({}),
+        "rotateSigningSecret" | "openPairing" => json!({}),
         "verifyRequest" => {
             json!({"request": {"method": "POST", "url": "/5x3k9z3v8e5f2q8r7w6t5y4x3m/orders"}})
         }
@@ -457,6 +460,8 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         "login/tenant_id",
         "switchTenant/tenant_id",
         "verifyRequest/event_id",
+        "createWebhook/handshake/secrets/*",
+        "updateWebhook/handshake/secrets/*",
     ];
     let secrets = [
         "secrets/*",
@@ -528,6 +533,11 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         let change = json!({"authentication": authentication});
         not_found(eve.caller.patch(&webhook, change).await, &pointer);
     }
+    let handshake = json!({"handshake": {"kind": "meta", "secrets": [ada.secret]}});
+    not_found(
+        eve.caller.patch(&webhook, handshake).await,
+        "/handshake/secrets/0",
+    );
     let draft = json!({"flow": {"steps": [{"name": "a", "kind": "http", "destination": ada.destination}]}})
         .to_string();
     let saved = eve

@@ -19,6 +19,7 @@ mod management_keys;
 mod received;
 mod revisions;
 mod secrets;
+mod senders;
 mod stored;
 mod templates;
 mod urls;

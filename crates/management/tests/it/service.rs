@@ -8,6 +8,11 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+/// What seals the secrets of these tests.
+pub fn master_key() -> MasterKey {
+    MasterKey::from_bytes(&[7; 32])
+}
+
 /// The password of everyone.
 pub const PASSWORD: &str = "three plain words";
 
@@ -102,7 +107,7 @@ impl Service {
             ..Settings::default()
         };
         set(&mut settings);
-        let master_key = MasterKey::from_bytes(&[7; 32]);
+        let master_key = master_key();
         let egress = hookgate_egress::Client::new(&Default::default()).expect("a client");
         let management =
             hookgate_management::start(settings, database.management(), redis, master_key, egress)

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::service::Service;
+use crate::service::{self, Service};
 
 /// The UUID in an id of the API.
 pub fn uuid(id: &Value) -> Uuid {
@@ -90,6 +90,27 @@ pub fn event(service: &Service, webhook: &Value, new: &NewEvent<'_>) -> String {
         quoted(new.event_type),
         quoted(new.delivery_id),
     ));
+    id.to_string()
+}
+
+/// Installs a secret that a sender has brought, as the ingress does. The webhook is open for pairing.
+pub fn paired_secret(service: &Service, webhook: &Value, value: &str) -> String {
+    let tenant: hookgate_model::ids::TenantId =
+        Uuid::parse_str(&tenant(service, webhook)).expect("a UUID").into();
+    let id: hookgate_model::ids::SecretId = hookgate_domain::clock::new_id();
+    let context = hookgate_domain::secrets::context(tenant, id);
+    let sealed = service::master_key()
+        .seal(&context, value.as_bytes())
+        .expect("sealed");
+    let installed = service.database.query_text(&format!(
+        "SELECT complete_pairing('{}', '{}', '{id}', '{id}', '\\x{}', 10)::text \
+         FROM set_config('hookgate.tenant_id', '{}', false)",
+        uuid(&webhook["id"]),
+        id.uuid(),
+        hex(&sealed),
+        tenant.uuid(),
+    ));
+    assert_eq!(installed, ["true"]);
     id.to_string()
 }
 

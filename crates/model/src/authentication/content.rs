@@ -84,7 +84,8 @@ pub enum Part {
         #[serde(default)]
         escape: bool,
     },
-    /// Fields of a JSON body as lines: the name, a line feed, the value, a line feed. What is not there is left out.
+    /// Fields of a JSON body as lines: the name, a line feed, the value, a line feed. What is not there is left out. Only the
+    /// first may hold a line feed itself.
     JsonLines {
         /// The names of the fields.
         #[schema(max_items = 32)]

@@ -229,8 +229,18 @@ impl Compiled {
                 }
             }
             Self::JsonLines(lines) => {
-                for (name, field) in lines {
+                for (index, (name, field)) in lines.iter().enumerate() {
                     if let Some(value) = source.field(*field)? {
+                        // Else one value could hold the lines of others: a message to somebody else's topic those of a
+                        // message to this one's, under the same signature.
+                        if index > 0 && value.contains('\n') {
+                            return Err(Denial::new(
+                                DenialCode::BodyUnreadable,
+                                format!(
+                                    "The field `{name}` holds a line feed, which only the first of the signed ones may."
+                                ),
+                            ));
+                        }
                         for piece in [name.as_str(), "\n", &value, "\n"] {
                             sink(piece.as_bytes());
                         }

@@ -56,6 +56,7 @@ pub fn pairing_sender(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::SecretId;
     use serde_json::{Value, json};
 
     fn authentication(value: Value) -> Authentication {
@@ -64,9 +65,10 @@ mod tests {
 
     #[test]
     fn the_sender_goes_before_the_system() {
-        let slack = authentication(json!({ "kind": "sender", "sender": "slack" }));
+        let secret = SecretId::new(chrono::DateTime::UNIX_EPOCH, [1; 10]);
+        let slack = authentication(json!({ "kind": "sender", "sender": "slack", "secrets": [secret] }));
         let nested = authentication(json!({ "kind": "all_of", "of": [{ "kind": "api_key" },
-            { "kind": "any_of", "of": [{ "kind": "sender", "sender": "slack" }] }] }));
+            { "kind": "any_of", "of": [{ "kind": "sender", "sender": "slack", "secrets": [secret] }] }] }));
         let none = Authentication::default();
         for (authentication, system, handshake, signed) in [
             (&slack, "custom", "slack", true),

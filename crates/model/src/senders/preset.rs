@@ -94,7 +94,7 @@ pub enum Category {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TemplateNeed, example = json!({"label": "Signing secret", "origin": "endpoint",
-    "hint": "Developers › Webhooks › the endpoint › Signing secret.", "example": "whsec_…"}))]
+    "hint": "Developers › Webhooks › the endpoint › Signing secret.", "example": "whsec_…", "generate": "hex"}))]
 pub struct Need {
     /// What the sender calls it.
     #[schema(example = "Signing secret")]
@@ -107,6 +107,14 @@ pub struct Need {
     /// What it looks like.
     #[schema(example = "whsec_…")]
     pub example: String,
+    /// The form in which `POST /v1/secrets` generates one of its kind.
+    #[serde(default = "hex")]
+    #[schema(example = "whsec")]
+    pub generate: String,
+}
+
+fn hex() -> String {
+    "hex".to_owned()
 }
 
 /// Where a secret or a public key comes from.

@@ -53,7 +53,7 @@ impl Preset {
         for choice in self.options.iter().filter(|choice| choice.default.is_none()) {
             steps.push(match choice.format {
                 Format::Secret => format!(
-                    "{}: {} Keep it by `POST /v1/secrets`, too.",
+                    "{}: {} `POST /v1/secrets` keeps it, too.",
                     choice.label, choice.hint
                 ),
                 _ => format!("{}: {}", choice.label, choice.hint),
@@ -88,7 +88,7 @@ impl Preset {
             .filter(|need| need.origin == Origin::Endpoint)
         {
             steps.push(format!(
-                "{}: {} Put it in the place of the secret's value: `PATCH /v1/secrets/{{id}}`.",
+                "{}: {} `PATCH /v1/secrets/{{id}}` puts it in the place of the first value.",
                 need.label, need.hint
             ));
         }
@@ -105,15 +105,24 @@ impl Preset {
 
 /// How the secret gets into Hookgate before the webhook is made.
 fn keep(need: &Need) -> Option<String> {
-    let Need { label, hint, .. } = need;
+    let Need {
+        label,
+        hint,
+        generate,
+        ..
+    } = need;
     match need.origin {
-        Origin::Chosen | Origin::Account => {
-            Some(format!("{label}: {hint} Keep it: `POST /v1/secrets` with a name and it as the value."))
-        }
-        Origin::Endpoint => Some(
-            "Keep a long random text as the secret for now: `POST /v1/secrets`. The sender shows the real one later."
-                .to_owned(),
-        ),
+        Origin::Chosen => Some(format!(
+            "{label}: {hint} `POST /v1/secrets` keeps it, as the `value`; with `\"generate\": \"{generate}\"` instead it makes \
+             one, and shows it once."
+        )),
+        Origin::Account => Some(format!(
+            "{label}: {hint} `POST /v1/secrets` keeps it, as the `value`."
+        )),
+        Origin::Endpoint => Some(format!(
+            "The sender shows the secret later. For now let `POST /v1/secrets` make one, with \
+             `\"generate\": \"{generate}\"`."
+        )),
         Origin::Pairing => None,
     }
 }

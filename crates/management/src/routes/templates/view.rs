@@ -11,7 +11,7 @@ use utoipa::ToSchema;
     "summary": "HMAC-SHA256 of time and body in `Stripe-Signature`.",
     "documentation_url": "https://docs.stripe.com/webhooks/signature", "methods": ["POST"],
     "secrets": {"label": "Signing secret", "origin": "endpoint",
-        "hint": "Developers › Webhooks › the endpoint › Signing secret.", "example": "whsec_…"},
+        "hint": "Developers › Webhooks › the endpoint › Signing secret.", "example": "whsec_…", "generate": "hex"},
     "public_keys": null, "options": [],
     "authentication": {"kind": "hmac", "content": [{"part": "timestamp"}, {"part": "text", "text": "."}, {"part": "body"}],
         "signature": {"at": {"in": "pair", "header": "stripe-signature", "key": "v1"}, "encoding": "hex"},
