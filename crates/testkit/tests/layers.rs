@@ -143,6 +143,8 @@ fn tests_use_testkit_and_no_service_but_their_own() {
                 "hookgate-devservers",
             ]
             .contains(&used);
+            // What is left of masked data is known only once a flow has had it.
+            let fine = fine || (package.name == "hookgate-ingress" && used == "hookgate-worker");
             assert!(fine, "the tests of {} may not use {used}", package.name);
             assert!(
                 package.name != "hookgate-model",

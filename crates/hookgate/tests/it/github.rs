@@ -40,7 +40,7 @@ async fn githubs_payloads_are_stored_byte_for_byte_run_and_are_delivered_signed(
     assert_eq!(payloads.len(), PAYLOADS);
     let receiver = NodeReceiver::start(&node);
     let database = TestDatabase::create();
-    let private = [("HOOKGATE_WORKER__ALLOWED_PRIVATE_NETWORKS", r#"["127.0.0.0/8"]"#)];
+    let private = [("HOOKGATE_EGRESS__ALLOWED_PRIVATE_NETWORKS", r#"["127.0.0.0/8"]"#)];
     let installation = Installation::start(&Storage::of(&database), &private).await;
     let api = &installation.api;
     let destination = json!({ "name": "Receiver", "base_url": receiver.url, "signing_secret": SECRET });

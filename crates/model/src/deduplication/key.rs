@@ -201,7 +201,7 @@ mod tests {
             ("{{ body.n }}", Some("7")),
             ("{{ body.n }}/{{ body.id }}", Some("7/evt_1")),
             ("{{ body.big }}", Some("18446744073709551615")),
-            ("{{ body.bigger }}", None),
+            ("{{ body.bigger }}", Some("184467440737095516150")),
             ("{{ body.x }}", Some("1.5")),
             ("{{ body.list }}", Some(r#"[1,"a"]"#)),
             ("{{ headers['x-a'] }}", Some("1, 2")),
