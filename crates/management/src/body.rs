@@ -43,14 +43,34 @@ pub struct Patch<T> {
 }
 
 impl<T: FromFields> Patch<T> {
-    /// Applies the patch to what there is, and reads the result with all its rules.
+    /// Applies the patch to what there is, and reads the result with all its rules. An object of another `kind` takes the
+    /// place of the old one as a whole: the fields of one kind mean nothing to another.
     ///
     /// # Errors
     /// 400 with every field that is wrong then; 500 when the current state cannot be written as JSON.
     pub fn apply(&self, current: &impl Serialize) -> ApiResult<T> {
         let mut document = serde_json::to_value(current).map_err(ApiError::internal)?;
+        forget_other_kinds(&mut document, &self.patch);
         json_patch::merge(&mut document, &self.patch);
         fields::read(document)
+    }
+}
+
+/// Empties every object for which the patch has another `kind`.
+fn forget_other_kinds(current: &mut Value, patch: &Value) {
+    let (Value::Object(current), Value::Object(patch)) = (current, patch) else {
+        return;
+    };
+    if let (Some(old), Some(new)) = (current.get("kind"), patch.get("kind"))
+        && old != new
+    {
+        current.clear();
+        return;
+    }
+    for (name, below) in patch {
+        if let Some(value) = current.get_mut(name) {
+            forget_other_kinds(value, below);
+        }
     }
 }
 

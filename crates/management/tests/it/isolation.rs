@@ -530,7 +530,7 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         let pointer = format!("/authentication{pointer}");
         let body = json!({"name": "mine", "authentication": authentication});
         not_found(eve.caller.post("/v1/webhooks", body).await, &pointer);
-        let change = json!({"authentication": authentication});
+        let change = json!({"authentication": authentication, "deduplication": null});
         not_found(eve.caller.patch(&webhook, change).await, &pointer);
     }
     let handshake = json!({"handshake": {"kind": "meta", "secrets": [ada.secret]}});
