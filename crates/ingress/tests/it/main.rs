@@ -12,6 +12,7 @@ mod deduplication;
 mod handshakes;
 mod harness;
 mod hostile;
+mod independent;
 mod limits;
 mod pairing;
 mod protection;

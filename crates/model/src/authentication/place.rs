@@ -37,7 +37,7 @@ pub enum Place {
         /// Where it is. With `items`, it starts at the item.
         pointer: Pointer,
     },
-    /// The value of a key in a header that holds pairs, such as `t=1700000000,v1=5257a869…`.
+    /// The value of a key in a header that holds pairs, such as `t=1700000000,v1=5257a869…`. Blanks count.
     Pair {
         /// The header; case does not matter.
         header: HeaderName,

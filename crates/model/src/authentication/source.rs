@@ -126,7 +126,7 @@ impl<'r> Source<'r> {
         })
     }
 
-    /// Every value of a key among the pairs of a header.
+    /// Every value of a key among the pairs of a header. Blanks count, as they do for the senders' own libraries.
     pub fn each_pair(&self, spot: &Spot, f: &mut dyn FnMut(&[u8])) {
         let Spot::Pair {
             header,
@@ -140,7 +140,6 @@ impl<'r> Source<'r> {
             return;
         };
         for pair in split(&value, separator.as_bytes()) {
-            let pair = pair.trim_ascii();
             let equals = pair.iter().position(|&byte| byte == b'=');
             if let Some((name, value)) = equals.and_then(|equals| pair.split_at_checked(equals))
                 && name == key.as_bytes()

@@ -408,7 +408,12 @@ fn pairs_hold_several_signatures_and_one_time() {
             format!("t=1700000000,v1={wrong},v1={old},v0={wrong}"),
             Ok(Some(id(2))),
         ),
-        (format!("v1={new}, t=1700000000"), Ok(Some(id(1)))),
+        (format!("v1={new},t=1700000000"), Ok(Some(id(1)))),
+        // Two lines of one name, joined by `, `: the second time has a blank before its key, as for Stripe's own library.
+        (
+            format!("t=1700000000,v1={new}, t=1700000000,v1={new}"),
+            Ok(Some(id(1))),
+        ),
         (
             format!("t=1700000000,v0={new}"),
             Err(DenialCode::SignatureMissing),

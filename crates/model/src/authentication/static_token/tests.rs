@@ -67,7 +67,7 @@ fn a_token_stands_where_the_settings_say() {
         ),
         (&body, Sent::new(r#"{"value":[]}"#), missing),
         (&body, Sent::new("{"), Err(DenialCode::BodyUnreadable)),
-        (&pair, Sent::new("").header("x-auth", "id=7, token=first"), first),
+        (&pair, Sent::new("").header("x-auth", "id=7,token=first"), first),
         (
             &pair,
             Sent::new("").header("x-auth", "token=first,token=first"),
