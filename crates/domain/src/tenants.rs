@@ -15,6 +15,25 @@ use crate::schema::{login_sessions, memberships, tenants};
 use crate::scope::{self, TenantScope};
 use crate::stored_json::{StoredJson, to_json};
 
+/// Whether the operator lets a tenant use the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantStatus {
+    /// It does.
+    Active,
+    /// Requests are refused, flows are held, nothing can be changed.
+    Suspended,
+}
+
+impl TenantStatus {
+    /// As it is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => ACTIVE,
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
 /// The status of a tenant that is not suspended.
 const ACTIVE: &str = "active";
 
@@ -213,6 +232,43 @@ pub fn set_limits(conn: &mut PgConnection, scope: &TenantScope, limits: &TenantL
         ))
         .returning(Tenant::as_returning())
         .get_result(conn)?)
+}
+
+/// All tenants, the oldest first. For the operator, who connects as the owner of the database.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn list_all(conn: &mut PgConnection) -> Result<Vec<Tenant>> {
+    Ok(tenants::table
+        .order(tenants::id)
+        .select(Tenant::as_select())
+        .load(conn)?)
+}
+
+/// Suspends a tenant, or lets it go on. For the operator, who connects as the owner of the database. Announce a change of the
+/// tenant afterwards. Doing it again changes nothing.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub fn set_status(conn: &mut PgConnection, id: TenantId, status: TenantStatus) -> Result<Tenant> {
+    scope::transaction(conn, |conn| {
+        scope::set_local(conn, "hookgate.tenant_id", &id.uuid().to_string())?;
+        diesel::update(
+            tenants::table
+                .find(id.uuid())
+                .filter(tenants::status.ne(status.as_str())),
+        )
+        .set((
+            tenants::status.eq(status.as_str()),
+            tenants::updated_at.eq(clock::now()),
+            tenants::version.eq(tenants::version + 1),
+        ))
+        .execute(conn)?;
+        Ok(tenants::table
+            .find(id.uuid())
+            .select(Tenant::as_select())
+            .first(conn)?)
+    })
 }
 
 fn read_role(stored: &str) -> Result<Role> {

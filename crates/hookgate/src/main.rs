@@ -9,6 +9,7 @@ mod ready;
 mod serve;
 mod services;
 mod settings;
+mod tenants;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,6 +61,11 @@ enum Command {
         #[arg(long)]
         revert_last: bool,
     },
+    /// List, suspend and resume tenants.
+    Tenants {
+        #[command(subcommand)]
+        action: tenants::Action,
+    },
     /// Print the management API's OpenAPI document.
     Openapi,
     /// Print the settings in effect, without secrets.
@@ -85,6 +91,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Dev { fresh, data } => dev::run(source, &data, fresh),
         Command::Serve { roles } => serve::run(source.settings()?, &roles),
         Command::Migrate { revert_last } => migrate::run(&source.settings()?, revert_last),
+        Command::Tenants { action } => tenants::run(&source.settings()?, action),
         Command::Openapi => openapi::print(),
         Command::Settings => settings::print(&source.settings()?),
         Command::Ready => ready::run(&source.settings()?.operator),

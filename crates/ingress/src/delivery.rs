@@ -100,14 +100,11 @@ impl Service {
         if webhook.recognition.is_plain() && memory < READ_APART {
             return webhook.recognition.read(secret, id, request);
         }
-        let room = self.apart.room(memory).await;
         let (reading, secret, unread) = (Arc::clone(webhook), secret.clone(), Arc::clone(&request));
-        let read = move || {
-            let _room = room;
-            reading.recognition.read(&secret, id, unread)
-        };
-        let read = webhook.evaluations.within(self.template_timeout(), read).await;
-        read.unwrap_or((request, Keys::Missing))
+        let read = move || reading.recognition.read(&secret, id, unread);
+        let longest = self.template_timeout();
+        let read = webhook.evaluations.within(&self.apart, memory, longest, read);
+        read.await.unwrap_or((request, Keys::Missing))
     }
 
     /// Answers a delivery that came before as the first was answered: never with an error, which would make the sender try
@@ -157,21 +154,18 @@ impl Service {
     pub async fn answer_from_request(&self, webhook: &Arc<Webhook>, request: &Arc<Request>) -> Answer {
         let event = request.event();
         let memory = most_memory(&event.headers, event.body.len());
-        let room = self.apart.room(memory).await;
         let (evaluated, id) = (Arc::clone(webhook), event.id);
         let request = Arc::clone(request);
         let evaluate = move || {
-            let _room = room;
             if evaluated.revision.waits() {
                 evaluated.revision.timed_out_answer(&request)
             } else {
                 evaluated.revision.immediate_answer(&request)
             }
         };
-        let made = webhook
-            .evaluations
-            .within(self.template_timeout(), evaluate)
-            .await;
-        made.unwrap_or_else(|| webhook.revision.answer_without_template(id))
+        let longest = self.template_timeout();
+        let made = webhook.evaluations.within(&self.apart, memory, longest, evaluate);
+        made.await
+            .unwrap_or_else(|| webhook.revision.answer_without_template(id))
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hookgate_domain::apart::Apart;
 use tokio::sync::Semaphore;
 
 /// How many evaluations of one webhook run at the same time.
@@ -34,9 +35,11 @@ impl Default for Evaluations {
 }
 
 impl Evaluations {
-    /// Evaluates something; `None` when there is no result in time.
+    /// Evaluates something that may take so many bytes of memory; `None` when there is no result in time.
     pub async fn within<T: Send + 'static>(
         &self,
+        apart: &Apart,
+        memory: usize,
         longest: Duration,
         evaluate: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
@@ -46,12 +49,12 @@ impl Evaluations {
         }
         let room = Arc::clone(&self.0.room);
         let deadline = tokio::time::Instant::now() + longest;
-        let permit = tokio::time::timeout_at(deadline, room.acquire_owned()).await;
-        let evaluated = match permit {
-            Ok(Ok(permit)) => {
+        let entered = async { Some((room.acquire_owned().await.ok()?, apart.room(memory).await)) };
+        let evaluated = match tokio::time::timeout_at(deadline, entered).await {
+            Ok(Some(permits)) => {
                 let mut running = tokio::task::spawn_blocking(move || {
                     let value = evaluate();
-                    drop(permit);
+                    drop(permits);
                     value
                 });
                 match tokio::time::timeout_at(deadline, &mut running).await {
@@ -90,15 +93,20 @@ mod tests {
 
     #[tokio::test]
     async fn what_takes_too_long_is_not_waited_for_and_not_begun_again() {
-        let evaluations = Evaluations::default();
-        assert_eq!(evaluations.within(LONG, || 1).await, Some(1));
+        let (evaluations, apart) = (Evaluations::default(), Apart::new(1 << 20));
+        assert_eq!(evaluations.within(&apart, 0, LONG, || 1).await, Some(1));
         let (end, ended) = mpsc::channel::<()>();
         let stuck = move || ended.recv().is_err();
-        assert_eq!(evaluations.within(Duration::from_millis(20), stuck).await, None);
-        assert_eq!(evaluations.within(LONG, || 2).await, None);
+        assert_eq!(
+            evaluations
+                .within(&apart, 0, Duration::from_millis(20), stuck)
+                .await,
+            None
+        );
+        assert_eq!(evaluations.within(&apart, 0, LONG, || 2).await, None);
         drop(end);
         let free = async {
-            while evaluations.within(LONG, || 3).await.is_none() {
+            while evaluations.within(&apart, 0, LONG, || 3).await.is_none() {
                 tokio::task::yield_now().await;
             }
         };
@@ -109,9 +117,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_no_result() {
-        let evaluations = Evaluations::default();
+        let (evaluations, apart) = (Evaluations::default(), Apart::new(1 << 20));
         let panic = || -> u8 { std::panic::resume_unwind(Box::new("a template")) };
-        assert_eq!(evaluations.within(LONG, panic).await, None);
-        assert_eq!(evaluations.within(LONG, || 1).await, Some(1));
+        assert_eq!(evaluations.within(&apart, 0, LONG, panic).await, None);
+        assert_eq!(evaluations.within(&apart, 0, LONG, || 1).await, Some(1));
     }
 }

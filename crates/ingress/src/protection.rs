@@ -5,20 +5,24 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hookgate_domain::Error;
+use hookgate_domain::apart::Apart;
 use hookgate_domain::appender::refusals::NewRefusal;
 use hookgate_domain::body::StoredBody;
 use hookgate_domain::crypto::{MasterKey, RunKey};
 use hookgate_domain::jobs::Payload;
+use hookgate_model::body::most_memory;
 use hookgate_model::flow::variables::{EventInput, Request as FlowRequest};
-use hookgate_model::protection::{Kept, Masked, Parts, Scrubber};
+use hookgate_model::protection::{BodyRemoved, Kept, Masked, Parts, Scrubber};
 use ipnet::IpNet;
 
 use crate::webhook::Webhook;
 
-/// Bodies longer than this are worked at on a thread of their own, so that they hold nobody up.
+/// Bodies longer than this are worked at on a thread of their own, so that they hold nobody up. In a refusal, which anybody
+/// can cause, they are not read at all.
 const APART: usize = 128 * 1024;
 
 /// The parts of a request as they are stored.
@@ -74,6 +78,7 @@ async fn compress(body: Bytes) -> StoredBody {
 pub async fn protect(
     webhook: &Arc<Webhook>,
     master: &MasterKey,
+    apart: &Apart,
     event: EventInput,
     is_sensitive: bool,
     has_work: bool,
@@ -82,13 +87,19 @@ pub async fn protect(
         return protect_now(webhook, master, event, is_sensitive, has_work);
     }
     let (webhook, master) = (Arc::clone(webhook), master.clone());
-    tokio::task::spawn_blocking(move || protect_now(&webhook, &master, event, is_sensitive, has_work))
-        .await
-        .unwrap_or_else(|_| Err(Error::Query("data protection crashed".into())))
+    let memory = most_memory(&event.headers, event.body.len());
+    let protect = move || protect_now(&webhook, &master, event, is_sensitive, has_work);
+    let protected = apart.run(memory, protect).await;
+    protected.unwrap_or_else(|| Err(Error::Query("data protection crashed".into())))
 }
 
 /// Whether nothing of a request may be stored. What cannot be evaluated in time is taken as sensitive.
-pub async fn is_sensitive(webhook: &Arc<Webhook>, longest: std::time::Duration, event: &EventInput) -> bool {
+pub async fn is_sensitive(
+    webhook: &Arc<Webhook>,
+    apart: &Apart,
+    longest: Duration,
+    event: &EventInput,
+) -> bool {
     let has_condition = |webhook: &Webhook| {
         let protection = webhook.protection.as_ref();
         protection.is_some_and(|protection| protection.sensitive_if().is_some())
@@ -102,11 +113,9 @@ pub async fn is_sensitive(webhook: &Arc<Webhook>, longest: std::time::Duration, 
         let condition = protection.and_then(|protection| protection.sensitive_if());
         condition.is_none_or(|condition| condition.holds(&request))
     };
-    webhook
-        .evaluations
-        .within(longest, evaluate)
-        .await
-        .unwrap_or(true)
+    let memory = most_memory(&event.headers, event.body.len());
+    let evaluated = webhook.evaluations.within(apart, memory, longest, evaluate);
+    evaluated.await.unwrap_or(true)
 }
 
 fn protect_now(
@@ -176,21 +185,27 @@ fn protect_now(
 pub fn mask_refusal(
     webhook: &Webhook,
     refusal: &mut NewRefusal,
-    body: &[u8],
+    body: &Bytes,
     preview: usize,
 ) -> Result<(), Error> {
     let Some(protection) = &webhook.protection else {
         return Ok(());
     };
+    let is_too_long = body.len() > APART && protection.reads_bodies();
+    let nothing = Bytes::new();
     let parts = Parts {
         headers: &refusal.headers,
         query: &refusal.query,
         path: &refusal.path,
         suffix: &webhook.route.suffix,
         address: refusal.address.map(|network| network.addr()),
-        body,
+        body: if is_too_long { &nothing } else { body },
     };
-    let kept = protection.apply(&parts, protection.sensitive_if().is_some());
+    let mut kept = protection.apply(&parts, protection.sensitive_if().is_some());
+    if is_too_long {
+        kept.body = Some(Vec::new());
+        kept.masked.body_removed = Some(BodyRemoved::NotReadable);
+    }
     refusal.masked = as_json(&kept.masked)?;
     refusal.address = kept.address.or(refusal.address);
     if let Some(path) = kept.path {

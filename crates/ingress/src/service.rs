@@ -226,14 +226,7 @@ impl Service {
         let stored = if webhook.protection.is_none() {
             Stored::as_sent(event).await
         } else {
-            let is_sensitive = protection::is_sensitive(webhook, self.template_timeout(), event).await;
-            let has_work = work != Work::None;
-            protection::protect(webhook, &self.master_key, event.clone(), is_sensitive, has_work)
-                .await
-                .map_err(|error| {
-                    tracing::error!(%error, "an event could not be masked");
-                    Refusal::NotStorable
-                })?
+            self.protect(webhook, event.clone(), work != Work::None).await?
         };
         if let (Some(place), Some(key)) = (place, stored.key) {
             place.open_with(key);
@@ -263,6 +256,30 @@ impl Service {
             .map_err(|error| refusal_of(&error))?
             .await
             .map_err(|error| refusal_of(&error))
+    }
+
+    /// What is stored of a request to a webhook with data protection.
+    async fn protect(
+        &self,
+        webhook: &Arc<Webhook>,
+        event: EventInput,
+        has_work: bool,
+    ) -> Result<Stored<'static>, Refusal> {
+        let longest = self.template_timeout();
+        let is_sensitive = protection::is_sensitive(webhook, &self.apart, longest, &event).await;
+        protection::protect(
+            webhook,
+            &self.master_key,
+            &self.apart,
+            event,
+            is_sensitive,
+            has_work,
+        )
+        .await
+        .map_err(|error| {
+            tracing::error!(%error, "an event could not be masked");
+            Refusal::NotStorable
+        })
     }
 
     /// Reads the body up to the webhook's limit, in bounded time and memory.

@@ -71,6 +71,8 @@ error_codes! {
     AlreadyExists = "already_exists", CONFLICT, "The object exists already";
     /// Other objects refer to the object.
     InUse = "in_use", CONFLICT, "The object is in use";
+    /// Data protection left out of the stored request what this would need.
+    DataProtected = "data_protected", CONFLICT, "Data protection keeps nothing that this could work with";
     /// The object's state does not allow this.
     WrongState = "wrong_state", CONFLICT, "The object's state does not allow this";
     /// The tenant has as many objects of this kind as it may have.

@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod body;
 mod changes;
+mod client_address;
 pub mod error;
 pub mod etag;
 pub mod fields;

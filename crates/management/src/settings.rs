@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use hookgate_model::limits::TenantLimits;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -33,6 +34,15 @@ pub struct Settings {
     pub login_failures: u32,
     /// The time in which those failures are counted, in seconds.
     pub login_failure_window_seconds: u32,
+    /// Attempts to register from one address (of IPv6, one /64) before further ones wait.
+    pub registrations_per_address: u32,
+    /// Attempts to register in all before further ones wait.
+    pub registrations: u32,
+    /// The time in which those attempts are counted, in seconds.
+    pub registration_window_seconds: u32,
+    /// The proxies in front, as networks. The caller's address is then the rightmost of X-Forwarded-For that is not one of
+    /// them; without any it is the peer's.
+    pub trusted_proxies: Vec<IpNet>,
     /// What a tenant without limits of its own may use: a section of the program's settings, which the ingress reads too.
     #[serde(skip)]
     pub tenant_limits: TenantLimits,
@@ -53,6 +63,10 @@ impl Default for Settings {
             passwords_at_once: 0,
             login_failures: 10,
             login_failure_window_seconds: 15 * 60,
+            registrations_per_address: 20,
+            registrations: 1_000,
+            registration_window_seconds: 3_600,
+            trusted_proxies: Vec::new(),
             tenant_limits: TenantLimits::NONE,
         }
     }

@@ -6,10 +6,12 @@ use hookgate_domain::database::Database;
 use hookgate_domain::redis::Redis;
 use hookgate_egress::Client;
 use hookgate_egress::published_keys::PublishedKeys;
+use hookgate_model::network_set::NetworkSet;
 
 use crate::Settings;
 use crate::auth::access_tokens::AccessTokens;
 use crate::auth::passwords::Passwords;
+use crate::auth::throttle::LocalCounters;
 
 /// How much memory there is for reading long bodies, in bytes.
 const BODY_MEMORY: usize = 256 << 20;
@@ -32,6 +34,10 @@ pub struct State {
     pub apart: Apart,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
+    /// The proxies in front.
+    pub trusted_proxies: NetworkSet,
+    /// Registrations, while Redis does not count them.
+    pub registrations: LocalCounters,
 }
 
 impl State {
@@ -48,6 +54,8 @@ impl State {
             access_tokens: AccessTokens::new(database.clone(), master_key.clone()),
             passwords: Passwords::new(settings.passwords_at_once()),
             apart: Apart::new(BODY_MEMORY),
+            trusted_proxies: NetworkSet::new(&settings.trusted_proxies),
+            registrations: LocalCounters::default(),
             settings,
             database,
             redis,

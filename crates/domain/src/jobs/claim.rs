@@ -65,7 +65,7 @@ pub struct ClaimedJob {
 const TENANTS: i32 = 500;
 
 /// The loose index scan goes from tenant to tenant, one look-up each, however many jobs a tenant has. There is a row
-/// without a job when there is none.
+/// without a job when there is none. The work of suspended tenants stays where it is.
 const CLAIM: &str = "
 WITH RECURSIVE visited AS (
   (SELECT tenant_id, 1 AS place FROM jobs WHERE tenant_id > $1 AND due_at < '9000-01-01Z' ORDER BY tenant_id LIMIT 1)
@@ -81,7 +81,8 @@ WITH RECURSIVE visited AS (
       WHERE jobs.tenant_id = visited.tenant_id AND NOT is_retry AND greatest(due_at, leased_until) <= now()
         AND due_at < '9000-01-01Z'
       ORDER BY greatest(due_at, leased_until) LIMIT $3 FOR UPDATE SKIP LOCKED) due) job
-  WHERE visited.tenant_id <> ALL ($6) LIMIT $4
+  WHERE visited.tenant_id <> ALL ($6) AND NOT EXISTS (
+    SELECT FROM tenants WHERE tenants.id = visited.tenant_id AND status = 'suspended') LIMIT $4
 ), retries AS (
   SELECT job.*, place FROM visited, LATERAL (
     SELECT tenant_id, id, row_number() OVER () AS turn FROM (
@@ -89,7 +90,8 @@ WITH RECURSIVE visited AS (
       WHERE jobs.tenant_id = visited.tenant_id AND is_retry AND greatest(due_at, leased_until) <= now()
         AND due_at < '9000-01-01Z'
       ORDER BY greatest(due_at, leased_until) LIMIT $3 FOR UPDATE SKIP LOCKED) due) job
-  WHERE visited.tenant_id <> ALL ($6) LIMIT $4
+  WHERE visited.tenant_id <> ALL ($6) AND NOT EXISTS (
+    SELECT FROM tenants WHERE tenants.id = visited.tenant_id AND status = 'suspended') LIMIT $4
 ), chosen AS (
   SELECT tenant_id, id, place FROM (SELECT * FROM firsts UNION ALL SELECT * FROM retries) due ORDER BY turn, place LIMIT $4
 ), claimed AS (

@@ -117,6 +117,9 @@ fn policies_that_show_more_than_one_tenant_are_few() {
             "presented on management_keys for select",
             // Workers claim over all tenants; maintenance deletes what is old, and leaves what is due.
             "claim on jobs for all",
+            "claim on tenants for select",
+            // The operator, as the owner, looks at all tenants.
+            "operator on tenants for select",
             "live_work on jobs for select",
             "append on deduplication_keys for all",
             "append on duplicates for all",
@@ -177,7 +180,7 @@ fn the_roles_have_only_these_privileges() {
     ] {
         expected.push(format!("hookgate_ingress {table}: SELECT"));
     }
-    for table in ["tenants", "webhooks", "revisions", "destinations", "events"] {
+    for table in ["webhooks", "revisions", "destinations", "events"] {
         expected.push(format!("hookgate_worker {table}: SELECT"));
     }
     expected.extend(
@@ -250,6 +253,8 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_ingress usage.events: UPDATE",
             "hookgate_ingress usage.body_bytes: UPDATE",
             "hookgate_worker usage.day: SELECT",
+            "hookgate_worker tenants.id: SELECT",
+            "hookgate_worker tenants.status: SELECT",
             "hookgate_worker idempotency_keys.created_at: SELECT",
             "hookgate_worker refresh_tokens.expires_at: SELECT",
             "hookgate_worker login_sessions.expires_at: SELECT",

@@ -9,3 +9,4 @@ mod github;
 mod installation;
 mod process;
 mod settings;
+mod tenants;

@@ -387,3 +387,34 @@ async fn refusals_are_bounded() {
     let kept = harness.refusals(&webhook).len();
     assert!((5..=7).contains(&kept), "{kept}");
 }
+
+#[tokio::test]
+async fn a_url_ends_by_itself() {
+    let mut harness = Harness::start().await;
+    let webhook = harness.webhook(NewWebhook::default());
+    harness.execute(&format!(
+        "UPDATE urls SET expires_at = now() + interval '700 milliseconds' WHERE id = '{}'",
+        webhook.test.id.uuid()
+    ));
+    let status = async |url| {
+        harness
+            .post(url)
+            .send()
+            .await
+            .expect("an answer")
+            .status()
+            .as_u16()
+    };
+    assert_eq!(status(&webhook.test).await, 200);
+    hookgate_testkit::eventually(std::time::Duration::from_secs(10), "the URL ends", async || {
+        (status(&webhook.test).await == 404).then_some(())
+    })
+    .await;
+    assert_eq!(status(&webhook.production).await, 200, "the other URL lives on");
+    harness.stop().await;
+    let refusals = harness.refusals(&webhook);
+    assert_eq!(
+        refusals.first().map(|refusal| refusal.reason.as_str()),
+        Some("url_ended")
+    );
+}

@@ -20,6 +20,7 @@ use crate::auth::passwords::new_password;
 use crate::auth::secret_token::{REFRESH_TOKEN, SecretToken};
 use crate::auth::throttle;
 use crate::body::{Json, NoContent, Reply};
+use crate::client_address;
 use crate::error::{ApiError, ApiResult, ErrorCode};
 use crate::fields::{Fields, FromFields, Read, parsed, text};
 use crate::state::State;
@@ -147,12 +148,19 @@ struct Registered {
 
 /// Register
 ///
-/// Makes a person and a tenant that they own, and logs them in.
+/// Makes a person and a tenant that they own, and logs them in. Too many attempts from one address, or in all, make further
+/// ones wait.
 #[utoipa::path(tag = "authentication", operation_id = "register",
     responses((status = 201, description = "The account", body = Registered),
-              (status = 409, description = "email_taken")))]
+              (status = 409, description = "email_taken"),
+              (status = 429, description = "too_many_requests")))]
 #[post("/auth/register")]
-async fn sign_up(state: Data<State>, Json(new): Json<Registration>) -> ApiResult<Reply<Registered>> {
+async fn sign_up(
+    state: Data<State>,
+    request: HttpRequest,
+    Json(new): Json<Registration>,
+) -> ApiResult<Reply<Registered>> {
+    throttle::registration(&state, client_address::of(&request, &state)).await?;
     let password_hash = state.passwords.hash(new.password).await?;
     let (user, tenant) = state
         .database
@@ -191,7 +199,7 @@ async fn login(
     request: HttpRequest,
     Json(given): Json<Credentials>,
 ) -> ApiResult<Reply<Tokens>> {
-    let address = request.peer_addr().map(|address| address.ip());
+    let address = client_address::of(&request, &state);
     throttle::attempt(&state, given.email.as_str(), address).await?;
     let email = given.email.clone();
     let found = state

@@ -3,6 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::pkcs8::EncodePrivateKey;
+use hookgate_domain::redis::Redis;
+use hookgate_testkit::TestDatabase;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -113,6 +115,53 @@ async fn guessing_passwords_is_slowed_down() {
     login(&service, "eve@example.com", PASSWORD)
         .await
         .is_problem(401, "invalid_credentials");
+}
+
+async fn register(service: &Service, email: &str, forwarded_for: &str) -> Answer {
+    let body = json!({"email": email, "password": PASSWORD, "name": "Ada", "tenant_name": "Engines"});
+    let stranger = service.stranger().with("x-forwarded-for", forwarded_for);
+    stranger.post("/v1/auth/register", body).await
+}
+
+#[tokio::test]
+async fn making_accounts_is_slowed_down() {
+    let service = Service::start_with(|settings| {
+        settings.registrations_per_address = 2;
+        settings.registrations = 4;
+        settings.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+    })
+    .await;
+    register(&service, "a@example.com", "203.0.113.7").await.is(201);
+    // An attempt that fails counts, too: it would tell which addresses are registered.
+    register(&service, "a@example.com", "198.51.100.1, 203.0.113.7")
+        .await
+        .is_problem(409, "email_taken");
+    let refused = register(&service, "b@example.com", "203.0.113.7").await;
+    refused.is_problem(429, "too_many_requests");
+    let seconds: u64 = refused.header("retry-after").parse().expect("seconds");
+    assert!((1..=3600).contains(&seconds));
+    register(&service, "b@example.com", "2001:db8::1").await.is(201);
+    register(&service, "c@example.com", "2001:db8::2").await.is(201);
+    register(&service, "d@example.com", "2001:db8::3")
+        .await
+        .is_problem(429, "too_many_requests");
+    // In all.
+    register(&service, "e@example.com", "203.0.113.8")
+        .await
+        .is_problem(429, "too_many_requests");
+}
+
+#[tokio::test]
+async fn without_redis_a_node_counts_registrations_by_itself() {
+    let nowhere = Redis::new("redis://127.0.0.1:1/").expect("a URL");
+    let service = Service::start_on(TestDatabase::create(), nowhere, |settings| {
+        settings.registrations_per_address = 1;
+    })
+    .await;
+    service.register("a@example.com").await;
+    register(&service, "b@example.com", "203.0.113.7")
+        .await
+        .is_problem(429, "too_many_requests");
 }
 
 #[tokio::test]

@@ -128,3 +128,50 @@ async fn a_url_is_found_below_its_own_webhook_only() {
         .await
         .is_problem(404, "not_found");
 }
+
+#[tokio::test]
+async fn a_url_can_end_by_itself_and_says_so() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    let urls = format!("{}/urls", path_of(&webhook));
+    let make = async |new: Value| owner.post(&urls, new).await;
+    let hour = make(json!({"name": "a test", "environment": "test", "expires_in_seconds": 3600}))
+        .await
+        .is(201);
+    assert_eq!(hour["status"], "expiring");
+    let ends: chrono::DateTime<chrono::Utc> = hour["expires_at"]
+        .as_str()
+        .expect("a time")
+        .parse()
+        .expect("a time");
+    let left = ends
+        .signed_duration_since(hookgate_domain::clock::now())
+        .num_seconds();
+    assert!((3500..=3600).contains(&left), "{left}");
+    let week = make(json!({"name": "a week", "expires_in_seconds": 604_800}))
+        .await
+        .is(201);
+    assert_eq!(week["status"], "active");
+    make(json!({"name": "both", "expires_in_seconds": 60, "expires_at": "2030-01-01T00:00:00Z"}))
+        .await
+        .is_invalid(&[("/expires_in_seconds", "invalid")]);
+    make(json!({"name": "never", "expires_in_seconds": 0}))
+        .await
+        .is_invalid(&[("/expires_in_seconds", "out_of_range")]);
+    let path = url_path(&webhook, &hour);
+    service
+        .database
+        .execute("UPDATE urls SET expires_at = now() - interval '1 second' WHERE name = 'a test'");
+    assert_eq!(owner.get(&path).await.is(200)["status"], "expired");
+    let revoked = owner.post(&format!("{path}/revoke"), json!({})).await.is(200);
+    assert_eq!(revoked["status"], "revoked");
+    let shown = owner.get(&path_of(&webhook)).await.is(200);
+    let statuses: Vec<_> = shown["urls"]
+        .as_array()
+        .expect("urls")
+        .iter()
+        .map(|url| &url["status"])
+        .collect();
+    assert_eq!(statuses, ["active", "active", "revoked", "active"]);
+}

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::service::{Caller, Service};
+use crate::stored;
 use crate::webhooks::{create, path_of};
 
 /// Asks, and gives the answer.
@@ -130,4 +131,23 @@ async fn what_is_wrong_with_a_question_is_told_at_once() {
         .post(&path, event)
         .await
         .is_invalid(&[("/event_id", "not_found")]);
+}
+
+#[tokio::test]
+async fn a_masked_event_cannot_be_verified() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    let event = stored::event(&service, &webhook, &stored::NewEvent::default());
+    let path = format!("{}/verify", path_of(&webhook));
+    owner.post(&path, json!({"event_id": event})).await.is(200);
+    let masked = r#"{"sensitive": false, "paths": ["body.card", "address"], "body_removed": null}"#;
+    service.database.execute(&format!(
+        "UPDATE events SET masked = '{masked}', address = '203.0.113.0/24'"
+    ));
+    let refused = owner.post(&path, json!({"event_id": event})).await;
+    refused.is_problem(409, "data_protected");
+    let shown = owner.get(&format!("/v1/events/{event}")).await.is(200);
+    assert_eq!(shown["masked"]["paths"], json!(["body.card", "address"]));
+    assert_eq!(shown["address"], "203.0.113.0/24");
 }

@@ -1,10 +1,13 @@
 //! What is masked in a body, and what kind of body it is.
 
-use std::borrow::Cow;
 use std::ops::Range;
+
+use bytes::Bytes;
 
 use super::mask_path::Segment;
 use super::{BodyRemoved, MASKED, json, pairs};
+use crate::body::media_type::Parameterized;
+use crate::body::{Body, BodyKind, encoding, multipart};
 use crate::headers;
 
 /// The paths into bodies, all of them followed at the same time.
@@ -89,6 +92,8 @@ pub(super) enum Secret {
     /// A piece of JSON.
     Json(String),
     Text(String),
+    /// Nothing that could be looked for.
+    Unknown,
 }
 
 /// What is to be done with a body.
@@ -99,49 +104,74 @@ pub(super) enum Decision {
     Remove(BodyRemoved),
 }
 
-/// Finds what is masked in a body.
-pub(super) fn decide(mask: &BodyMask, stored_headers: &[u8], body: &[u8]) -> Decision {
-    if mask.is_empty() || body.is_empty() {
+/// Finds what is masked in a body. What kind of body it is, is decided where templates have it decided, so that no value is
+/// stored that a template could reach by a masked path.
+pub(super) fn decide(mask: &BodyMask, stored_headers: &[u8], sent: &Bytes) -> Decision {
+    if mask.is_empty() || sent.is_empty() {
         return Decision::Replace(Vec::new(), "");
     }
     if mask.whole().next().is_some() {
         return Decision::Remove(BodyRemoved::Masked);
     }
-    if is_encoded(stored_headers) {
-        return Decision::Remove(BodyRemoved::NotReadable);
-    }
-    let is_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
-    if media_type(stored_headers).eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        // JSON from a sender that calls everything a form would be one name, without a value that could be masked.
-        return match std::str::from_utf8(body) {
-            _ if is_json => find_json(mask, body),
-            Ok(form) => Decision::Replace(find_in_form(mask, form), pairs::MASKED_VALUE),
-            Err(_) => Decision::Remove(BodyRemoved::NotReadable),
-        };
-    }
-    if is_json {
-        find_json(mask, body)
+    // What is compressed could be masked only by storing something that was never sent.
+    let is_plain = encoding::declared(stored_headers).is_ok_and(|encodings| encodings.is_empty());
+    let body = Body::new(stored_headers, sent.clone());
+    let found = if is_plain && body.document().is_some() {
+        let content_type =
+            Parameterized::parse(headers::find(stored_headers, "content-type").unwrap_or_default());
+        match body.kind() {
+            BodyKind::Json => find_in_json(mask, sent),
+            BodyKind::JsonLines => find_in_lines(mask, sent),
+            BodyKind::Form => find_in_form(mask, &content_type, sent),
+            BodyKind::Multipart => find_in_parts(mask, &content_type, sent),
+            BodyKind::Empty | BodyKind::Xml | BodyKind::Text | BodyKind::Binary => None,
+        }
     } else {
-        // Also a lone number or text, which is JSON too: it has no names by which it could be told what it is.
-        Decision::Remove(BodyRemoved::NotReadable)
-    }
+        None
+    };
+    found.unwrap_or(Decision::Remove(BodyRemoved::NotReadable))
 }
 
-fn find_json(mask: &BodyMask, body: &[u8]) -> Decision {
-    const QUOTED: &str = "\"[masked]\"";
-    debug_assert_eq!(QUOTED.trim_matches('"'), MASKED);
-    match json::find(mask, body) {
-        Ok(found) => Decision::Replace(found, QUOTED),
-        Err(_) => Decision::Remove(BodyRemoved::NotReadable),
+const QUOTED: &str = "\"[masked]\"";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+fn find_in_json(mask: &BodyMask, sent: &[u8]) -> Option<Decision> {
+    let json = sent.strip_prefix(BYTE_ORDER_MARK).unwrap_or(sent);
+    // A lone number or text has no names by which it could be told what it is.
+    if !matches!(json.trim_ascii_start().first(), Some(b'{' | b'[')) {
+        return None;
     }
+    let found = json::find(mask, json, sent.len() - json.len()).ok()?;
+    Some(Decision::Replace(found, QUOTED))
 }
 
-fn find_in_form(mask: &BodyMask, form: &str) -> Vec<Found> {
+fn find_in_lines(mask: &BodyMask, sent: &[u8]) -> Option<Decision> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    for line in sent.split_inclusive(|&byte| byte == b'\n') {
+        let json = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+        if !json.trim_ascii().is_empty() {
+            found.extend(json::find(mask, json, at + line.len() - json.len()).ok()?);
+        }
+        at += line.len();
+    }
+    Some(Decision::Replace(found, QUOTED))
+}
+
+fn find_in_form(mask: &BodyMask, content_type: &Parameterized, sent: &[u8]) -> Option<Decision> {
+    // No form begins so: it is JSON that broke off, and would be one long name.
+    if matches!(sent.trim_ascii_start().first(), Some(b'{' | b'[')) {
+        return None;
+    }
+    let charset = content_type.parameter("charset").unwrap_or("utf-8");
+    let form = std::str::from_utf8(sent)
+        .ok()
+        .filter(|_| charset.eq_ignore_ascii_case("utf-8"))?;
     let begin = mask.begin();
     let mut found = Vec::new();
     for pair in pairs::read(form) {
         let paths: Vec<usize> = mask.arrived(&mask.step(&begin, &pair.name)).collect();
-        if !paths.is_empty() {
+        if !paths.is_empty() && pair.has_value {
             found.push(Found {
                 span: pair.value_span.clone(),
                 paths,
@@ -149,25 +179,29 @@ fn find_in_form(mask: &BodyMask, form: &str) -> Vec<Found> {
             });
         }
     }
-    found
+    Some(Decision::Replace(found, pairs::MASKED_VALUE))
 }
 
-/// Whether the bytes are compressed: then nothing can be found in them.
-fn is_encoded(stored_headers: &[u8]) -> bool {
-    headers::read(stored_headers).any(|(name, value)| {
-        name.eq_ignore_ascii_case("content-encoding")
-            && !value.trim_ascii().is_empty()
-            && !value.trim_ascii().eq_ignore_ascii_case(b"identity")
-    })
-}
-
-fn media_type(stored_headers: &[u8]) -> Cow<'_, str> {
-    let content_type = headers::find(stored_headers, "content-type").unwrap_or_default();
-    let media_type = content_type
-        .split(|&byte| byte == b';')
-        .next()
-        .unwrap_or_default();
-    String::from_utf8_lossy(media_type.trim_ascii())
+/// Fields and files alike: a path names the part.
+fn find_in_parts(mask: &BodyMask, content_type: &Parameterized, sent: &[u8]) -> Option<Decision> {
+    let begin = mask.begin();
+    let mut found = Vec::new();
+    for part in multipart::parts(sent, content_type.parameter("boundary")?).ok()? {
+        let paths: Vec<usize> = mask.arrived(&mask.step(&begin, &part.name)).collect();
+        if !paths.is_empty() {
+            let content = sent.get(part.content.clone())?;
+            found.push(Found {
+                span: part.content.clone(),
+                paths,
+                secret: match std::str::from_utf8(content) {
+                    Ok(text) => Secret::Text(text.to_owned()),
+                    // In whatever form it would turn up elsewhere.
+                    Err(_) => Secret::Unknown,
+                },
+            });
+        }
+    }
+    Some(Decision::Replace(found, MASKED))
 }
 
 /// The bytes with some spans replaced; the spans are in their order and apart.

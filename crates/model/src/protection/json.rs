@@ -8,18 +8,19 @@ use serde_json::value::RawValue;
 
 use super::body::{BodyMask, Found, Progress, Secret};
 
-/// The masked values of a document, in their order.
+/// The masked values of a document that begins at `offset`, in their order.
 ///
 /// # Errors
 /// When it is no JSON, or nested deeper than 127 levels on the way of a path.
-pub(super) fn find(mask: &BodyMask, body: &[u8]) -> Result<Vec<Found>, serde_json::Error> {
+pub(super) fn find(mask: &BodyMask, json: &[u8], offset: usize) -> Result<Vec<Found>, serde_json::Error> {
     let mut found = Vec::new();
-    let mut reader = serde_json::Deserializer::from_slice(body);
+    let mut reader = serde_json::Deserializer::from_slice(json);
     let begin = mask.begin();
     let walk = Walk {
         mask,
         progress: &begin,
-        base: body.as_ptr().addr(),
+        base: json.as_ptr().addr(),
+        offset,
         found: &mut found,
     };
     walk.deserialize(&mut reader)?;
@@ -32,6 +33,7 @@ struct Walk<'a> {
     progress: &'a Progress,
     /// Where the document begins in memory.
     base: usize,
+    offset: usize,
     found: &'a mut Vec<Found>,
 }
 
@@ -47,7 +49,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
             return deserializer.deserialize_any(self);
         }
         let raw = <&RawValue>::deserialize(deserializer)?.get();
-        let start = raw.as_ptr().addr() - self.base;
+        let start = raw.as_ptr().addr() - self.base + self.offset;
         self.found.push(Found {
             span: start..start + raw.len(),
             paths,
@@ -73,6 +75,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 mask: self.mask,
                 progress: &progress,
                 base: self.base,
+                offset: self.offset,
                 found: &mut *self.found,
             })?;
         }
@@ -85,6 +88,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 mask: self.mask,
                 progress: self.progress,
                 base: self.base,
+                offset: self.offset,
                 found: &mut *self.found,
             })?
             .is_some()

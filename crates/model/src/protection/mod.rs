@@ -40,8 +40,10 @@ pub struct DataProtection {
     /// /48.
     #[schema(required = false, default = false)]
     pub mask_address: bool,
-    /// An expression over the request. When it gives `true`, `"true"` or a number but 0, nothing of the request is stored
-    /// but its time, method, size and a few technical headers. When it cannot be evaluated, too.
+    /// An expression over the request, `{{ … }}`. Unless it gives `false`, 0, nothing or a word such as `"false"` or `"no"`,
+    /// the request is sensitive: of its body, query, path parameters and headers no value is stored, but for a few technical
+    /// headers, and of its run no result. It is sensitive, too, when the expression fails or takes too long, or asks for a body
+    /// that cannot be read.
     #[schema(required = false, example = "{{ body.disableSensitiveLogging }}")]
     pub sensitive_if: Option<String>,
 }
@@ -78,6 +80,7 @@ impl Masked {
 pub enum BodyRemoved {
     /// The settings mask the whole body, or the request was sensitive.
     Masked,
-    /// The settings mask values in it, and it is neither JSON nor a form, or not well-formed: where they are is unknown.
+    /// The settings mask values in it, and where they are is unknown: it is compressed, not in UTF-8, not well-formed, or
+    /// something else than an object or list in JSON, a form, or multipart form data.
     NotReadable,
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
+use bytes::Bytes;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::body::{self, BodyMask, Decision};
@@ -76,7 +77,7 @@ pub struct Parts<'a> {
     /// Who sent it.
     pub address: Option<IpAddr>,
     /// The body's bytes.
-    pub body: &'a [u8],
+    pub body: &'a Bytes,
 }
 
 /// What is stored of a request; `None` where a part is stored as it was sent.
@@ -144,6 +145,11 @@ impl Protection {
     /// The condition under which nothing of a request is stored.
     pub fn sensitive_if(&self) -> Option<&Condition> {
         self.sensitive_if.as_ref()
+    }
+
+    /// Whether a body must be read for what is masked in it.
+    pub fn reads_bodies(&self) -> bool {
+        !self.body.is_empty()
     }
 
     /// What is stored of a request that is sensitive as a whole, or is not.

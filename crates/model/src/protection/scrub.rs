@@ -51,6 +51,7 @@ impl Collector {
 
     pub fn add(&mut self, secret: &Secret) {
         match secret {
+            Secret::Unknown => self.everything(),
             Secret::Text(text) => self.text(text),
             Secret::Json(raw) => match serde_json::from_str::<Value>(raw) {
                 Ok(Value::Number(number)) => {

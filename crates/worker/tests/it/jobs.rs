@@ -323,3 +323,37 @@ async fn a_long_call_keeps_its_lease() {
         worker.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_tenants_flows_are_held_and_then_run() {
+    let stage = Stage::new();
+    let other = stage.database.tenant("Other");
+    let held = stage.event(&stage.webhook(set_only()), json!({ "n": 1 }));
+    let free = stage.event(&stage.webhook_of(other, set_only()), json!({ "n": 2 }));
+    let suspended = stage.tenant.uuid();
+    stage.execute(&format!(
+        "UPDATE tenants SET status = 'suspended' WHERE id = '{suspended}'"
+    ));
+    let worker = stage.worker(settings());
+    stage.run_of(free).await;
+    assert!(stage.find_run(held).is_none() && stage.jobs() == 1);
+    stage.execute("UPDATE tenants SET status = 'active'");
+    stage.run_of(held).await;
+    worker.stop().await;
+    assert_eq!(stage.jobs(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_of_a_tenant_that_is_gone_ends() {
+    let stage = Stage::new();
+    stage.event(&stage.webhook(set_only()), json!({ "n": 1 }));
+    stage.event(&stage.webhook(set_only()), json!({ "n": 2 }));
+    stage.execute("UPDATE jobs SET due_at = '9999-01-01Z' WHERE id = (SELECT min(id::text)::uuid FROM jobs)");
+    stage.execute("DELETE FROM tenants");
+    let worker = stage.worker(settings());
+    eventually(PATIENCE, "nothing is left", async || {
+        (stage.jobs() == 0).then_some(())
+    })
+    .await;
+    worker.stop().await;
+}

@@ -32,6 +32,9 @@ const GRACE_SECONDS: i64 = 86_400;
 /// The longest that it may work on, in seconds: 30 days.
 const GRACE_SECONDS_MOST: i64 = 30 * 86_400;
 
+/// The longest that a URL can be made to work by `expires_in_seconds`: a year.
+const LIFE_SECONDS_MOST: i64 = 365 * 86_400;
+
 type UrlPatch = Patch<UrlSettingsBody>;
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
@@ -47,8 +50,8 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 
 /// A URL to make.
 #[derive(Debug, ToSchema)]
-#[schema(example = json!({"name": "the shop in Berlin", "environment": "production", "suffix": "orders/{order_id}",
-    "expires_at": null}))]
+#[schema(example = json!({"name": "a first test", "environment": "test", "suffix": "orders/{order_id}",
+    "expires_in_seconds": 3_600}))]
 pub struct NewUrl {
     /// What the tenant calls it, such as the sender's name.
     #[schema(min_length = 1, max_length = 200)]
@@ -61,6 +64,9 @@ pub struct NewUrl {
     suffix: Option<UrlSuffix>,
     /// From when it does not work any more; absent: it does not expire.
     expires_at: Option<DateTime<Utc>>,
+    /// How long it works, in seconds, instead of `expires_at`: up to a year.
+    #[schema(minimum = 1, maximum = 31_536_000)]
+    expires_in_seconds: Option<i64>,
 }
 
 impl FromFields for NewUrl {
@@ -69,18 +75,29 @@ impl FromFields for NewUrl {
         let environment = fields.or("environment", Environment::Production, json);
         let suffix = fields.optional("suffix", suffix);
         let expires_at = fields.optional("expires_at", time);
+        let expires_in_seconds = fields.optional("expires_in_seconds", integer(1..=LIFE_SECONDS_MOST));
+        if let (Some(Some(_)), Some(Some(_))) = (expires_at, expires_in_seconds) {
+            fields.error(
+                "/expires_in_seconds",
+                FieldCode::Invalid,
+                "cannot be given with `expires_at`",
+            );
+            return None;
+        }
         Some(Self {
             name: name?,
             environment: environment?,
             suffix: suffix?,
             expires_at: expires_at?,
+            expires_in_seconds: expires_in_seconds?,
         })
     }
 }
 
 /// Add a URL to a webhook
 ///
-/// One URL for each sender can be revoked without the others noticing.
+/// One URL for each sender can be revoked without the others noticing. One that expires, for a test say, ends by itself:
+/// senders get the same 404 then as for a URL that never was, and the tenant sees it among the refusals.
 #[utoipa::path(tag = "urls", operation_id = "createUrl", security(("bearer" = ["webhooks:write"])),
     request_body = NewUrl,
     responses((status = 201, description = "The URL", body = UrlView), (status = 409, description = "limit_reached")))]
@@ -91,13 +108,15 @@ async fn create(
     Json(new): Json<NewUrl>,
 ) -> ApiResult<Reply<UrlView>> {
     require_future(new.expires_at)?;
+    let in_seconds = new.expires_in_seconds.map(TimeDelta::seconds);
+    let expires_at = new.expires_at.or(in_seconds.map(|life| clock::now() + life));
     let url = caller
         .run(move |conn, scope| {
             let NewUrl {
                 name,
                 environment,
                 suffix,
-                expires_at,
+                ..
             } = &new;
             urls::create(
                 conn,
@@ -106,7 +125,7 @@ async fn create(
                 name,
                 *environment,
                 suffix.as_ref(),
-                *expires_at,
+                expires_at,
             )
         })
         .await?;

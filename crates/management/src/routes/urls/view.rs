@@ -1,9 +1,10 @@
 //! A public URL as the API shows it.
 
 use chrono::{DateTime, Utc};
+use hookgate_domain::clock;
 use hookgate_domain::urls::Url;
 use hookgate_model::ids::{UrlId, WebhookId};
-use hookgate_model::webhook::Environment;
+use hookgate_model::webhook::{Environment, UrlStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,7 +15,7 @@ use crate::routes::webhooks::UrlLimitsBody;
 #[schema(as = Url, example = json!({"id": "url_01k9z3v8e5f2q8r7w6t5y4x3m2", "webhook_id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2",
     "name": "production", "environment": "production", "suffix": "orders/{order_id}",
     "public_url": "https://hooks.example.com/5x3k9z3v8e5f2q8r7w6t5y4x3m/orders/{order_id}", "grace_until": null,
-    "limits": {"requests_per_second": null, "burst": null},
+    "status": "active", "limits": {"requests_per_second": null, "burst": null},
     "created_at": "2026-11-21T12:00:00Z", "expires_at": null, "revoked_at": null}))]
 pub struct UrlView {
     /// Its id.
@@ -33,6 +34,8 @@ pub struct UrlView {
     /// more.
     #[schema(example = "https://hooks.example.com/5x3k9z3v8e5f2q8r7w6t5y4x3m/orders/{order_id}")]
     pub public_url: String,
+    /// Whether it works, and for how much longer.
+    pub status: UrlStatus,
     /// Until when the URL from before the last rotation still works, while it does.
     pub grace_until: Option<DateTime<Utc>>,
     /// How much it takes, besides what its webhook does.
@@ -56,6 +59,7 @@ impl UrlView {
             environment: url.environment,
             suffix: url.suffix.to_string(),
             public_url: format!("{base}/{}/{}", url.token, url.suffix),
+            status: UrlStatus::of(url.expires_at, url.revoked_at, clock::now()),
             grace_until: url.grace_until,
             limits: url.limits.into(),
             created_at: url.created_at,

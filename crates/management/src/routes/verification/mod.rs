@@ -17,7 +17,7 @@ pub use view::{JudgementView, RefusedView};
 use crate::auth::Guarded;
 use crate::auth::permissions::WebhooksWrite;
 use crate::body::{Json, Reply};
-use crate::error::{ApiError, ApiResult, FieldCode};
+use crate::error::{ApiError, ApiResult, ErrorCode, FieldCode};
 use crate::path::Path;
 use crate::verification::{Candidate, Rules};
 
@@ -32,7 +32,8 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 /// is signed with a time is judged by the time of receipt.
 #[utoipa::path(tag = "webhooks", operation_id = "verifyRequest", security(("bearer" = ["webhooks:write"])),
     request_body = Question,
-    responses((status = 200, description = "What decides, step by step", body = JudgementView)))]
+    responses((status = 200, description = "What decides, step by step", body = JudgementView),
+        (status = 409, description = "data_protected")))]
 #[post("/webhooks/{id}/verify")]
 async fn verify(
     caller: Guarded<WebhooksWrite>,
@@ -77,6 +78,11 @@ fn of_event(
         Ok(_) | Err(hookgate_domain::Error::NotFound) => return Err(of_another()),
         Err(error) => return Err(error.into()),
     };
+    if event.masked.is_some() {
+        let detail =
+            "the event is stored masked: what is left of it cannot be verified because of data protection";
+        return Err(ApiError::new(ErrorCode::DataProtected, detail));
+    }
     let content = events::content(conn, scope, id)?;
     Ok(Candidate {
         method: event.method,

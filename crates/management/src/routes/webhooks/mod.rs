@@ -206,7 +206,8 @@ async fn activate(
 
 /// Pause a webhook
 ///
-/// It goes on accepting and storing requests, and holds their flows until it is activated.
+/// It goes on accepting and storing requests, and holds their flows until it is activated. Flows of requests from before
+/// run on, with their retries.
 #[utoipa::path(tag = "webhooks", operation_id = "pauseWebhook", security(("bearer" = ["webhooks:write"])),
     responses((status = 200, description = "The webhook as it is now", body = WebhookView)))]
 #[post("/webhooks/{id}/pause")]
@@ -219,7 +220,8 @@ async fn pause(
 
 /// Disable a webhook
 ///
-/// It refuses requests until it is activated.
+/// It refuses requests until it is activated. Flows of requests from before run on, with their retries; deleting the
+/// webhook ends them.
 #[utoipa::path(tag = "webhooks", operation_id = "disableWebhook", security(("bearer" = ["webhooks:write"])),
     responses((status = 200, description = "The webhook as it is now", body = WebhookView)))]
 #[post("/webhooks/{id}/disable")]

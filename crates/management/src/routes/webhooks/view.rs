@@ -28,7 +28,7 @@ use crate::routes::urls::UrlView;
     "draft_revision_id": "rev_01k9z3v8e5f2q8r7w6t5y4x3m2", "published_revision_id": null,
     "urls": [{"id": "url_01k9z3v8e5f2q8r7w6t5y4x3m2", "webhook_id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2",
         "name": "production", "environment": "production", "suffix": "orders/{order_id}",
-        "public_url": "https://hooks.example.com/5x3k9z3v8e5f2q8r7w6t5y4x3m/orders/{order_id}", "grace_until": null,
+        "public_url": "https://hooks.example.com/5x3k9z3v8e5f2q8r7w6t5y4x3m/orders/{order_id}", "status": "active", "grace_until": null,
         "limits": {"requests_per_second": null, "burst": null},
         "created_at": "2026-11-21T12:00:00Z", "expires_at": null, "revoked_at": null}],
     "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"}))]
