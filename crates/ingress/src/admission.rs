@@ -186,15 +186,15 @@ fn address_is_allowed(admission: &mut Admission<'_>) -> Result<(), Stop> {
     let Some(networks) = &admission.webhook.networks else {
         return Ok(());
     };
-    let allowed = admission
-        .request
-        .address
-        .is_some_and(|address| networks.contains(address));
-    if allowed {
-        Ok(())
-    } else {
-        Err(Refusal::AddressNotAllowed.into())
+    let sender = admission.request.sender;
+    if sender.is_some_and(|sender| networks.contains(sender.address)) {
+        return Ok(());
     }
+    Err(Refusal::AddressNotAllowed {
+        sender,
+        is_masked: admission.webhook.route.data_protection.mask_address,
+    }
+    .into())
 }
 
 fn quota_is_left(admission: &mut Admission<'_>) -> Result<(), Stop> {

@@ -7,13 +7,17 @@ mod address;
 mod admission;
 mod answer;
 mod body_room;
+mod connection;
 mod cors;
 mod credentials;
 mod delivery;
 mod evaluation;
 mod handshakes;
 mod limits;
+mod listener;
+mod pace;
 mod protection;
+mod read_body;
 mod refusal;
 mod repetitions;
 mod request;
@@ -26,10 +30,8 @@ mod webhook;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpServer, web};
+use actix_server::ServerHandle;
 use hookgate_domain::apart::Apart;
 use hookgate_domain::appender::Appender;
 use hookgate_domain::appender::refusals::RefusalLog;
@@ -44,10 +46,11 @@ use tokio::task::JoinHandle;
 
 use body_room::BodyRoom;
 use limits::Limits;
+use listener::Listening;
 use repetitions::Repetitions;
 use routes::Routes;
 use service::Service;
-pub use settings::Settings;
+pub use settings::{ForwardedHeader, Settings};
 use used_keys::UsedKeys;
 use waiting::Waiting;
 
@@ -101,22 +104,7 @@ pub async fn start(
         redis,
         settings,
     });
-    let settings = &service.settings;
-    let shared = web::Data::from(Arc::clone(&service));
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(shared.clone())
-            .default_service(web::to(service::receive))
-    })
-    .workers(settings.threads())
-    .keep_alive(Duration::from_secs(75))
-    .client_request_timeout(Duration::from_millis(settings.header_timeout_ms))
-    .max_connections(settings.connections)
-    .shutdown_timeout(settings.shutdown_timeout_seconds)
-    .disable_signals()
-    .bind(settings.listen)?;
-    let addresses = server.addrs();
-    let server = server.run();
+    let Listening { server, addresses } = listener::listen(&service)?;
     let handle = server.handle();
     Ok(Ingress {
         addresses,
@@ -127,7 +115,7 @@ pub async fn start(
 }
 
 impl Ingress {
-    /// The addresses that it listens on.
+    /// The addresses that it listens on: the senders', then the proxies'.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }

@@ -9,6 +9,7 @@ use hookgate_model::methods::MethodSet;
 use hookgate_model::senders::Fault;
 use serde_json::json;
 
+use crate::address::Sender;
 use crate::limits::Exceeded;
 
 /// Why a request is refused.
@@ -27,7 +28,12 @@ pub enum Refusal {
     /// The method is not one of the webhook's.
     MethodNotAllowed(MethodSet),
     /// The sender's address is in none of the webhook's allowlists.
-    AddressNotAllowed,
+    AddressNotAllowed {
+        /// Who sends.
+        sender: Option<Sender>,
+        /// Whether the webhook keeps no addresses.
+        is_masked: bool,
+    },
     /// A limit of the URL, the webhook or the tenant is used up.
     LimitExceeded(Exceeded),
     /// The request does not authenticate as the webhook requires it.
@@ -64,7 +70,7 @@ impl Refusal {
             Self::TenantSuspended => "tenant_suspended",
             Self::WebhookDisabled => "webhook_disabled",
             Self::MethodNotAllowed(_) => "method_not_allowed",
-            Self::AddressNotAllowed => "address_not_allowed",
+            Self::AddressNotAllowed { .. } => "address_not_allowed",
             Self::LimitExceeded(exceeded) => exceeded.code(),
             Self::Denied(denial, _) => denial.code.as_str(),
             Self::AuthenticationUnusable(_) => "authentication_unusable",
@@ -88,7 +94,7 @@ impl Refusal {
             Self::UnknownUrl | Self::UrlEnded | Self::SuffixMismatch => StatusCode::NOT_FOUND,
             Self::TenantSuspended
             | Self::WebhookDisabled
-            | Self::AddressNotAllowed
+            | Self::AddressNotAllowed { .. }
             | Self::Handshake(Fault::Mismatch(_)) => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -124,7 +130,11 @@ impl Refusal {
             Self::WebhookDisabled => "This webhook is disabled.".into(),
             Self::MethodNotAllowed(methods) => format!("This webhook takes {methods}."),
             Self::LimitExceeded(exceeded) => exceeded.to_string(),
-            Self::AddressNotAllowed => "Requests from this address are not allowed.".into(),
+            Self::AddressNotAllowed {
+                sender: Some(sender),
+                is_masked: false,
+            } => format!("No entry of the attached allowlists holds {sender}."),
+            Self::AddressNotAllowed { .. } => "No entry of the attached allowlists holds its address.".into(),
             Self::Denied(denial, _) => denial.detail.clone().into_owned(),
             Self::AuthenticationUnusable(reason) => {
                 format!("The webhook's authentication cannot be used: {reason}.")
@@ -165,6 +175,9 @@ impl Refusal {
             Self::AuthenticationUnusable(_) | Self::Handshake(Fault::SecretMissing) => {
                 "This webhook cannot authenticate requests at present; send it again later.".into()
             }
+            Self::AddressNotAllowed {
+                sender: Some(sender), ..
+            } => format!("Requests from {} are not allowed.", sender.address),
             other => other.detail(),
         }
     }

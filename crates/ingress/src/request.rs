@@ -9,6 +9,8 @@ use hookgate_model::authentication::{self, Headers};
 use hookgate_model::headers;
 use hookgate_model::token::UrlToken;
 
+use crate::address::Sender;
+
 /// Headers whose values are credentials: a refusal is kept without them.
 const CREDENTIALS: [&str; 6] = [
     "authorization",
@@ -26,8 +28,8 @@ pub struct Request<'a> {
     pub token: UrlToken,
     /// The path after the token, as it was sent.
     pub path: &'a str,
-    /// Who sent it.
-    pub address: Option<IpAddr>,
+    /// Who sent it, and how that is known.
+    pub sender: Option<Sender>,
 }
 
 impl<'a> Request<'a> {
@@ -39,7 +41,7 @@ impl<'a> Request<'a> {
             http,
             token: UrlToken::parse(token.as_bytes())?,
             path,
-            address: None,
+            sender: None,
         })
     }
 
@@ -87,14 +89,15 @@ impl<'a> Request<'a> {
         self.http.peer_addr().map(|peer| peer.ip())
     }
 
-    /// All lines of X-Forwarded-For.
-    pub fn forwarded_for(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> {
-        let lines: Vec<_> = self
-            .http
-            .headers()
-            .get_all("x-forwarded-for")
-            .map(|value| value.as_bytes())
-            .collect();
+    /// Who sent it.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.sender.map(|sender| sender.address)
+    }
+
+    /// All lines of a header.
+    pub fn lines(&self, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a> {
+        let lines = self.http.headers().get_all(name);
+        let lines: Vec<_> = lines.map(|value| value.as_bytes()).collect();
         lines.into_iter()
     }
 

@@ -1,13 +1,13 @@
 //! The way of a request, from its first byte to its answer.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use bytes::Bytes;
 use hookgate_domain::apart::Apart;
 use hookgate_domain::appender::refusals::{NewRefusal, RefusalLog};
 use hookgate_domain::appender::{AppendError, Appended, Appender, NewEvent, Work};
@@ -28,12 +28,14 @@ use ipnet::IpNet;
 use crate::address;
 use crate::admission::{Admission, Stop};
 use crate::answer::Prepared;
-use crate::body_room::{BodyRoom, Taken};
+use crate::body_room::BodyRoom;
+use crate::connection;
 use crate::cors;
 use crate::credentials::overcome;
 use crate::delivery::Delivery;
 use crate::limits::{Charged, Limits};
 use crate::protection::{self, Stored};
+use crate::read_body::read_body;
 use crate::refusal::Refusal;
 use crate::repetitions::Repetitions;
 use crate::request::Request;
@@ -78,6 +80,9 @@ pub struct Service {
 
 /// Takes any request.
 pub async fn receive(http: HttpRequest, body: web::Payload, service: web::Data<Service>) -> HttpResponse {
+    let _in_hand = http
+        .conn_data::<Rc<connection::State>>()
+        .map(connection::State::begin);
     let Some(mut request) = Request::read(&http) else {
         return operational(&http, &service).await;
     };
@@ -89,9 +94,11 @@ pub async fn receive(http: HttpRequest, body: web::Payload, service: web::Data<S
             return Refusal::StorageUnavailable.answer();
         }
     };
-    request.address = request
-        .peer()
-        .map(|peer| address::of_sender(peer, || request.forwarded_for(), &service.trusted_proxies));
+    let header = service.settings.forwarded_header;
+    request.sender = request.peer().map(|peer| {
+        let lines = || request.lines(header.name());
+        address::of_sender(peer, header, lines, &service.trusted_proxies)
+    });
     let (stop, body) = match service.accept(&request, body, &webhook).await {
         Ok(answer) => return readable(answer, &webhook, &request),
         Err(stopped) => stopped,
@@ -144,10 +151,9 @@ impl Service {
             overcome.map_err(stopped)?;
         }
         let mut room = self.body_room.enter();
-        let body = self
-            .read_body(body, webhook.limits.body_bytes, &mut room)
-            .await
-            .map_err(|(refusal, read)| (refusal.into(), read))?;
+        let pace = self.settings.pace();
+        let body = read_body(body, webhook.limits.body_bytes, pace, &mut room).await;
+        let body = body.map_err(|(refusal, read)| (refusal.into(), read))?;
         while let Err(stop) = admission.admit_body(&body) {
             let overcome = Box::pin(overcome(stop, &mut asked, &self.keys, webhook)).await;
             overcome.map_err(|stop| (stop, body.clone()))?;
@@ -282,47 +288,6 @@ impl Service {
         })
     }
 
-    /// Reads the body up to the webhook's limit, in bounded time and memory.
-    async fn read_body(
-        &self,
-        mut body: web::Payload,
-        limit: usize,
-        room: &mut Taken<'_>,
-    ) -> Result<Bytes, (Refusal, Bytes)> {
-        let reading = async {
-            // Most bodies come in one piece, which is then not copied.
-            let mut whole = Bytes::new();
-            let mut gathered = BytesMut::new();
-            while let Some(piece) = body.next().await {
-                let Ok(piece) = piece else {
-                    return Err((Refusal::BodyUnreadable, gathered.freeze()));
-                };
-                let length = whole.len() + gathered.len() + piece.len();
-                if length > limit {
-                    gathered.extend_from_slice(&whole);
-                    return Err((Refusal::BodyTooLarge(limit), gathered.freeze()));
-                }
-                if whole.is_empty() && gathered.is_empty() {
-                    whole = piece;
-                } else if !room.grow_to(length) {
-                    return Err((Refusal::Overloaded, Bytes::new()));
-                } else {
-                    gathered.extend_from_slice(&std::mem::take(&mut whole));
-                    gathered.extend_from_slice(&piece);
-                }
-            }
-            Ok(if gathered.is_empty() {
-                whole
-            } else {
-                gathered.freeze()
-            })
-        };
-        let longest = Duration::from_millis(self.settings.body_timeout_ms);
-        tokio::time::timeout(longest, reading)
-            .await
-            .unwrap_or(Err((Refusal::BodyTimeout, Bytes::new())))
-    }
-
     /// Refuses a body that is not what it is called, or is so with a doubt.
     async fn require_well_formed(&self, headers: &[u8], body: &Bytes) -> Result<(), Refusal> {
         let read = Body::new(headers, body.clone());
@@ -364,7 +329,7 @@ impl Service {
             method: request.method().to_owned(),
             path: request.path.to_owned(),
             query: query.to_owned(),
-            address: request.address.map(IpNet::from),
+            address: request.address().map(IpNet::from),
             headers: request.redacted_headers(),
             body_bytes: length.and_then(|length| i32::try_from(length).ok()),
             body_preview: body.slice(..body.len().min(PREVIEW)).to_vec(),
@@ -402,7 +367,7 @@ fn event_input(
         id,
         received_at: id.created_at(),
         method: request.method().to_owned(),
-        address: request.address,
+        address: request.address(),
         environment: webhook.route.environment,
         suffix: webhook.route.suffix.as_str().to_owned(),
         path: request.path.to_owned(),

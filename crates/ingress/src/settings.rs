@@ -7,6 +7,9 @@ use hookgate_domain::appender::AppenderSettings;
 use hookgate_model::limits::TenantLimits;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+
+pub use crate::address::ForwardedHeader;
+use crate::pace::Pace;
 use url::Url;
 
 /// The settings of the ingress.
@@ -20,13 +23,27 @@ pub struct Settings {
     pub public_url: Option<Url>,
     /// Threads that serve requests; 0 (the default) for one per processor.
     pub threads: usize,
-    /// The proxies in front, as networks. The sender's address is then the rightmost address of X-Forwarded-For that is
+    /// The proxies in front, as networks. The sender's address is then the rightmost one of the `forwarded_header` that is
     /// not one of them; without any (the default) it is the peer's.
     pub trusted_proxies: Vec<IpNet>,
+    /// The field in which the proxies name whom they forward for: `x-forwarded-for` (the default) or `forwarded`
+    /// (RFC 7239). The other one does not count.
+    pub forwarded_header: ForwardedHeader,
+    /// A second address to listen on, for proxies that say for whom they connect: connections of others than the
+    /// `trusted_proxies`, and those without a header of the PROXY protocol (version 2), are cut. By default there is none.
+    pub proxy_protocol_listen: Option<SocketAddr>,
     /// How long a request's headers may take to arrive, in milliseconds. Default 10,000.
     pub header_timeout_ms: u64,
-    /// How long a request's body may take to arrive, in milliseconds. Default 30,000.
+    /// How long a connection may be idle between requests, in milliseconds. Default 75,000.
+    pub idle_timeout_ms: u64,
+    /// How long a peer may take nothing of its answer before the connection is cut, in milliseconds. Default 30,000.
+    pub answer_timeout_ms: u64,
+    /// How long a request's body may take to arrive, however fast it comes, in milliseconds. Default 600,000.
     pub body_timeout_ms: u64,
+    /// How long it may take before it must keep a pace, in milliseconds. Default 5,000.
+    pub body_grace_ms: u64,
+    /// That pace: bytes for every second after the grace, on the average; 0 for none. Default 1,024.
+    pub body_bytes_per_second: u32,
     /// How long the templates of one request may take that are evaluated before it is stored or answered, in milliseconds;
     /// beyond, it is stored as sensitive and answered as if there were no template. Default 1,000.
     pub template_timeout_ms: u64,
@@ -64,8 +81,14 @@ impl Default for Settings {
             public_url: None,
             threads: 0,
             trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
+            proxy_protocol_listen: None,
             header_timeout_ms: 10_000,
-            body_timeout_ms: 30_000,
+            idle_timeout_ms: 75_000,
+            answer_timeout_ms: 30_000,
+            body_timeout_ms: 600_000,
+            body_grace_ms: 5_000,
+            body_bytes_per_second: 1_024,
             template_timeout_ms: 1_000,
             commit_timeout_ms: 5_000,
             connections: 25_000,
@@ -96,6 +119,15 @@ impl Settings {
         match &self.public_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
             None => format!("http://{}", self.listen),
+        }
+    }
+
+    /// The pace that bodies must keep.
+    pub(crate) fn pace(&self) -> Pace {
+        Pace {
+            longest: Duration::from_millis(self.body_timeout_ms),
+            grace: Duration::from_millis(self.body_grace_ms),
+            bytes_per_second: self.body_bytes_per_second,
         }
     }
 

@@ -19,6 +19,7 @@ pub mod methods;
 pub mod network_set;
 pub mod outbound_signature;
 pub mod protection;
+pub mod proxy_protocol;
 pub mod rate;
 pub mod retry;
 pub mod senders;

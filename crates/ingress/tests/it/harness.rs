@@ -26,6 +26,8 @@ pub struct Harness {
     pub tenant: TenantId,
     pub client: Client,
     pub address: SocketAddr,
+    /// Where proxies connect, or the same when they do not.
+    pub proxies_address: SocketAddr,
     ingress: Option<Ingress>,
 }
 
@@ -60,12 +62,14 @@ impl Harness {
     ) -> Self {
         let tenant = database.tenant("Ingress");
         let ingress = Self::node(&database, settings, redis, &egress).await;
-        let address = ingress.addresses()[0];
+        let addresses = ingress.addresses();
+        let (address, proxies_address) = (addresses[0], addresses[addresses.len() - 1]);
         Self {
             database: Arc::new(database),
             tenant,
             client: hookgate_testkit::http_client(),
             address,
+            proxies_address,
             ingress: Some(ingress),
         }
     }
@@ -75,11 +79,13 @@ impl Harness {
         let (settings, redis) = (Settings::default(), self.database.redis());
         let egress = hookgate_egress::Settings::default();
         let ingress = Self::node(&self.database, settings, redis, &egress).await;
+        let address = ingress.addresses()[0];
         Self {
             database: Arc::clone(&self.database),
             tenant: self.tenant,
             client: self.client.clone(),
-            address: ingress.addresses()[0],
+            address,
+            proxies_address: address,
             ingress: Some(ingress),
         }
     }

@@ -16,5 +16,6 @@ mod independent;
 mod limits;
 mod pairing;
 mod protection;
+mod proxies;
 mod quotas;
 mod storage;
