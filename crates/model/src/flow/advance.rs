@@ -63,7 +63,7 @@ pub enum RunOutcome {
     Succeeded,
     /// A step failed, or the answer could not be made.
     Failed,
-    /// `only_if` did not hold.
+    /// `only_if` or the condition of a `filter` step did not hold.
     Filtered,
     /// No worker survived it: given up after several tries.
     Crashed,
@@ -113,7 +113,7 @@ pub fn advance(
     match outcome {
         Outcome::Begin if run.state.next == 0 && run.state.attempts == 0 => match run.is_wanted() {
             Ok(true) => run.steps(),
-            Ok(false) => run.filtered(),
+            Ok(false) => run.filtered(None),
             Err(error) => run.failed(None, &format!("only_if: {error}")),
         },
         Outcome::Begin | Outcome::Answered => run.steps(),
@@ -201,6 +201,15 @@ impl<'a> Run<'a> {
                 let values = set.evaluate(&self.variables)?;
                 self.over(step, StepOutcome::Succeeded, None, values.clone(), values);
                 Ok(None)
+            }
+            Action::Filter(filter) => {
+                if filter.holds(&self.variables)? {
+                    self.over(step, StepOutcome::Succeeded, None, Value::Null, Value::Null);
+                    return Ok(None);
+                }
+                let own = filter.answer(&self.variables);
+                self.over(step, StepOutcome::Filtered, None, Value::Null, Value::Null);
+                Ok(Some(self.filtered(own)))
             }
             Action::Http(http) => {
                 let attempt = self.state.attempts + 1;
@@ -328,11 +337,12 @@ impl<'a> Run<'a> {
         self.done(RunOutcome::Failed, Some(error), answer)
     }
 
-    fn filtered(self) -> Decision {
-        let answer = self
-            .revision
-            .waits()
-            .then(|| self.revision.filtered_answer(self.request));
+    /// `own` is the answer of the step that ended the run, if it has one. An answer that was given before stays.
+    fn filtered(&self, own: Option<Answer>) -> Decision {
+        let answer = self.revision.waits().then(|| {
+            let given = self.state.answer.clone().or(own);
+            given.unwrap_or_else(|| self.revision.filtered_answer(self.request))
+        });
         self.done(RunOutcome::Filtered, None, answer)
     }
 

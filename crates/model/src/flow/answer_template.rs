@@ -37,16 +37,13 @@ const ANSWER_HEADERS_TAKEN: [&str; 8] = [
 ];
 
 impl AnswerTemplate {
-    pub(super) fn compile(
-        compiler: &mut Compiler<'_>,
-        pointer: &str,
-        definition: &OutcomeAnswer,
-        status_override: Option<&str>,
-    ) -> Self {
+    pub(super) fn compile(compiler: &mut Compiler<'_>, pointer: &str, definition: &OutcomeAnswer) -> Self {
         compiler.range(&format!("{pointer}/status"), definition.status, &ANSWER_STATUS);
         let mut template = Self {
             status: definition.status,
-            status_override: status_override
+            status_override: definition
+                .status_override
+                .as_deref()
                 .and_then(|source| compiler.expression(&format!("{pointer}/status_override"), source)),
             headers: compile_headers(compiler, pointer, &definition.headers, &ANSWER_HEADERS_TAKEN),
             body: compiler.json(&format!("{pointer}/body"), &definition.body),

@@ -46,6 +46,8 @@ pub enum ProblemCode {
     UnknownDestination,
     /// A `respond` step after one that always answers, or without a caller who waits.
     MisplacedRespond,
+    /// An answer that no caller waits for.
+    UnusedAnswer,
     /// A header's name or value that HTTP does not allow, or that Hookgate sets itself.
     InvalidHeader,
     /// A path that would lead away from its destination, or that a URL cannot hold.
@@ -65,6 +67,7 @@ impl ProblemCode {
             Self::DuplicateName => "duplicate_name",
             Self::UnknownDestination => "unknown_destination",
             Self::MisplacedRespond => "misplaced_respond",
+            Self::UnusedAnswer => "unused_answer",
             Self::InvalidHeader => "invalid_header",
             Self::InvalidPath => "invalid_path",
             Self::OutOfRange => "out_of_range",
@@ -178,6 +181,34 @@ mod tests {
             (
                 steps(json!([{ "name": "a", "kind": "set", "when": "true", "values": {} }])),
                 ("/flow/steps/0/when", "invalid_condition"),
+            ),
+            (
+                steps(json!([{ "name": "a", "kind": "filter", "condition": "body.x" }])),
+                ("/flow/steps/0/condition", "invalid_condition"),
+            ),
+            (
+                steps(
+                    json!([{ "name": "a", "kind": "filter", "condition": "{{ b.x }}" }, { "name": "b", "kind": "set", "values": {} }]),
+                ),
+                ("/flow/steps/0/condition", "unknown_variable"),
+            ),
+            (
+                steps(
+                    json!([{ "name": "a", "kind": "filter", "condition": "{{ body.x }}", "answer": { "status": 200, "body": "{{ a }}" } }]),
+                ),
+                ("/flow/steps/0/answer/body", "unknown_variable"),
+            ),
+            (
+                problems(
+                    json!({ "flow": { "steps": [{ "name": "a", "kind": "filter", "condition": "{{ body.x }}", "answer": { "status": 200 } }] } }),
+                ),
+                ("/flow/steps/0/answer", "unused_answer"),
+            ),
+            (
+                problems(
+                    json!({ "response": { "on": { "timed_out": { "status": 200, "status_override": "{{ error }}" } } } }),
+                ),
+                ("/response/on/timed_out/status_override", "unknown_variable"),
             ),
             (
                 steps(json!([{ "name": "a", "kind": "respond" }, { "name": "b", "kind": "respond" }])),

@@ -174,16 +174,17 @@ pub(super) fn compile(
     }
     let succeeded = OutcomeAnswer {
         status: response.status,
+        status_override: response.status_override.clone(),
         headers: response.headers.clone(),
         body: response.body.clone(),
     };
-    let succeeded = AnswerTemplate::compile(&mut compiler, "/response", &succeeded, None);
+    let succeeded = AnswerTemplate::compile(&mut compiler, "/response", &succeeded);
     compiler.known.clear();
     let outcome = |compiler: &mut Compiler<'_>, name: &str, definition: &Option<OutcomeAnswer>| {
         let pointer = format!("/response/on/{name}");
         definition
             .as_ref()
-            .map(|definition| AnswerTemplate::compile(compiler, &pointer, definition, None))
+            .map(|definition| AnswerTemplate::compile(compiler, &pointer, definition))
     };
     let filtered = outcome(&mut compiler, "filtered", &response.on.filtered);
     let timed_out = outcome(&mut compiler, "timed_out", &response.on.timed_out);
@@ -234,6 +235,12 @@ fn compile_steps(compiler: &mut Compiler<'_>, document: &RevisionDocument) -> Ve
             }
             // One with a condition may be skipped, so another may follow; at run time the first that answers counts.
             answered |= step.when().is_none();
+        }
+        if let Step::Filter { answer: Some(_), .. } = step
+            && document.response.mode == ResponseMode::Immediate
+        {
+            let detail = "nobody waits for this answer: set response.mode to `wait`";
+            compiler.problem(&format!("{pointer}/answer"), ProblemCode::UnusedAnswer, detail);
         }
         compiled.push(CompiledStep::compile(compiler, &pointer, step));
         compiler.known.push(step.name().to_owned());

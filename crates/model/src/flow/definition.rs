@@ -85,6 +85,25 @@ pub enum Step {
         #[schema(value_type = Object, example = json!({ "total": "{{ body.total | float }}" }))]
         values: Map<String, Value>,
     },
+    /// Ends the run as `filtered` unless its condition holds; what the steps before it did stays done.
+    Filter {
+        /// A word of a-z, 0-9 and `_`, beginning with a letter, unique in the flow.
+        #[schema(pattern = "^[a-z][a-z0-9_]{0,63}$", example = "paid")]
+        name: String,
+        /// A condition, `{{ expression }}`: when it does not hold, the step is skipped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        when: Option<String>,
+        /// What an error means for the flow.
+        #[serde(default)]
+        on_error: OnError,
+        /// What must hold, `{{ expression }}`, for the flow to go on.
+        #[schema(example = "{{ crm.body.status == 'paid' }}")]
+        condition: String,
+        /// The answer to the caller who waits when it does not hold; by default that of `response.on.filtered`. It sees
+        /// what the steps before this one gave.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<OutcomeAnswer>,
+    },
     /// Calls a destination: `{{ <name>.status }}`, `{{ <name>.headers }}` and `{{ <name>.body }}` afterwards. The call is
     /// repeated until it succeeds or its attempts are used up, with the same idempotency key each time.
     Http {
@@ -224,6 +243,10 @@ pub struct Response {
     /// The status code, at once (`immediate`) or when the flow succeeded without a `respond` step (`wait`).
     #[schema(minimum = 200, maximum = 599)]
     pub status: u16,
+    /// A template, `{{ expression }}`, that gives another status code, or `none` to keep `status`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "{{ 201 if crm.status == 201 else none }}")]
+    pub status_override: Option<String>,
     /// Templates by header name.
     pub headers: BTreeMap<String, String>,
     /// A JSON template. A result that is text is sent as it is, `null` as no body, anything else as JSON.
@@ -238,6 +261,7 @@ impl Default for Response {
             mode: ResponseMode::Immediate,
             timeout_ms: default_timeout_ms(),
             status: default_status(),
+            status_override: None,
             headers: BTreeMap::new(),
             body: serde_json::json!({ "status": "accepted" }),
             on: OutcomeAnswers::default(),
@@ -263,7 +287,7 @@ pub struct OutcomeAnswers {
     /// The flow failed; `error` is a variable of the templates. By default 500.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<OutcomeAnswer>,
-    /// `only_if` did not hold. By default 200.
+    /// `only_if` did not hold, or the condition of a `filter` step without an answer of its own. By default 200.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filtered: Option<OutcomeAnswer>,
     /// The flow goes on, but the caller has waited for `timeout_ms`. By default 202.
@@ -278,6 +302,10 @@ pub struct OutcomeAnswer {
     /// The status code.
     #[schema(minimum = 200, maximum = 599, example = 500)]
     pub status: u16,
+    /// A template, `{{ expression }}`, that gives another status code, or `none` to keep `status`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "{{ 503 if error.step == 'crm' else none }}")]
+    pub status_override: Option<String>,
     /// Templates by header name.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -304,7 +332,10 @@ impl Step {
     /// The step's name.
     pub fn name(&self) -> &str {
         match self {
-            Self::Set { name, .. } | Self::Http { name, .. } | Self::Respond { name, .. } => name,
+            Self::Set { name, .. }
+            | Self::Filter { name, .. }
+            | Self::Http { name, .. }
+            | Self::Respond { name, .. } => name,
         }
     }
 
@@ -312,6 +343,7 @@ impl Step {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Set { .. } => "set",
+            Self::Filter { .. } => "filter",
             Self::Http { .. } => "http",
             Self::Respond { .. } => "respond",
         }
@@ -320,16 +352,20 @@ impl Step {
     /// The condition under which it runs.
     pub fn when(&self) -> Option<&str> {
         match self {
-            Self::Set { when, .. } | Self::Http { when, .. } | Self::Respond { when, .. } => when.as_deref(),
+            Self::Set { when, .. }
+            | Self::Filter { when, .. }
+            | Self::Http { when, .. }
+            | Self::Respond { when, .. } => when.as_deref(),
         }
     }
 
     /// What an error in it means.
     pub const fn on_error(&self) -> OnError {
         match self {
-            Self::Set { on_error, .. } | Self::Http { on_error, .. } | Self::Respond { on_error, .. } => {
-                *on_error
-            }
+            Self::Set { on_error, .. }
+            | Self::Filter { on_error, .. }
+            | Self::Http { on_error, .. }
+            | Self::Respond { on_error, .. } => *on_error,
         }
     }
 }

@@ -64,8 +64,10 @@ pub enum StepOutcome {
     Succeeded,
     /// It did not.
     Failed,
-    /// Its condition did not hold.
+    /// Its `when` did not hold.
     Skipped,
+    /// A `filter` step whose condition did not hold: it ended the run.
+    Filtered,
 }
 
 impl State {

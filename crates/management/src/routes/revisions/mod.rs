@@ -229,6 +229,7 @@ impl From<Problem> for FieldError {
             | ProblemCode::InvalidName
             | ProblemCode::DuplicateName
             | ProblemCode::MisplacedRespond
+            | ProblemCode::UnusedAnswer
             | ProblemCode::InvalidHeader
             | ProblemCode::InvalidPath => FieldCode::Invalid,
         };

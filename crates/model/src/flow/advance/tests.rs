@@ -113,6 +113,111 @@ fn a_filtered_event_runs_nothing() {
 }
 
 #[test]
+fn a_filter_step_ends_the_run_with_its_own_answer() {
+    let document = |filter: Value, before: Value| {
+        let mut step = json!({ "name": "paid", "kind": "filter", "condition": "{{ a.total > 20 }}" });
+        for (key, value) in filter.as_object().expect("an object") {
+            step[key] = value.clone();
+        }
+        let mut steps =
+            vec![json!({ "name": "a", "kind": "set", "values": { "total": "{{ body.total }}" } })];
+        steps.extend(before.as_array().expect("steps").iter().cloned());
+        steps.push(step);
+        steps.push(json!({ "name": "after", "kind": "set", "values": {} }));
+        revision(
+            json!({ "flow": { "steps": steps }, "response": { "mode": "wait", "on": { "filtered": { "status": 202 } } } }),
+        )
+    };
+    let own = json!({ "answer": { "status": 200, "status_override": "{{ 299 if a.total == 12 else none }}", "body": "only {{ a.total }}" } });
+    let given = json!([{ "name": "r", "kind": "respond", "status": 201 }]);
+    for (filter, before, outcome, steps, status, body) in [
+        (json!({}), json!([]), RunOutcome::Filtered, 2, 202, ""),
+        (own.clone(), json!([]), RunOutcome::Filtered, 2, 299, "only 12"),
+        (own, given, RunOutcome::Filtered, 3, 201, ""),
+        (
+            json!({ "condition": "{{ a.total == 12 }}" }),
+            json!([]),
+            RunOutcome::Succeeded,
+            3,
+            200,
+            r#"{"status":"accepted"}"#,
+        ),
+        (
+            json!({ "when": "{{ body.absent }}" }),
+            json!([]),
+            RunOutcome::Succeeded,
+            3,
+            200,
+            r#"{"status":"accepted"}"#,
+        ),
+        (
+            json!({ "condition": "{{ body.absent.deeper }}" }),
+            json!([]),
+            RunOutcome::Failed,
+            2,
+            500,
+            r#"{"status":"failed"}"#,
+        ),
+        (
+            json!({ "condition": "{{ body.absent.deeper }}", "on_error": "continue" }),
+            json!([]),
+            RunOutcome::Succeeded,
+            3,
+            200,
+            r#"{"status":"accepted"}"#,
+        ),
+        (
+            json!({ "answer": { "status": 200, "body": "{{ body.absent }}" } }),
+            json!([]),
+            RunOutcome::Filtered,
+            2,
+            500,
+            r#"{"status":"failed"}"#,
+        ),
+    ] {
+        let revision = document(filter.clone(), before);
+        let (mut state, mut decision) = begin(&revision);
+        if let Decision::Answer(_) = decision {
+            decision = go(&revision, &mut state, Outcome::Answered);
+        }
+        let finished = done(decision);
+        assert_eq!(
+            (finished.outcome, state.records().len()),
+            (outcome, steps),
+            "{filter}"
+        );
+        let answer = finished.answer.as_ref().map(text).expect("an answer");
+        assert_eq!((answer.0, answer.1.as_str()), (status, body), "{filter}");
+    }
+}
+
+#[test]
+fn the_status_of_any_answer_can_be_overridden() {
+    let revision = revision(json!({
+        "flow": { "steps": [{ "name": "a", "kind": "set", "values": { "x": "{{ body.total if body.total < 20 else body.absent }}" } }] },
+        "response": { "mode": "wait", "status_override": "{{ 201 if a.x == 12 else none }}", "on": {
+            "failed": { "status": 500, "status_override": "{{ 422 if error.step == 'a' else none }}" } } },
+    }));
+    let answer = |body: &str| {
+        let request = event("application/json", body);
+        let mut state = State::new(now());
+        done(advance(
+            &revision,
+            &request,
+            &mut state,
+            Outcome::Begin,
+            now(),
+            0.5,
+        ))
+        .answer
+        .map(|answer| answer.status)
+    };
+    assert_eq!(answer(r#"{"total": 12}"#), Some(201));
+    assert_eq!(answer(r#"{"total": 13}"#), Some(200));
+    assert_eq!(answer(r#"{"total": 99}"#), Some(422));
+}
+
+#[test]
 fn a_call_is_repeated_with_the_same_key_until_it_succeeds() {
     let revision = revision(json!({
         "flow": { "steps": [{ "name": "crm", "kind": "http", "destination": DESTINATION, "path": "/c/{{ body.id }}",
@@ -280,10 +385,11 @@ fn answers_outside_a_run() {
 proptest! {
     /// Whatever destinations answer, a run ends, calls at most as often as it may, and always with the same key.
     #[test]
-    fn a_run_ends(statuses in proptest::collection::vec(100u16..700, 64), attempts in 1u32..6, random in 0.0f64..=1.0) {
+    fn a_run_ends(passes in any::<bool>(), statuses in proptest::collection::vec(100u16..700, 64), attempts in 1u32..6, random in 0.0f64..=1.0) {
         let revision = revision(json!({ "flow": { "steps": [
             { "name": "a", "kind": "http", "destination": DESTINATION, "retry": { "attempts": attempts }, "on_error": "continue" },
             { "name": "r", "kind": "respond" },
+            { "name": "f", "kind": "filter", "condition": if passes { "{{ true }}" } else { "{{ a.status == 204 }}" } },
             { "name": "b", "kind": "http", "destination": DESTINATION, "retry": { "attempts": attempts } },
         ] }, "response": { "mode": "wait" } }));
         let request = request();
@@ -304,6 +410,8 @@ proptest! {
                     Outcome::Begin
                 }
                 Decision::Done(finished) => {
+                    let is_filtered = finished.outcome == RunOutcome::Filtered;
+                    prop_assert_eq!(is_filtered, calls.iter().all(|(name, _, _)| name != "b"));
                     prop_assert_eq!(finished.answer.map(|answer| answer.status), Some(200));
                     break;
                 }
@@ -314,6 +422,8 @@ proptest! {
             prop_assert!(mine.len() <= attempts as usize);
             prop_assert!(mine.iter().enumerate().all(|(index, (_, attempt, _))| *attempt as usize == index + 1));
             prop_assert!(mine.windows(2).all(|pair| pair[0].2 == pair[1].2));
+            let its_own = |key: &str| key.rsplit_once('_').is_some_and(|(_, name)| name == step);
+            prop_assert!(calls.iter().all(|(name, _, key)| (name == step) == its_own(key)));
         }
     }
 }

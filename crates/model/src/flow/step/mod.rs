@@ -1,5 +1,6 @@
 //! The kinds of steps, one file each.
 
+pub mod filter;
 pub mod http;
 pub mod respond;
 pub mod set;
@@ -22,6 +23,7 @@ pub(super) struct CompiledStep {
 #[derive(Debug)]
 pub(super) enum Action {
     Set(set::SetStep),
+    Filter(Box<filter::FilterStep>),
     Http(Box<http::HttpStep>),
     Respond(respond::RespondStep),
 }
@@ -33,6 +35,14 @@ impl CompiledStep {
             .and_then(|source| compiler.expression(&format!("{pointer}/when"), source));
         let action = match step {
             Step::Set { values, .. } => Action::Set(set::SetStep::compile(compiler, pointer, values)),
+            Step::Filter {
+                condition, answer, ..
+            } => Action::Filter(Box::new(filter::FilterStep::compile(
+                compiler,
+                pointer,
+                condition,
+                answer.as_ref(),
+            ))),
             Step::Http { .. } => Action::Http(Box::new(http::HttpStep::compile(compiler, pointer, step))),
             Step::Respond { .. } => Action::Respond(respond::RespondStep::compile(compiler, pointer, step)),
         };

@@ -25,11 +25,12 @@ impl RespondStep {
         };
         let definition = OutcomeAnswer {
             status: *status,
+            status_override: status_override.clone(),
             headers: headers.clone(),
             body: body.clone(),
         };
         Self {
-            answer: AnswerTemplate::compile(compiler, pointer, &definition, status_override.as_deref()),
+            answer: AnswerTemplate::compile(compiler, pointer, &definition),
         }
     }
 
