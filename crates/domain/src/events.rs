@@ -1,6 +1,11 @@
-//! Events: accepted requests, as they were sent. They are written by the [`crate::appender`] and read here.
+//! Events: accepted requests, as they were sent. They are written by the [`crate::appender`], or one by one by
+//! [`take_refused`], and read here.
 //!
 //! Functions run inside a [`TenantScope::transaction`] that the caller opened.
+
+mod insert;
+
+pub use insert::take_refused;
 
 use std::collections::HashMap;
 
@@ -11,7 +16,7 @@ use diesel::prelude::*;
 use hookgate_model::deduplication::Remembered;
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::flow::variables::EventInput;
-use hookgate_model::ids::{EventId, RevisionId, UrlId, WebhookId};
+use hookgate_model::ids::{EventId, RefusalId, RevisionId, UrlId, WebhookId};
 use hookgate_model::protection::Masked;
 use hookgate_model::webhook::Environment;
 use ipnet::IpNet;
@@ -57,6 +62,8 @@ pub struct Event {
     pub masked: Option<Masked>,
     /// Whether it is remembered, so that it is recognised when it comes again.
     pub deduplication: Option<Remembered>,
+    /// The refusal that it was taken from, if it was refused first.
+    pub refusal_id: Option<RefusalId>,
     /// How often it came again; `None` when it did not.
     pub duplicates: Option<Duplicates>,
     /// How far it has come.
@@ -134,6 +141,7 @@ struct Row {
     #[diesel(deserialize_as = MaybeJson<Masked>)]
     masked: Option<Masked>,
     deduplication: Option<String>,
+    refusal_id: Option<Uuid>,
 }
 
 #[derive(Queryable, Selectable)]
@@ -375,6 +383,7 @@ impl Row {
             delivery_id: self.delivery_id,
             masked: self.masked,
             deduplication: self.deduplication.as_deref().and_then(Remembered::parse),
+            refusal_id: self.refusal_id.map(RefusalId::from),
             duplicates,
             status,
         })

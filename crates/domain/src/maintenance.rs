@@ -64,6 +64,23 @@ pub fn trim_refusals(conn: &mut Connection, newest: u32) -> Result<usize> {
     .execute(conn)?)
 }
 
+/// Lets go of the whole requests of each webhook's refusals but the newest that fit into so many bytes; the refusals stay.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn trim_refused_requests(conn: &mut Connection, bytes: u64) -> Result<usize> {
+    Ok(sql_query(
+        "WITH surplus AS (
+           SELECT tenant_id, id FROM (
+             SELECT tenant_id, id, sum(octet_length(request)) OVER (PARTITION BY tenant_id, webhook_id ORDER BY id DESC) AS bytes
+             FROM refusals WHERE request IS NOT NULL
+           ) kept WHERE bytes > $1)
+         UPDATE refusals SET request = NULL FROM surplus WHERE refusals.tenant_id = surplus.tenant_id AND refusals.id = surplus.id",
+    )
+    .bind::<BigInt, _>(i64::try_from(bytes).unwrap_or(i64::MAX))
+    .execute(conn)?)
+}
+
 /// Makes held work due whose webhook is active, or gone, which ends the work. Activating and deleting a webhook do that
 /// themselves; this is for what an ingress held in the moment before it heard of it.
 ///

@@ -3,14 +3,19 @@
 //!
 //! Functions run inside a [`TenantScope::transaction`] that the caller opened.
 
+mod request;
+
+pub use request::RefusedRequest;
+
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use hookgate_model::ids::{RefusalId, UrlId, WebhookId};
+use hookgate_model::ids::{EventId, RefusalId, UrlId, WebhookId};
 use hookgate_model::protection::Masked;
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use crate::crypto::MasterKey;
 use crate::error::Result;
 use crate::page::{Page, floor};
 use crate::schema::refusals;
@@ -53,6 +58,17 @@ pub struct Refusal {
     /// What was masked of it; `None` when it is kept as it was sent.
     #[diesel(deserialize_as = MaybeJson<Masked>)]
     pub masked: Option<Masked>,
+    /// Whether the whole request is kept, so that it can be judged again.
+    #[diesel(select_expression = refusals::request.is_not_null())]
+    pub is_kept: bool,
+    event_id: Option<Uuid>,
+}
+
+impl Refusal {
+    /// The event that it was taken as after all.
+    pub fn event_id(&self) -> Option<EventId> {
+        self.event_id.map(EventId::from)
+    }
 }
 
 /// Which refusals are wanted; `None` means any.
@@ -114,4 +130,36 @@ pub fn read(conn: &mut PgConnection, scope: &TenantScope, id: RefusalId) -> Resu
         .find((scope.uuid(), id.uuid()))
         .select(Refusal::as_select())
         .first(conn)?)
+}
+
+/// Notes the event that a refused request was taken as.
+pub(crate) fn set_event(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    id: RefusalId,
+    event: EventId,
+) -> Result<()> {
+    diesel::update(refusals::table.find((scope.uuid(), id.uuid())))
+        .set(refusals::event_id.eq(event.uuid()))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The whole request of a refusal; `None` when it was not kept.
+///
+/// # Errors
+/// [`crate::Error::NotFound`], [`crate::Error::Unreadable`] when it was sealed with another master key, or is damaged.
+pub fn request(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    key: &MasterKey,
+    id: RefusalId,
+) -> Result<Option<RefusedRequest>> {
+    let sealed: Option<Vec<u8>> = refusals::table
+        .find((scope.uuid(), id.uuid()))
+        .select(refusals::request)
+        .first(conn)?;
+    sealed
+        .map(|sealed| RefusedRequest::open(key, scope.tenant(), id, &sealed))
+        .transpose()
 }

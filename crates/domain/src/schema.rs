@@ -277,6 +277,7 @@ diesel::table! {
         event_type -> Nullable<Text>,
         delivery_id -> Nullable<Text>,
         deduplication -> Nullable<Text>,
+        refusal_id -> Nullable<Uuid>,
     }
 }
 
@@ -316,6 +317,8 @@ diesel::table! {
         body_bytes -> Nullable<Int4>,
         body_preview -> Bytea,
         masked -> Nullable<Jsonb>,
+        request -> Nullable<Bytea>,
+        event_id -> Nullable<Uuid>,
     }
 }
 

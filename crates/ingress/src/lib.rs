@@ -19,6 +19,7 @@ mod pace;
 mod protection;
 mod read_body;
 mod refusal;
+mod refused;
 mod repetitions;
 mod request;
 mod routes;
@@ -76,7 +77,11 @@ pub async fn start(
     let pool = Database::new(database).map_err(std::io::Error::other)?;
     let wake_ups = WakeUps::start(redis.clone());
     let appender = Appender::new(settings.appender(), database, Some(wake_ups));
-    let refusals = RefusalLog::start(database, settings.refusals_per_minute);
+    let refusals = RefusalLog::start(
+        database,
+        settings.refusals_per_minute,
+        settings.refused_bytes_per_minute,
+    );
     let limits = Arc::new(Limits::start(redis.clone(), pool.clone(), settings.tenant_limits));
     let service = Arc::new(Service {
         routes: Routes::start(

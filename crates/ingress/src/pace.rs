@@ -15,6 +15,15 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// For a body that may take so long, at any pace.
+    pub fn within(longest: Duration) -> Self {
+        Self {
+            longest,
+            grace: longest,
+            bytes_per_second: 0,
+        }
+    }
+
     /// How long after its beginning a body of which so many bytes have come may go on without the next.
     pub fn until(&self, received: usize) -> Duration {
         let earned = match self.bytes_per_second {

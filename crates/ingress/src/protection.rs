@@ -178,7 +178,8 @@ fn protect_now(
     })
 }
 
-/// Masks a refusal. Whether it is sensitive is not evaluated, as anybody may have sent it: it is taken as such.
+/// Masks a refusal: credentials, and what data protection masks. Whether it is sensitive is not evaluated, as anybody may
+/// have sent it: it is taken as such.
 ///
 /// # Errors
 /// When what was masked cannot be written down.
@@ -188,9 +189,7 @@ pub fn mask_refusal(
     body: &Bytes,
     preview: usize,
 ) -> Result<(), Error> {
-    let Some(protection) = &webhook.protection else {
-        return Ok(());
-    };
+    let protection = &webhook.refusal_protection;
     let is_too_long = body.len() > APART && protection.reads_bodies();
     let nothing = Bytes::new();
     let parts = Parts {

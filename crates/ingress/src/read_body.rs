@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 /// # Errors
 /// Why it is not taken, with what was read of it.
 pub async fn read_body(
-    mut body: Payload,
+    body: &mut Payload,
     limit: usize,
     pace: Pace,
     room: &mut Taken<'_>,

@@ -88,6 +88,31 @@ impl Refusal {
         }
     }
 
+    /// Whether the same request could be let in once the tenant has set something right.
+    pub fn can_be_set_right(&self) -> bool {
+        match self {
+            Self::UrlEnded
+            | Self::SuffixMismatch
+            | Self::WebhookDisabled
+            | Self::MethodNotAllowed(_)
+            | Self::AddressNotAllowed { .. }
+            | Self::Denied(..)
+            | Self::AuthenticationUnusable(_)
+            | Self::BodyTooLarge(_)
+            | Self::BodyMalformed(_) => true,
+            Self::UnknownUrl
+            | Self::TenantSuspended
+            | Self::LimitExceeded(_)
+            | Self::Handshake(_)
+            | Self::NotConfirmed(_)
+            | Self::BodyTimeout
+            | Self::BodyUnreadable
+            | Self::Overloaded
+            | Self::StorageUnavailable
+            | Self::NotStorable => false,
+        }
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {

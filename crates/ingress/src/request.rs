@@ -78,10 +78,22 @@ impl<'a> Request<'a> {
         std::str::from_utf8(self.http.headers().get(name)?.as_bytes()).ok()
     }
 
+    /// What was called: the path with the token, and the query.
+    pub fn target(&self) -> &'a str {
+        self.http
+            .uri()
+            .path_and_query()
+            .map_or("", |target| target.as_str())
+    }
+
+    /// Whether the sender waits to be asked for the body (RFC 9110, section 10.1.1).
+    pub fn waits_for_continue(&self) -> bool {
+        self.http.headers().contains_key(header::EXPECT)
+    }
+
     /// The URL as its sender was given it, under what the public URLs begin with (without a slash at its end).
     pub fn public_url(&self, base: &str) -> String {
-        let target = self.http.uri().path_and_query();
-        format!("{base}{}", target.map_or("", |target| target.as_str()))
+        format!("{base}{}", self.target())
     }
 
     /// The peer of the connection.

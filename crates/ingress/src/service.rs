@@ -9,7 +9,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use hookgate_domain::apart::Apart;
-use hookgate_domain::appender::refusals::{NewRefusal, RefusalLog};
+use hookgate_domain::appender::refusals::RefusalLog;
 use hookgate_domain::appender::{AppendError, Appended, Appender, NewEvent, Work};
 use hookgate_domain::clock;
 use hookgate_domain::crypto::MasterKey;
@@ -23,7 +23,6 @@ use hookgate_model::flow::variables::EventInput;
 use hookgate_model::ids::EventId;
 use hookgate_model::network_set::NetworkSet;
 use hookgate_model::webhook::{MalformedBodies, Status};
-use ipnet::IpNet;
 
 use crate::address;
 use crate::admission::{Admission, Stop};
@@ -37,6 +36,7 @@ use crate::limits::{Charged, Limits};
 use crate::protection::{self, Stored};
 use crate::read_body::read_body;
 use crate::refusal::Refusal;
+use crate::refused::ReadBody;
 use crate::repetitions::Repetitions;
 use crate::request::Request;
 use crate::routes::Routes;
@@ -47,8 +47,6 @@ use crate::webhook::Webhook;
 
 /// Bodies that may take more memory than this to be read are read on a thread of their own, so that they hold nobody up.
 pub const READ_APART: usize = 2 << 20;
-/// How much of a refused body is kept.
-const PREVIEW: usize = 1024;
 
 /// What all requests share.
 pub struct Service {
@@ -79,7 +77,7 @@ pub struct Service {
 }
 
 /// Takes any request.
-pub async fn receive(http: HttpRequest, body: web::Payload, service: web::Data<Service>) -> HttpResponse {
+pub async fn receive(http: HttpRequest, mut body: web::Payload, service: web::Data<Service>) -> HttpResponse {
     let _in_hand = http
         .conn_data::<Rc<connection::State>>()
         .map(connection::State::begin);
@@ -99,7 +97,7 @@ pub async fn receive(http: HttpRequest, body: web::Payload, service: web::Data<S
         let lines = || request.lines(header.name());
         address::of_sender(peer, header, lines, &service.trusted_proxies)
     });
-    let (stop, body) = match service.accept(&request, body, &webhook).await {
+    let (stop, read) = match service.accept(&request, &mut body, &webhook).await {
         Ok(answer) => return readable(answer, &webhook, &request),
         Err(stopped) => stopped,
     };
@@ -108,15 +106,15 @@ pub async fn receive(http: HttpRequest, body: web::Payload, service: web::Data<S
         Stop::Pending(pending) => match service.finish(&webhook, pending).await {
             Ok(answer) => return answer,
             Err(refusal) => {
-                // It may hold the secret itself.
-                service.keep_refusal(&request, &webhook, &refusal, &Bytes::new());
+                Box::pin(service.keep_refusal(&request, &webhook, &refusal, read, &mut body)).await;
                 return refusal.answer();
             }
         },
         Stop::Refused(refusal) => refusal,
         Stop::NeedsKeys(keys) => Refusal::Denied(keys.denial(), webhook.challenge),
     };
-    service.keep_refusal(&request, &webhook, &refusal, &body);
+    // Rare, and large: no accepted request is to be made longer by it.
+    Box::pin(service.keep_refusal(&request, &webhook, &refusal, read, &mut body)).await;
     if refusal.is_disguised() {
         return refusal.answer();
     }
@@ -136,12 +134,12 @@ impl Service {
     async fn accept(
         &self,
         request: &Request<'_>,
-        body: web::Payload,
+        body: &mut web::Payload,
         webhook: &Arc<Webhook>,
-    ) -> Result<HttpResponse, (Stop, Bytes)> {
+    ) -> Result<HttpResponse, (Stop, ReadBody)> {
         let public_url = request.public_url(&self.public_url);
         let mut admission = Admission::new(request, webhook, clock::now(), &public_url, &self.keys);
-        let stopped = |stop| (stop, Bytes::new());
+        let stopped = |stop| (stop, ReadBody::Unread);
         admission.admit_sender().map_err(stopped)?;
         let within_limits = self.limits.admit(&webhook.limits).await;
         within_limits.map_err(|exceeded| stopped(Refusal::LimitExceeded(exceeded).into()))?;
@@ -153,21 +151,24 @@ impl Service {
         let mut room = self.body_room.enter();
         let pace = self.settings.pace();
         let body = read_body(body, webhook.limits.body_bytes, pace, &mut room).await;
-        let body = body.map_err(|(refusal, read)| (refusal.into(), read))?;
+        let body = body.map_err(|(refusal, read)| (refusal.into(), ReadBody::Part(read)))?;
         while let Err(stop) = admission.admit_body(&body) {
             let overcome = Box::pin(overcome(stop, &mut asked, &self.keys, webhook)).await;
-            overcome.map_err(|stop| (stop, body.clone()))?;
+            overcome.map_err(|stop| (stop, ReadBody::Whole(body.clone())))?;
         }
         let headers = request.stored_headers();
         if webhook.route.malformed_bodies == MalformedBodies::Refuse {
             let read = self.require_well_formed(&headers, &body).await;
-            read.map_err(|refusal| (refusal.into(), body.clone()))?;
+            read.map_err(|refusal| (refusal.into(), ReadBody::Whole(body.clone())))?;
         }
         if let Some(key) = admission.accepted.and_then(|accepted| accepted.api_key) {
             self.used_keys.note(webhook.route.scope, key, admission.now);
         }
         let id = EventId::new(admission.now, rand::random());
-        let limited = |exceeded| (Refusal::LimitExceeded(exceeded).into(), body.clone());
+        let limited = |exceeded| {
+            let read = ReadBody::Whole(body.clone());
+            (Refusal::LimitExceeded(exceeded).into(), read)
+        };
         let waits = webhook.revision.waits() && webhook.route.status == Status::Active;
         let one_waiting = waits.then(|| webhook.limits.enter_waiting()).transpose();
         let _one_waiting = one_waiting.map_err(limited)?;
@@ -195,7 +196,7 @@ impl Service {
             }
             Err(refusal) => {
                 charge.take_back();
-                return Err((refusal.into(), body));
+                return Err((refusal.into(), ReadBody::Whole(body)));
             }
         }
         if let Some(answer) = &webhook.constant_answer {
@@ -298,47 +299,6 @@ impl Service {
             self.apart.run(memory, move || read.error()).await.flatten()
         };
         error.map_or(Ok(()), |error| Err(Refusal::BodyMalformed(error)))
-    }
-
-    fn keep_refusal(&self, request: &Request<'_>, webhook: &Webhook, refusal: &Refusal, body: &Bytes) {
-        metrics::counter!("hookgate_refused_total", "reason" => refusal.code()).increment(1);
-        if let Refusal::LimitExceeded(exceeded) = refusal {
-            metrics::counter!("hookgate_limited_total", "limit" => exceeded.name()).increment(1);
-        }
-        if !self.refusals.has_room(webhook.route.webhook_id) {
-            return;
-        }
-        // A handshake that is refused may hold the very secret, in its query or its body.
-        let (query, body) = match refusal {
-            Refusal::Handshake(_) => ("", &Bytes::new()),
-            _ => (request.query(), body),
-        };
-        let length = if body.is_empty() {
-            request.declared_length()
-        } else {
-            Some(body.len() as u64)
-        };
-        let mut kept = NewRefusal {
-            scope: webhook.route.scope,
-            id: clock::new_id(),
-            webhook_id: webhook.route.webhook_id,
-            url_id: webhook.route.url_id,
-            reason: refusal.code(),
-            detail: refusal.detail(),
-            status: refusal.status().as_u16(),
-            method: request.method().to_owned(),
-            path: request.path.to_owned(),
-            query: query.to_owned(),
-            address: request.address().map(IpNet::from),
-            headers: request.redacted_headers(),
-            body_bytes: length.and_then(|length| i32::try_from(length).ok()),
-            body_preview: body.slice(..body.len().min(PREVIEW)).to_vec(),
-            masked: None,
-        };
-        match protection::mask_refusal(webhook, &mut kept, body, PREVIEW) {
-            Ok(()) => self.refusals.record(kept),
-            Err(error) => tracing::error!(%error, "a refusal could not be masked"),
-        }
     }
 
     pub fn template_timeout(&self) -> Duration {

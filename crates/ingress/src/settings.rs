@@ -57,6 +57,11 @@ pub struct Settings {
     pub waiting_callers: usize,
     /// Refused requests that are kept per webhook and minute, on each node. Default 60.
     pub refusals_per_minute: u32,
+    /// The longest refused request that is kept whole, so that it can be judged again, in bytes; 0 keeps none.
+    /// Default 256 KiB.
+    pub refused_request_bytes: usize,
+    /// Bytes of whole refused requests that are kept per webhook and minute, on each node. Default 1 MiB.
+    pub refused_bytes_per_minute: usize,
     /// Connections that commit events: 1 or 2. Default 2.
     pub writers: usize,
     /// Events that may wait for their commit; beyond, requests get 503. Default 20,000.
@@ -95,6 +100,8 @@ impl Default for Settings {
             cached_urls: 100_000,
             waiting_callers: 10_000,
             refusals_per_minute: 60,
+            refused_request_bytes: 256 << 10,
+            refused_bytes_per_minute: 1 << 20,
             writers: appender.writers,
             waiting_events: appender.waiting_rows,
             waiting_bytes: appender.waiting_bytes,

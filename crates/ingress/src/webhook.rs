@@ -11,7 +11,7 @@ use hookgate_model::flow::compiled::CompiledRevision;
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::ids::RevisionId;
 use hookgate_model::network_set::NetworkSet;
-use hookgate_model::protection::Protection;
+use hookgate_model::protection::{DataProtection, Protection};
 use hookgate_model::senders;
 
 use crate::answer::Prepared;
@@ -37,6 +37,8 @@ pub struct Webhook {
     pub constant_answer: Option<Prepared>,
     /// What of its requests is stored masked; `None` for nothing.
     pub protection: Option<Protection>,
+    /// The same for its refused requests, of which credentials are masked, too.
+    pub refusal_protection: Protection,
     /// Its templates that are being evaluated.
     pub evaluations: Evaluations,
     /// The same in its stored form, for the duplicates of remembered events.
@@ -70,13 +72,17 @@ impl Webhook {
         });
         let revision = revision.unwrap_or_else(acknowledging);
         let constant_answer = revision.constant_answer().map(Prepared::from);
-        let protection = (!route.data_protection.is_off()).then(|| {
-            Protection::compile(&route.data_protection).unwrap_or_else(|error| {
+        let protect = |settings: &DataProtection| {
+            Protection::compile(settings).unwrap_or_else(|error| {
                 // It was checked when it was saved. Nothing of a request is stored rather than too much.
                 tracing::error!(webhook = %route.webhook_id, error, "data protection does not compile");
                 Protection::total()
             })
-        });
+        };
+        let protection = (!route.data_protection.is_off()).then(|| protect(&route.data_protection));
+        let mut of_refusals = route.data_protection.clone();
+        of_refusals.mask.extend(route.authentication.redaction());
+        let refusal_protection = protect(&of_refusals);
         let stored_answer = revision
             .constant_answer()
             .map(|answer| Arc::from(answer.encode()));
@@ -89,6 +95,7 @@ impl Webhook {
         Self {
             challenge: challenge(&route.authentication),
             protection,
+            refusal_protection,
             evaluations: Evaluations::default(),
             route,
             verifier,

@@ -36,6 +36,8 @@ pub struct Settings {
     pub retention_days: u32,
     /// Refusals that are kept per webhook. Default 1,000.
     pub refusals_per_webhook: u32,
+    /// Bytes of whole refused requests that are kept per webhook; of older refusals only what is shown. Default 64 MiB.
+    pub refused_bytes_per_webhook: u64,
     /// How often the maintenance runs, in seconds; it also runs at the start. Default 3,600.
     pub maintenance_seconds: u64,
 }
@@ -56,6 +58,7 @@ impl Default for Settings {
             stop_timeout_ms: 10_000,
             retention_days: 30,
             refusals_per_webhook: 1_000,
+            refused_bytes_per_webhook: 64 << 20,
             maintenance_seconds: 3_600,
         }
     }

@@ -74,7 +74,7 @@ pub enum Remember {
 
 impl Remember {
     /// The stored text.
-    const fn as_str(&self) -> Option<&'static str> {
+    pub(crate) const fn as_str(&self) -> Option<&'static str> {
         match self {
             Self::Off => None,
             Self::NoKey => Some(Remembered::NoKey.as_str()),

@@ -22,10 +22,12 @@ const QUEUE: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The most refusals of one commit.
 const PER_COMMIT: usize = 500;
+/// Bytes of whole requests that one node keeps in a minute, over all webhooks.
+const BYTES_PER_MINUTE: f64 = 32.0 * 1024.0 * 1024.0;
 /// Webhooks whose budget is remembered; beyond, all budgets begin anew.
 const BUDGETS: usize = 100_000;
 
-const COLUMNS: &str = "tenant_id, id, webhook_id, url_id, reason, detail, status, method, path, query, address, headers, body_bytes, body_preview, masked";
+const COLUMNS: &str = "tenant_id, id, webhook_id, url_id, reason, detail, status, method, path, query, address, headers, body_bytes, body_preview, masked, request";
 
 /// A refused request to a known URL, as it is stored.
 #[derive(Debug)]
@@ -60,6 +62,8 @@ pub struct NewRefusal {
     pub body_preview: Vec<u8>,
     /// What was masked of it, as JSON.
     pub masked: Option<Vec<u8>>,
+    /// The whole request, sealed, when it is kept.
+    pub request: Option<Vec<u8>>,
 }
 
 /// Writes refusals behind the answers.
@@ -69,13 +73,23 @@ pub struct RefusalLog(Arc<Shared>);
 struct Shared {
     queue: Mutex<Option<mpsc::Sender<NewRefusal>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    budgets: Mutex<HashMap<WebhookId, Budget>>,
+    budgets: Mutex<HashMap<WebhookId, Budgets>>,
+    /// The bytes of whole requests, over all webhooks.
+    bytes: Mutex<Budget>,
     per_minute: u32,
+    bytes_per_minute: usize,
+}
+
+/// What one webhook has left.
+struct Budgets {
+    rows: Budget,
+    bytes: Budget,
 }
 
 impl RefusalLog {
-    /// Starts the writer on the running tokio runtime. A webhook's refusals beyond `per_minute` are counted, not kept.
-    pub fn start(database: &DatabaseSettings, per_minute: u32) -> Self {
+    /// Starts the writer on the running tokio runtime. A webhook's refusals beyond `per_minute` are counted, not kept;
+    /// beyond `bytes_per_minute` they are kept without the whole request.
+    pub fn start(database: &DatabaseSettings, per_minute: u32, bytes_per_minute: usize) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let session = Session::new(database, "hookgate-refusals", None, PATIENCE);
         let writer = tokio::spawn(write_all(session, receiver));
@@ -83,29 +97,40 @@ impl RefusalLog {
             queue: Mutex::new(Some(sender)),
             writer: Mutex::new(Some(writer)),
             budgets: Mutex::default(),
+            bytes: Mutex::new(Budget::full(BYTES_PER_MINUTE)),
             per_minute,
+            bytes_per_minute,
         }))
     }
 
     /// Whether the webhook's budget allows another one now; takes it from the budget. Asked before the refusal is made,
     /// so that a flood of refused requests costs little.
     pub fn has_room(&self, webhook: WebhookId) -> bool {
-        let mut budgets = self.0.budgets.lock();
-        if budgets.len() >= BUDGETS {
-            budgets.clear();
-        }
         let full = f64::from(self.0.per_minute);
-        let allowed = budgets
-            .entry(webhook)
-            .or_insert_with(|| Budget {
-                left: full,
-                at: Instant::now(),
-            })
-            .take(full);
+        let allowed = self.with_budgets(webhook, |budgets| budgets.rows.take(1.0, full));
         if !allowed {
             metrics::counter!("hookgate_refusals_not_kept_total").increment(1);
         }
         allowed
+    }
+
+    /// Whether the whole request of a refusal may be kept, of so many bytes; takes them from the webhook's budget, and from
+    /// that of all.
+    pub fn has_room_for(&self, webhook: WebhookId, bytes: usize) -> bool {
+        let (bytes, full) = (bytes as f64, self.0.bytes_per_minute as f64);
+        self.with_budgets(webhook, |budgets| budgets.bytes.take(bytes, full))
+            && self.0.bytes.lock().take(bytes, BYTES_PER_MINUTE)
+    }
+
+    fn with_budgets<T>(&self, webhook: WebhookId, ask: impl FnOnce(&mut Budgets) -> T) -> T {
+        let mut budgets = self.0.budgets.lock();
+        if budgets.len() >= BUDGETS {
+            budgets.clear();
+        }
+        ask(budgets.entry(webhook).or_insert_with(|| Budgets {
+            rows: Budget::full(self.0.per_minute.into()),
+            bytes: Budget::full(self.0.bytes_per_minute as f64),
+        }))
     }
 
     /// Hands a refusal to the writer; never blocks.
@@ -139,12 +164,20 @@ struct Budget {
 }
 
 impl Budget {
-    fn take(&mut self, full: f64) -> bool {
+    fn full(full: f64) -> Self {
+        Self {
+            left: full,
+            at: Instant::now(),
+        }
+    }
+
+    /// Takes so much, of a budget that is full again after a minute.
+    fn take(&mut self, wanted: f64, full: f64) -> bool {
         self.left = (self.left + self.at.elapsed().as_secs_f64() * full / 60.0).min(full);
         self.at = Instant::now();
-        let allowed = self.left >= 1.0;
+        let allowed = self.left >= wanted;
         if allowed {
-            self.left -= 1.0;
+            self.left -= wanted;
         }
         allowed
     }
@@ -176,7 +209,7 @@ async fn write_all(mut session: Session, mut receiver: mpsc::Receiver<NewRefusal
 
 impl NewRefusal {
     fn write(&self, buffer: &mut Vec<u8>) {
-        let mut row = RowWriter::begin(buffer, 15);
+        let mut row = RowWriter::begin(buffer, 16);
         row.uuid(self.scope.uuid())
             .uuid(self.id.uuid())
             .uuid(self.webhook_id.uuid())
@@ -195,6 +228,10 @@ impl NewRefusal {
         };
         row.bytes(&self.body_preview)
             .optional_json(self.masked.as_deref());
+        match &self.request {
+            Some(sealed) => row.bytes(sealed),
+            None => row.null(),
+        };
     }
 }
 
@@ -204,14 +241,11 @@ mod tests {
 
     #[test]
     fn a_budget_ends_and_grows_again() {
-        let mut budget = Budget {
-            left: 2.0,
-            at: Instant::now(),
-        };
-        assert!(budget.take(2.0) && budget.take(2.0));
-        assert!(!budget.take(2.0));
+        let mut budget = Budget::full(2.0);
+        assert!(budget.take(1.0, 2.0) && budget.take(1.0, 2.0));
+        assert!(!budget.take(1.0, 2.0));
         budget.at -= std::time::Duration::from_secs(30);
-        assert!(budget.take(2.0));
-        assert!(!budget.take(2.0));
+        assert!(budget.take(1.0, 2.0));
+        assert!(!budget.take(1.0, 2.0));
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{Notice, Redis, Subscription};
+use crate::error::Result;
 
 /// The shortest time between two wake-ups.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -29,7 +30,7 @@ impl WakeUps {
                 waiting.notified().await;
                 // What follows at once is merged: under load, commits come faster than workers need to hear of them.
                 let pause = tokio::time::sleep(PAUSE);
-                if let Err(error) = redis.publish(CHANNEL, b"").await {
+                if let Err(error) = redis.wake_workers().await {
                     tracing::debug!(%error, "a wake-up was not sent; workers find the job by polling");
                 }
                 pause.await;
@@ -48,6 +49,14 @@ impl WakeUps {
 }
 
 impl Redis {
+    /// Tells the workers that there may be work.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached: workers then find the work by polling.
+    pub async fn wake_workers(&self) -> Result<()> {
+        self.publish(CHANNEL, b"").await
+    }
+
     /// Notifies `wanted` whenever there may be work: on a wake-up, and when the subscription (re)connects.
     pub fn on_wake_up(&self, wanted: Arc<Notify>) -> Subscription {
         self.subscribe(CHANNEL.to_owned(), move |notice| match notice {

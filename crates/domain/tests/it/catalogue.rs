@@ -165,7 +165,7 @@ fn the_roles_have_only_these_privileges() {
     ] {
         expected.push(format!("hookgate_management {table}: {all}"));
     }
-    for table in ["events", "refusals", "runs", "attempts"] {
+    for table in ["refusals", "runs", "attempts"] {
         expected.push(format!("hookgate_management {table}: SELECT"));
     }
     for table in [
@@ -185,7 +185,8 @@ fn the_roles_have_only_these_privileges() {
     }
     expected.extend(
         [
-            "hookgate_management jobs: DELETE",
+            "hookgate_management events: INSERT,SELECT",
+            "hookgate_management jobs: DELETE,INSERT",
             "hookgate_ingress jobs: INSERT",
             "hookgate_ingress deduplication_keys: INSERT,SELECT,UPDATE",
             "hookgate_ingress duplicates: INSERT,SELECT,UPDATE",
@@ -194,7 +195,7 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker deduplication_keys: DELETE",
             "hookgate_worker duplicates: DELETE",
             "hookgate_ingress usage: INSERT,SELECT",
-            "hookgate_management usage: SELECT",
+            "hookgate_management usage: INSERT,SELECT",
             "hookgate_worker usage: DELETE",
             "hookgate_worker jobs: DELETE,INSERT,SELECT,UPDATE",
             "hookgate_worker runs: INSERT,SELECT",
@@ -252,6 +253,10 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker duplicates.event_id: SELECT",
             "hookgate_ingress usage.events: UPDATE",
             "hookgate_ingress usage.body_bytes: UPDATE",
+            "hookgate_management usage.events: UPDATE",
+            "hookgate_management usage.body_bytes: UPDATE",
+            "hookgate_management refusals.event_id: UPDATE",
+            "hookgate_worker refusals.request: UPDATE",
             "hookgate_worker usage.day: SELECT",
             "hookgate_worker tenants.id: SELECT",
             "hookgate_worker tenants.status: SELECT",
@@ -283,6 +288,6 @@ fn functions_with_the_owners_rights_are_these() {
         "SELECT format('%s: %s', p.proname, string_agg(g.grantee::regrole::text, ',' ORDER BY g.grantee::regrole::text)) AS line
             FROM pg_proc p, aclexplode(p.proacl) g
             WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef AND g.grantee <> p.proowner GROUP BY p.proname",
-        &["complete_pairing: hookgate_ingress", "drop_partitions: hookgate_worker", "ensure_partitions: hookgate_ingress,hookgate_worker"],
+        &["complete_pairing: hookgate_ingress", "drop_partitions: hookgate_worker", "ensure_partitions: hookgate_ingress,hookgate_management,hookgate_worker"],
     );
 }

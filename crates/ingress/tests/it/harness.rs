@@ -171,7 +171,7 @@ impl Harness {
     /// The reasons of a webhook's refusals, oldest first.
     pub fn refusals(&self, webhook: &Webhook) -> Vec<StoredRefusal> {
         sql_query(
-            "SELECT reason, status, headers, body_preview FROM refusals WHERE webhook_id = $1 ORDER BY id",
+            "SELECT id, reason, detail, status, query, headers, body_preview, request FROM refusals WHERE webhook_id = $1 ORDER BY id",
         )
         .bind::<SqlUuid, _>(webhook.id.uuid())
         .load(&mut self.database.superuser())
@@ -235,6 +235,14 @@ impl StoredEvent {
 
 #[derive(Debug, QueryableByName)]
 pub struct StoredRefusal {
+    #[diesel(sql_type = SqlUuid)]
+    pub id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub detail: String,
+    #[diesel(sql_type = Text)]
+    pub query: String,
+    #[diesel(sql_type = Nullable<Binary>)]
+    pub request: Option<Vec<u8>>,
     #[diesel(sql_type = Text)]
     pub reason: String,
     #[diesel(sql_type = SmallInt)]

@@ -18,4 +18,5 @@ mod pairing;
 mod protection;
 mod proxies;
 mod quotas;
+mod refused;
 mod storage;

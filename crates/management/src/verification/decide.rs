@@ -1,6 +1,7 @@
 //! The rules of admission besides authentication, in its order. Each says what it found.
 
 use hookgate_model::authentication::Step;
+use hookgate_model::body::BodyError;
 use hookgate_model::webhook::Status;
 
 use super::{Candidate, Refused, Rules};
@@ -98,5 +99,17 @@ fn size(rules: &Rules, candidate: &Candidate) -> Decided {
     } else {
         let detail = format!("The body is longer than this webhook's limit of {limit} bytes.");
         refused("body_size", "body_too_large", detail)
+    }
+}
+
+/// Whether the body is what it is called, for a webhook that demands it.
+pub fn well_formed(error: Option<BodyError>) -> Decided {
+    match error {
+        None => passed("body", "It is what it is called."),
+        Some(error) => refused(
+            "body",
+            "body_malformed",
+            format!("This webhook takes no such body: {error}."),
+        ),
     }
 }

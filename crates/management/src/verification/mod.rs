@@ -5,6 +5,7 @@ mod decide;
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hookgate_domain::allowlists::{self, Entry};
 use hookgate_domain::crypto::MasterKey;
@@ -17,7 +18,9 @@ use hookgate_egress::published_keys::Asked;
 use hookgate_model::authentication::{
     Accepted, Denial, Request, Step, StoredHeaders, Trace, Verdict, Verifier,
 };
+use hookgate_model::body::{Body, most_memory};
 use hookgate_model::ids::{UrlId, WebhookId};
+use hookgate_model::webhook::MalformedBodies;
 
 use crate::auth::Caller;
 use crate::error::ApiResult;
@@ -115,6 +118,13 @@ impl Rules {
         };
         for rule in decide::RULES {
             judgement.note(rule(self, candidate));
+        }
+        if self.webhook.malformed_bodies == MalformedBodies::Refuse {
+            let (headers, body) = (candidate.headers.clone(), Bytes::from(candidate.body.clone()));
+            let memory = most_memory(&headers, body.len());
+            let read = move || Body::new(&headers, body).error();
+            let error = caller.state().apart.run(memory, read).await;
+            judgement.note(decide::well_formed(error.flatten()));
         }
         let (steps, outcome) = self.authenticate(caller, candidate).await;
         judgement.steps.extend(steps);

@@ -149,7 +149,7 @@ fn body(operation: &str) -> Value {
         }
         "saveDraft" => json!({"response": {"status": 202}}),
         "rotateUrl" => json!({"grace_seconds": 60}),
-        "rotateSigningSecret" | "openPairing" => json!({}),
+        "rotateSigningSecret" | "openPairing" | "recheckRefusal" => json!({}),
         "verifyRequest" => {
             json!({"request": {"method": "POST", "url": "/5x3k9z3v8e5f2q8r7w6t5y4x3m/orders"}})
         }

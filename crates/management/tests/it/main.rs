@@ -17,6 +17,7 @@ mod isolation;
 mod limits;
 mod management_keys;
 mod received;
+mod rechecks;
 mod revisions;
 mod secrets;
 mod senders;

@@ -153,16 +153,37 @@ pub fn attempt(service: &Service, webhook: &Value, run: &str, outcome: &str) -> 
 
 /// Stores a refusal, as the ingress does.
 pub fn refusal(service: &Service, webhook: &Value, reason: &str) -> String {
+    refused(service, webhook, reason, "x-api-key: hush\r\n", b"{}")
+}
+
+/// Stores the refusal of a POST to the webhook's first URL, with the whole request.
+pub fn refused(
+    service: &Service,
+    webhook: &Value,
+    reason: &str,
+    headers: &str,
+    body: &'static [u8],
+) -> String {
     let id: hookgate_model::ids::RefusalId = hookgate_domain::clock::new_id();
+    let url = webhook["urls"][0]["public_url"].as_str().expect("a URL");
+    let (_, target) = url.split_once("://").expect("a URL");
+    let whole = hookgate_domain::refusals::RefusedRequest {
+        target: format!("{}?a=b", &target[target.find('/').expect("a path")..]),
+        headers: headers.into(),
+        body: body.into(),
+    };
+    let owner = Uuid::parse_str(&tenant(service, webhook)).expect("a UUID").into();
+    let sealed = whole.seal(&service::master_key(), owner, id).expect("sealed");
     service.database.execute(&format!(
         "INSERT INTO refusals (tenant_id, id, webhook_id, url_id, reason, detail, status, method, path, query, address, headers, \
-         body_bytes, body_preview) VALUES ('{}', '{}', '{}', '{}', '{reason}', 'because', 405, 'GET', 'orders/42', '', \
-         '203.0.113.7', '\\x{}', NULL, '')",
+         body_bytes, body_preview, request) VALUES ('{}', '{}', '{}', '{}', '{reason}', 'because', 405, 'POST', 'orders', '', \
+         '203.0.113.7', '\\x{}', NULL, '', '\\x{}')",
         tenant(service, webhook),
         id.uuid(),
         uuid(&webhook["id"]),
         uuid(&webhook["urls"][0]["id"]),
         hex(b"user-agent: curl\r\n"),
+        hex(&sealed),
     ));
     id.to_string()
 }

@@ -32,6 +32,7 @@ mod place;
 mod problem;
 mod public_key;
 mod public_key_text;
+mod redaction;
 mod request;
 mod secret_set;
 mod sender;

@@ -14,7 +14,7 @@ pub fn now() -> DateTime<Utc> {
 
 /// The id of secret number `seed`.
 pub fn id(seed: u8) -> SecretId {
-    SecretId::new(DateTime::UNIX_EPOCH, [seed; 10])
+    SecretId::new(DateTime::UNIX_EPOCH, [seed; 8])
 }
 
 /// Secrets number 1, 2 and so on.

@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn the_sender_goes_before_the_system() {
-        let secret = SecretId::new(chrono::DateTime::UNIX_EPOCH, [1; 10]);
+        let secret = SecretId::new(chrono::DateTime::UNIX_EPOCH, [1; 8]);
         let slack = authentication(json!({ "kind": "sender", "sender": "slack", "secrets": [secret] }));
         let nested = authentication(json!({ "kind": "all_of", "of": [{ "kind": "api_key" },
             { "kind": "any_of", "of": [{ "kind": "sender", "sender": "slack", "secrets": [secret] }] }] }));

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use hookgate_domain::events::{Event, EventContent, EventStatus};
 use hookgate_model::body::{Body, File};
 use hookgate_model::deduplication::Remembered;
-use hookgate_model::ids::{EventId, RevisionId, UrlId, WebhookId};
+use hookgate_model::ids::{EventId, RefusalId, RevisionId, UrlId, WebhookId};
 use hookgate_model::protection::Masked;
 use hookgate_model::suffix::UrlSuffix;
 use hookgate_model::webhook::Environment;
@@ -62,7 +62,9 @@ pub struct EventSummary {
     pub deduplication: Option<Remembered>,
     /// How often it came again: those deliveries got its answer and started nothing. Null when it did not.
     pub duplicates: Option<DuplicatesView>,
-    /// When it was received.
+    /// The refusal that it was taken from, when it was refused first. What its sender got was the refusal.
+    pub refusal_id: Option<RefusalId>,
+    /// When it was received, or taken.
     pub received_at: DateTime<Utc>,
 }
 
@@ -164,6 +166,7 @@ impl From<Event> for EventSummary {
             event_type: event.event_type,
             delivery_id: event.delivery_id,
             deduplication: event.deduplication,
+            refusal_id: event.refusal_id,
             duplicates: event.duplicates.map(|duplicates| DuplicatesView {
                 count: duplicates.count,
                 last_at: duplicates.last_at,

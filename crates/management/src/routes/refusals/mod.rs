@@ -1,5 +1,6 @@
 //! Refusals: what was not accepted, and why.
 
+mod recheck;
 mod view;
 
 use actix_web::get;
@@ -9,6 +10,7 @@ use hookgate_model::ids::{RefusalId, UrlId, WebhookId};
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+pub use recheck::{Recheck, RecheckView};
 pub use view::RefusalView;
 
 use crate::auth::Guarded;
@@ -20,7 +22,7 @@ use crate::page::{Page, Paging, PagingParams};
 use crate::path::Path;
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
-    config.service(index).service(read);
+    config.service(index).service(read).service(recheck::recheck);
 }
 
 /// Which refusals a list shows.

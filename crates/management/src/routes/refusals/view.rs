@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use hookgate_domain::refusals::Refusal;
-use hookgate_model::ids::{RefusalId, UrlId, WebhookId};
+use hookgate_model::ids::{EventId, RefusalId, UrlId, WebhookId};
 use hookgate_model::protection::Masked;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,7 +15,8 @@ use crate::request_view::{HeaderView, address, text};
     "webhook_id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2", "url_id": "url_01k9z3v8e5f2q8r7w6t5y4x3m2",
     "reason": "method_not_allowed", "detail": "GET is not among POST", "status": 405, "method": "GET", "path": "orders/42",
     "query": "", "address": "203.0.113.7", "headers": [{"name": "user-agent", "value": "curl/8"}], "body_bytes": null,
-    "body_preview": "", "masked": null, "refused_at": "2026-11-21T12:00:00Z"}))]
+    "body_preview": "", "masked": null, "recheckable": true,
+    "event_id": null, "refused_at": "2026-11-21T12:00:00Z"}))]
 pub struct RefusalView {
     /// Its id.
     pub id: RefusalId,
@@ -51,8 +52,12 @@ pub struct RefusalView {
     pub body_bytes: Option<i32>,
     /// The beginning of the body, when it was read and is text.
     pub body_preview: Option<String>,
-    /// What data protection left out of it; null when it is kept as it was sent.
+    /// What was left out of what is shown: credentials, and what data protection masks. Null when it is shown as it was sent.
     pub masked: Option<Masked>,
+    /// Whether the whole request is kept, encrypted, so that it can be judged again.
+    pub recheckable: bool,
+    /// The event that it was taken as after all.
+    pub event_id: Option<EventId>,
     /// When it was refused.
     pub refused_at: DateTime<Utc>,
 }
@@ -60,6 +65,8 @@ pub struct RefusalView {
 impl From<Refusal> for RefusalView {
     fn from(refusal: Refusal) -> Self {
         Self {
+            event_id: refusal.event_id(),
+            recheckable: refusal.is_kept,
             masked: refusal.masked,
             refused_at: refusal.id.created_at(),
             address: refusal.address.map(address),

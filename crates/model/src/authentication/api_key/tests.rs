@@ -5,7 +5,7 @@ use crate::headers;
 
 fn key(seed: u8, expires_at: Option<DateTime<Utc>>) -> (String, StoredKey) {
     let text = text([seed; 32]);
-    let id = ApiKeyId::new(DateTime::UNIX_EPOCH, [seed; 10]);
+    let id = ApiKeyId::new(DateTime::UNIX_EPOCH, [seed; 8]);
     let digest = digest(text.as_bytes());
     let stored = StoredKey {
         id,

@@ -11,7 +11,7 @@ use crate::headers;
 const SECRET: &str = "s3cr3t-of-the-app";
 
 fn secret_id() -> SecretId {
-    SecretId::new(DateTime::UNIX_EPOCH, [1; 10])
+    SecretId::new(DateTime::UNIX_EPOCH, [1; 8])
 }
 
 fn handshaker(settings: Value) -> Handshaker {

@@ -12,7 +12,7 @@ use crate::ids::SecretId;
 use crate::methods::MethodSet;
 
 fn secret(seed: u8) -> SecretId {
-    SecretId::new(chrono::DateTime::UNIX_EPOCH, [seed; 10])
+    SecretId::new(chrono::DateTime::UNIX_EPOCH, [seed; 8])
 }
 
 /// What a tenant writes of a sender, with everything that it needs.

@@ -144,7 +144,7 @@ impl Vector {
 
     fn variables(&self) -> minijinja::value::Value {
         let request = FlowRequest::new(EventInput {
-            id: EventId::new(self.now, [0; 10]),
+            id: EventId::new(self.now, [0; 8]),
             received_at: self.now,
             method: self.method.clone(),
             address: None,
