@@ -26,18 +26,37 @@ pub struct Admission<'a> {
     pub request: &'a Request<'a>,
     /// The webhook of its URL.
     pub webhook: &'a Webhook,
-    /// The time of receipt.
-    pub now: DateTime<Utc>,
-    /// What the public URLs begin with.
+    /// The URL as its sender was given it.
     pub public_url: &'a str,
     /// The keys that senders publish.
     pub keys: &'a dyn ExternalKeys,
+    /// How far it has come.
+    pub admitted: Admitted,
+}
+
+/// How far a request has come, and what is known of it by then.
+#[derive(Clone, Copy)]
+pub struct Admitted {
+    /// The time of receipt.
+    pub now: DateTime<Utc>,
     /// How it was known, once it is.
     pub accepted: Option<Accepted>,
     /// Whether it may bring a secret instead of credentials.
     pub may_pair: bool,
     /// The steps that it has passed, of the second and the third list.
     passed: (usize, usize),
+}
+
+impl Admitted {
+    /// A request that has passed nothing yet.
+    pub const fn at(now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            accepted: None,
+            may_pair: false,
+            passed: (0, 0),
+        }
+    }
 }
 
 /// Why a request goes no further.
@@ -85,29 +104,26 @@ const BEFORE_THE_BODY: [HeadStep; 6] = [
 const WITH_THE_BODY: [BodyStep; 3] = [offer_is_taken, signature_is_valid, body_is_answered];
 
 impl<'a> Admission<'a> {
-    /// A request that has passed nothing yet.
+    /// A request that has come so far.
     pub fn new(
         request: &'a Request<'a>,
         webhook: &'a Webhook,
-        now: DateTime<Utc>,
         public_url: &'a str,
         keys: &'a dyn ExternalKeys,
+        admitted: Admitted,
     ) -> Self {
         Self {
             request,
             webhook,
-            now,
             public_url,
             keys,
-            accepted: None,
-            may_pair: false,
-            passed: (0, 0),
+            admitted,
         }
     }
 
     /// The request as verifiers and handshakes see it, with its body or what is read of it.
     pub fn to_verify<'b>(&'b self, body: &'b [u8]) -> authentication::Request<'b> {
-        self.request.to_verify(self.public_url, body, self.now)
+        self.request.to_verify(self.public_url, body, self.admitted.now)
     }
 
     /// Runs the steps before the rates, up to the first that stops.
@@ -117,18 +133,18 @@ impl<'a> Admission<'a> {
 
     /// Runs the steps between the rates and the body, up to the first that stops; from there on when it is called again.
     pub fn admit(&mut self) -> Result<(), Stop> {
-        while let Some(step) = BEFORE_THE_BODY.get(self.passed.0) {
+        while let Some(step) = BEFORE_THE_BODY.get(self.admitted.passed.0) {
             step(self)?;
-            self.passed.0 += 1;
+            self.admitted.passed.0 += 1;
         }
         Ok(())
     }
 
     /// Runs the steps that need the body, up to the first that stops; from there on when it is called again.
     pub fn admit_body(&mut self, body: &Bytes) -> Result<(), Stop> {
-        while let Some(step) = WITH_THE_BODY.get(self.passed.1) {
+        while let Some(step) = WITH_THE_BODY.get(self.admitted.passed.1) {
             step(self, body)?;
-            self.passed.1 += 1;
+            self.admitted.passed.1 += 1;
         }
         Ok(())
     }
@@ -136,7 +152,7 @@ impl<'a> Admission<'a> {
 
 fn url_is_live(admission: &mut Admission<'_>) -> Result<(), Stop> {
     match admission.webhook.route.ends_at {
-        Some(end) if end <= admission.now => Err(Refusal::UrlEnded.into()),
+        Some(end) if end <= admission.admitted.now => Err(Refusal::UrlEnded.into()),
         _ => Ok(()),
     }
 }
@@ -199,7 +215,7 @@ fn address_is_allowed(admission: &mut Admission<'_>) -> Result<(), Stop> {
 
 fn quota_is_left(admission: &mut Admission<'_>) -> Result<(), Stop> {
     let declared = admission.request.declared_length();
-    let foreseen = admission.webhook.limits.foresee(declared, admission.now);
+    let foreseen = admission.webhook.limits.foresee(declared, admission.admitted.now);
     foreseen.map_err(|exceeded| Refusal::LimitExceeded(exceeded).into())
 }
 

@@ -2,7 +2,8 @@
 //!
 //! - Whoever does not read their answers is read no more: answers would pile up in memory.
 //! - A head that goes on arriving, a peer that takes nothing of its answer: both end the connection. (The server itself
-//!   bounds the first head of a connection, and the time between requests.)
+//!   bounds the first head of a connection.)
+//! - So does a connection on which nothing happens, also while the server waits for the end of a body that nobody reads.
 //!
 //! What costs something is done four times a second for all connections of a thread; a request pays for a few words of memory.
 
@@ -24,6 +25,8 @@ const LOOK: Duration = Duration::from_millis(250);
 pub struct Patience {
     /// For a request's head.
     pub head: Duration,
+    /// For the time between requests.
+    pub idle: Duration,
     /// For taking something of an answer.
     pub answer: Duration,
 }
@@ -39,6 +42,10 @@ pub struct State {
     patience: Patience,
     /// Requests whose handlers run.
     in_hand: Cell<u32>,
+    /// Counts requests.
+    begun: Cell<u32>,
+    /// Since when no handler runs, as far as was seen, and how many requests there had been by then.
+    idle_since: Cell<Option<(u32, Instant)>>,
     /// Since when a head has been arriving.
     head_since: Cell<Option<Instant>>,
     /// Since when the peer has taken nothing.
@@ -58,6 +65,8 @@ impl Connection {
         let state = Rc::new(State {
             patience,
             in_hand: Cell::new(0),
+            begun: Cell::new(0),
+            idle_since: Cell::new(None),
             head_since: Cell::new(None),
             stuck_since: Cell::new(None),
             wants_to_read: Cell::new(false),
@@ -79,6 +88,7 @@ impl State {
     pub fn begin(self: &Rc<Self>) -> InHand {
         self.head_since.set(None);
         self.in_hand.set(self.in_hand.get() + 1);
+        self.begun.set(self.begun.get().wrapping_add(1));
         InHand(Rc::clone(self))
     }
 
@@ -90,14 +100,33 @@ impl State {
         }
     }
 
+    /// Since when it has been idle; a request between two looks is noticed by its number.
+    fn idle_since(&self, now: Instant) -> Option<Instant> {
+        let since = match self.idle_since.get() {
+            _ if self.in_hand.get() > 0 => None,
+            Some(seen) if seen.0 == self.begun.get() => Some(seen),
+            _ => Some((self.begun.get(), now)),
+        };
+        self.idle_since.set(since);
+        since.map(|(_, since)| since)
+    }
+
     /// Ends the connection if it has used up somebody's patience.
     fn look(&self, now: Instant) {
         let beyond = |since: Option<Instant>, patience| {
             since.is_some_and(|since| now.saturating_duration_since(since) >= patience)
         };
         let is_slow = self.in_hand.get() == 0 && beyond(self.head_since.get(), self.patience.head);
-        if (is_slow || beyond(self.stuck_since.get(), self.patience.answer)) && !self.is_over.replace(true) {
-            let what = if is_slow { "head" } else { "answer" };
+        let what = if is_slow {
+            "head"
+        } else if beyond(self.stuck_since.get(), self.patience.answer) {
+            "answer"
+        } else if beyond(self.idle_since(now), self.patience.idle) {
+            "idle"
+        } else {
+            return;
+        };
+        if !self.is_over.replace(true) {
             metrics::counter!("hookgate_connections_cut_total", "slow" => what).increment(1);
             if let Some(task) = self.task.borrow_mut().take() {
                 task.wake();

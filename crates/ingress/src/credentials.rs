@@ -30,7 +30,7 @@ pub fn challenge(authentication: &Authentication) -> &'static str {
 
 /// Decides what needs no body; what is missing or old is refused before anybody reads one.
 pub fn credentials_are_valid(admission: &mut Admission<'_>) -> Result<(), Stop> {
-    if admission.may_pair {
+    if admission.admitted.may_pair {
         return Ok(());
     }
     let verifier = verifier(admission)?;
@@ -40,7 +40,7 @@ pub fn credentials_are_valid(admission: &mut Admission<'_>) -> Result<(), Stop> 
 
 /// Decides what needs the body, over its exact bytes.
 pub fn signature_is_valid(admission: &mut Admission<'_>, body: &Bytes) -> Result<(), Stop> {
-    if admission.accepted.is_some() {
+    if admission.admitted.accepted.is_some() {
         return Ok(());
     }
     let verifier = verifier(admission)?;
@@ -56,7 +56,7 @@ fn verifier<'a>(admission: &Admission<'a>) -> Result<&'a Verifier, Stop> {
 fn decide(admission: &mut Admission<'_>, verdict: Verdict) -> Result<(), Stop> {
     match verdict {
         Verdict::Accepted(accepted) => {
-            admission.accepted = Some(accepted);
+            admission.admitted.accepted = Some(accepted);
             Ok(())
         }
         Verdict::Denied(denial) => Err(Refusal::Denied(denial, admission.webhook.challenge).into()),

@@ -50,8 +50,11 @@ pub fn pairing_is_open(admission: &mut Admission<'_>) -> Result<(), Stop> {
     if !route.handshaker.may_offer(&admission.to_verify(&[])) {
         return Ok(());
     }
-    if route.pairing_until.is_some_and(|end| end > admission.now) {
-        admission.may_pair = true;
+    if route
+        .pairing_until
+        .is_some_and(|end| end > admission.admitted.now)
+    {
+        admission.admitted.may_pair = true;
         return Ok(());
     }
     Err(not_open(admission.webhook).into())
@@ -59,7 +62,7 @@ pub fn pairing_is_open(admission: &mut Admission<'_>) -> Result<(), Stop> {
 
 /// Takes the secret that a request brings.
 pub fn offer_is_taken(admission: &mut Admission<'_>, body: &Bytes) -> Result<(), Stop> {
-    if !admission.may_pair {
+    if !admission.admitted.may_pair {
         return Ok(());
     }
     let handshaker = &admission.webhook.route.handshaker;

@@ -87,6 +87,7 @@ fn add(
         let shared = web::Data::from(Arc::clone(&service));
         let settings = &service.settings;
         let end = end.clone();
+        let invited = Arc::clone(&service);
         let app = App::new()
             .app_data(shared)
             .default_service(web::to(service::receive));
@@ -97,6 +98,11 @@ fn add(
                 let end = end.clone();
                 async move { end.notified().await }
             })
+            .client_disconnect_timeout(settings.linger())
+            .expect(fn_service(move |request| {
+                let service = Arc::clone(&invited);
+                async move { service::invite(request, &service).await }
+            }))
             .on_connect_ext(|connection: &Connection, data| {
                 data.insert(connection.state());
             })
@@ -125,6 +131,8 @@ async fn accept(
     let settings = &service.settings;
     let patience = Patience {
         head: Duration::from_millis(settings.header_timeout_ms),
+        // The server notices by itself, as a rule, and ends it more gently.
+        idle: Duration::from_millis(settings.idle_timeout_ms.saturating_add(1_000)),
         answer: Duration::from_millis(settings.answer_timeout_ms),
     };
     stream.set_nodelay(true)?;

@@ -9,31 +9,53 @@ use crate::body_room::Taken;
 use crate::pace::Pace;
 use crate::refusal::Refusal;
 
-/// Reads a body up to so many bytes, at a pace.
+/// What a body may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// The longest, in bytes.
+    pub most: usize,
+    /// Where it ends, in bytes, when the server does not know.
+    pub exactly: Option<u64>,
+    /// The pace that it must keep.
+    pub pace: Pace,
+}
+
+/// Reads a body within its bounds.
 ///
 /// # Errors
 /// Why it is not taken, with what was read of it.
 pub async fn read_body(
     body: &mut Payload,
-    limit: usize,
-    pace: Pace,
+    bounds: Bounds,
     room: &mut Taken<'_>,
 ) -> Result<Bytes, (Refusal, Bytes)> {
+    let end = bounds
+        .exactly
+        .map_or(usize::MAX, |end| usize::try_from(end).unwrap_or(usize::MAX));
     let began = Instant::now();
     // Most bodies come in one piece, which is then not copied.
     let mut whole = Bytes::new();
     let mut gathered = BytesMut::new();
     loop {
         let read = whole.len() + gathered.len();
-        let piece = match timeout_at(began + pace.until(read), body.next()).await {
-            Ok(Some(Ok(piece))) => piece,
+        if read == end {
+            break;
+        }
+        let piece = match timeout_at(began + bounds.pace.until(read), body.next()).await {
+            Ok(Some(Ok(mut piece))) => {
+                piece.truncate(end - read);
+                piece
+            }
+            Ok(None) if bounds.exactly.is_some() => {
+                return Err((Refusal::BodyUnreadable, beginning(whole, gathered)));
+            }
             Ok(None) => break,
             Ok(Some(Err(_))) => return Err((Refusal::BodyUnreadable, beginning(whole, gathered))),
             Err(_) => return Err((Refusal::BodyTimeout, beginning(whole, gathered))),
         };
         let length = read + piece.len();
-        if length > limit {
-            return Err((Refusal::BodyTooLarge(limit), beginning(whole, gathered)));
+        if length > bounds.most {
+            return Err((Refusal::BodyTooLarge(bounds.most), beginning(whole, gathered)));
         }
         if read == 0 {
             whole = piece;

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 use crate::pace::Pace;
 use crate::protection;
-use crate::read_body::read_body;
+use crate::read_body::{Bounds, read_body};
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::service::Service;
@@ -43,14 +43,15 @@ impl ReadBody {
 }
 
 impl Service {
-    /// Counts a refusal and keeps it, as far as the webhook's budgets allow.
+    /// Counts a refusal and keeps it, as far as the webhook's budgets allow. There is no payload when the sender waits to be
+    /// asked for the body: the refusal is what it waits for.
     pub async fn keep_refusal(
         &self,
         request: &Request<'_>,
         webhook: &Webhook,
         refusal: &Refusal,
         mut read: ReadBody,
-        payload: &mut Payload,
+        payload: Option<&mut Payload>,
     ) {
         metrics::counter!("hookgate_refused_total", "reason" => refusal.code()).increment(1);
         if let Refusal::LimitExceeded(exceeded) = refusal {
@@ -62,8 +63,10 @@ impl Service {
         if matches!(refusal, Refusal::Handshake(_)) {
             // It may hold the very secret.
             read = ReadBody::Unread;
-        } else if matches!(read, ReadBody::Unread) && self.may_keep(request, webhook, refusal) {
-            read = self.read_refused(payload).await;
+        } else if let (ReadBody::Unread, Some(payload)) = (&read, payload)
+            && self.may_keep(request, webhook, refusal)
+        {
+            read = self.read_refused(request, payload).await;
         }
         let body = read.bytes();
         let mut kept = shown(request, webhook, refusal, &body);
@@ -77,20 +80,22 @@ impl Service {
         self.refusals.record(kept);
     }
 
-    /// Whether a request whose body was not read is worth reading it. One whose sender waits to be asked for the body is
-    /// not, since the refusal is what it waits for.
+    /// Whether a request whose body was not read is worth reading it.
     fn may_keep(&self, request: &Request<'_>, webhook: &Webhook, refusal: &Refusal) -> bool {
         let longest = self.settings.refused_request_bytes as u64;
         refusal.can_be_set_right()
             && webhook.protection.is_none()
-            && !request.waits_for_continue()
             && request.declared_length().is_none_or(|length| length <= longest)
     }
 
-    async fn read_refused(&self, payload: &mut Payload) -> ReadBody {
+    async fn read_refused(&self, request: &Request<'_>, payload: &mut Payload) -> ReadBody {
         let mut room = self.body_room.enter();
-        let longest = self.settings.refused_request_bytes;
-        match read_body(payload, longest, Pace::within(ARRIVES_WITHIN), &mut room).await {
+        let bounds = Bounds {
+            most: self.settings.refused_request_bytes,
+            exactly: request.end_of_body(),
+            pace: Pace::within(ARRIVES_WITHIN),
+        };
+        match read_body(payload, bounds, &mut room).await {
             Ok(body) => ReadBody::Whole(body),
             Err((_, begun)) => ReadBody::Part(begun),
         }

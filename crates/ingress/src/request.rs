@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use actix_web::HttpRequest;
-use actix_web::http::header;
+use actix_http::RequestHead;
+use actix_web::http::{Method, header};
 use chrono::{DateTime, Utc};
 use hookgate_model::authentication::{self, Headers};
 use hookgate_model::headers;
@@ -23,7 +23,7 @@ const CREDENTIALS: [&str; 6] = [
 
 /// The head of a request to a public URL.
 pub struct Request<'a> {
-    http: &'a HttpRequest,
+    head: &'a RequestHead,
     /// The token: the first segment of the path.
     pub token: UrlToken,
     /// The path after the token, as it was sent.
@@ -34,11 +34,11 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// Reads the token and the path; `None` when the path cannot be one of a public URL.
-    pub fn read(http: &'a HttpRequest) -> Option<Self> {
-        let path = http.uri().path().strip_prefix('/')?;
+    pub fn read(head: &'a RequestHead) -> Option<Self> {
+        let path = head.uri.path().strip_prefix('/')?;
         let (token, path) = path.split_once('/').unwrap_or((path, ""));
         Some(Self {
-            http,
+            head,
             token: UrlToken::parse(token.as_bytes())?,
             path,
             sender: None,
@@ -47,12 +47,12 @@ impl<'a> Request<'a> {
 
     /// The HTTP method.
     pub fn method(&self) -> &'a str {
-        self.http.method().as_str()
+        self.head.method.as_str()
     }
 
     /// The query string, as it was sent.
     pub fn query(&self) -> &'a str {
-        self.http.uri().query().unwrap_or("")
+        self.head.uri.query().unwrap_or("")
     }
 
     /// The request as its verification sees it.
@@ -75,20 +75,13 @@ impl<'a> Request<'a> {
 
     /// The first header of a (lower-case) name, if it is text.
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        std::str::from_utf8(self.http.headers().get(name)?.as_bytes()).ok()
+        std::str::from_utf8(self.head.headers().get(name)?.as_bytes()).ok()
     }
 
     /// What was called: the path with the token, and the query.
     pub fn target(&self) -> &'a str {
-        self.http
-            .uri()
-            .path_and_query()
-            .map_or("", |target| target.as_str())
-    }
-
-    /// Whether the sender waits to be asked for the body (RFC 9110, section 10.1.1).
-    pub fn waits_for_continue(&self) -> bool {
-        self.http.headers().contains_key(header::EXPECT)
+        let target = self.head.uri.path_and_query();
+        target.map_or("", |target| target.as_str())
     }
 
     /// The URL as its sender was given it, under what the public URLs begin with (without a slash at its end).
@@ -98,7 +91,7 @@ impl<'a> Request<'a> {
 
     /// The peer of the connection.
     pub fn peer(&self) -> Option<IpAddr> {
-        self.http.peer_addr().map(|peer| peer.ip())
+        self.head.peer_addr.map(|peer| peer.ip())
     }
 
     /// Who sent it.
@@ -108,14 +101,14 @@ impl<'a> Request<'a> {
 
     /// All lines of a header.
     pub fn lines(&self, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a> {
-        let lines = self.http.headers().get_all(name);
+        let lines = self.head.headers().get_all(name);
         let lines: Vec<_> = lines.map(|value| value.as_bytes()).collect();
         lines.into_iter()
     }
 
     /// The body's length as the sender declares it.
     pub fn declared_length(&self) -> Option<u64> {
-        self.http
+        self.head
             .headers()
             .get(header::CONTENT_LENGTH)?
             .to_str()
@@ -124,10 +117,24 @@ impl<'a> Request<'a> {
             .ok()
     }
 
+    /// Whether it asks for another protocol, which it does not get.
+    pub fn asks_for_upgrade(&self) -> bool {
+        self.head.upgrade()
+            || self.head.method == Method::CONNECT
+            || self.head.headers().contains_key(header::UPGRADE)
+    }
+
+    /// Where the body ends, when the server does not know: of a request that asks for another protocol it takes all that
+    /// comes over the connection for the body, unless it comes in chunks.
+    pub fn end_of_body(&self) -> Option<u64> {
+        let is_open = self.asks_for_upgrade() && !self.head.headers().contains_key(header::TRANSFER_ENCODING);
+        is_open.then(|| self.declared_length().unwrap_or(0))
+    }
+
     /// The headers in their stored form.
     pub fn stored_headers(&self) -> Vec<u8> {
         let mut stored = Vec::with_capacity(512);
-        for (name, value) in self.http.headers() {
+        for (name, value) in self.head.headers() {
             headers::write(&mut stored, name.as_str().as_bytes(), value.as_bytes());
         }
         stored
@@ -136,7 +143,7 @@ impl<'a> Request<'a> {
     /// The headers in their stored form, without credentials.
     pub fn redacted_headers(&self) -> Vec<u8> {
         let mut stored = Vec::new();
-        for (name, value) in self.http.headers() {
+        for (name, value) in self.head.headers() {
             let value = if CREDENTIALS.contains(&name.as_str()) {
                 b"[redacted]"
             } else {
@@ -150,7 +157,7 @@ impl<'a> Request<'a> {
 
 impl Headers for Request<'_> {
     fn value(&self, name: &str, index: usize) -> Option<&[u8]> {
-        self.http
+        self.head
             .headers()
             .get_all(name)
             .nth(index)

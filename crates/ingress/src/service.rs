@@ -4,9 +4,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::{ConnectionType, RequestHead};
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use hookgate_domain::apart::Apart;
 use hookgate_domain::appender::refusals::RefusalLog;
@@ -24,17 +25,17 @@ use hookgate_model::ids::EventId;
 use hookgate_model::network_set::NetworkSet;
 use hookgate_model::webhook::{MalformedBodies, Status};
 
-use crate::address;
-use crate::admission::{Admission, Stop};
+use crate::address::{self, Sender};
+use crate::admission::{Admission, Admitted, Stop};
 use crate::answer::Prepared;
 use crate::body_room::BodyRoom;
-use crate::connection;
+use crate::connection::{InHand, State};
 use crate::cors;
 use crate::credentials::overcome;
 use crate::delivery::Delivery;
 use crate::limits::{Charged, Limits};
 use crate::protection::{self, Stored};
-use crate::read_body::read_body;
+use crate::read_body::{Bounds, read_body};
 use crate::refusal::Refusal;
 use crate::refused::ReadBody;
 use crate::repetitions::Repetitions;
@@ -76,49 +77,70 @@ pub struct Service {
     pub apart: Apart,
 }
 
+/// A request whose head is admitted.
+struct Entered {
+    webhook: Arc<Webhook>,
+    sender: Option<Sender>,
+    /// The URL as its sender was given it.
+    public_url: String,
+    admitted: Admitted,
+    asked: Asked,
+}
+
+/// A request whose sender waits before it sends the body, and what is known of it already.
+struct Invited {
+    entered: Entered,
+    _in_hand: Option<InHand>,
+}
+
 /// Takes any request.
 pub async fn receive(http: HttpRequest, mut body: web::Payload, service: web::Data<Service>) -> HttpResponse {
-    let _in_hand = http
-        .conn_data::<Rc<connection::State>>()
-        .map(connection::State::begin);
-    let Some(mut request) = Request::read(&http) else {
-        return operational(&http, &service).await;
+    let _in_hand = http.conn_data::<Rc<State>>().map(State::begin);
+    let head = http.head();
+    let Some(mut request) = Request::read(head) else {
+        return operational(head, &service).await;
     };
-    let webhook = match service.routes.find(request.token).await {
-        Ok(Some(webhook)) => webhook,
-        Ok(None) => return Refusal::UnknownUrl.answer(),
-        Err(error) => {
-            tracing::warn!(%error, "a URL could not be looked up");
-            return Refusal::StorageUnavailable.answer();
+    let invited = head.expect().then(|| http.extensions_mut().remove::<Invited>());
+    let entered = match invited.flatten() {
+        Some(invited) => {
+            request.sender = invited.entered.sender;
+            Ok(invited.entered)
         }
+        None => service.enter(&mut request, Some(&mut body)).await,
     };
-    let header = service.settings.forwarded_header;
-    request.sender = request.peer().map(|peer| {
-        let lines = || request.lines(header.name());
-        address::of_sender(peer, header, lines, &service.trusted_proxies)
-    });
-    let (stop, read) = match service.accept(&request, &mut body, &webhook).await {
-        Ok(answer) => return readable(answer, &webhook, &request),
-        Err(stopped) => stopped,
+    let mut answer = match entered {
+        Ok(entered) => service.take_in(&request, entered, &mut body).await,
+        Err(answer) => answer,
     };
-    let refusal = match stop {
-        Stop::Answered(answer) => return readable(answer.send_without_event(), &webhook, &request),
-        Stop::Pending(pending) => match service.finish(&webhook, pending).await {
-            Ok(answer) => return answer,
-            Err(refusal) => {
-                Box::pin(service.keep_refusal(&request, &webhook, &refusal, read, &mut body)).await;
-                return refusal.answer();
-            }
-        },
-        Stop::Refused(refusal) => refusal,
-        Stop::NeedsKeys(keys) => Refusal::Denied(keys.denial(), webhook.challenge),
-    };
-    // Rare, and large: no accepted request is to be made longer by it.
-    Box::pin(service.keep_refusal(&request, &webhook, &refusal, read, &mut body)).await;
-    if refusal.is_disguised() {
-        return refusal.answer();
+    if request.asks_for_upgrade() {
+        // The server may have taken the next request for a part of this one's body.
+        answer.head_mut().set_connection_type(ConnectionType::Close);
     }
-    readable(refusal.answer(), &webhook, &request)
+    answer
+}
+
+/// Looks at the head of a request whose sender waits to hear that its body will be read (RFC 9110, section 10.1.1).
+///
+/// # Errors
+/// The answer, when it will not be. The connection ends with it, since the body may come all the same.
+pub async fn invite(
+    http: actix_http::Request,
+    service: &Service,
+) -> Result<actix_http::Request, HttpResponse> {
+    let in_hand = http.conn_data::<Rc<State>>().map(State::begin);
+    let entered = match Request::read(http.head()) {
+        Some(mut request) => service.enter(&mut request, None).await,
+        None => Err(operational(http.head(), service).await),
+    };
+    let entered = entered.map_err(|mut answer| {
+        answer.head_mut().set_connection_type(ConnectionType::Close);
+        answer
+    })?;
+    http.extensions_mut().insert(Invited {
+        entered,
+        _in_hand: in_hand,
+    });
+    Ok(http)
 }
 
 /// An answer that the web page which sent the request may read, if the webhook says so.
@@ -130,41 +152,142 @@ fn readable(mut answer: HttpResponse, webhook: &Webhook, request: &Request<'_>) 
 }
 
 impl Service {
-    /// Admits a request, stores it, and waits for its answer. A stop comes with what was read of the body.
+    /// Admits a request's head. Of one that is refused the body may be read, if it comes.
+    ///
+    /// # Errors
+    /// The answer, when that decides it.
+    async fn enter(
+        &self,
+        request: &mut Request<'_>,
+        body: Option<&mut web::Payload>,
+    ) -> Result<Entered, HttpResponse> {
+        let webhook = match self.routes.find(request.token).await {
+            Ok(Some(webhook)) => webhook,
+            Ok(None) => return Err(Refusal::UnknownUrl.answer()),
+            Err(error) => {
+                tracing::warn!(%error, "a URL could not be looked up");
+                return Err(Refusal::StorageUnavailable.answer());
+            }
+        };
+        let header = self.settings.forwarded_header;
+        request.sender = request.peer().map(|peer| {
+            let lines = || request.lines(header.name());
+            address::of_sender(peer, header, lines, &self.trusted_proxies)
+        });
+        let public_url = request.public_url(&self.public_url);
+        let mut asked = Asked::default();
+        match self.admit_head(request, &webhook, &public_url, &mut asked).await {
+            Ok(admitted) => Ok(Entered {
+                webhook,
+                sender: request.sender,
+                public_url,
+                admitted,
+                asked,
+            }),
+            // Rare, and large: no accepted request is to be made longer by it.
+            Err(stop) => Err(Box::pin(self.stop(request, &webhook, stop, ReadBody::Unread, body)).await),
+        }
+    }
+
+    async fn admit_head(
+        &self,
+        request: &Request<'_>,
+        webhook: &Webhook,
+        public_url: &str,
+        asked: &mut Asked,
+    ) -> Result<Admitted, Stop> {
+        let admitted = Admitted::at(clock::now());
+        let mut admission = Admission::new(request, webhook, public_url, &self.keys, admitted);
+        admission.admit_sender()?;
+        let within_limits = self.limits.admit(&webhook.limits).await;
+        within_limits.map_err(Refusal::LimitExceeded)?;
+        while let Err(stop) = admission.admit() {
+            Box::pin(overcome(stop, asked, &self.keys, webhook)).await?;
+        }
+        Ok(admission.admitted)
+    }
+
+    /// Takes the body of a request whose head is admitted, and answers it.
+    async fn take_in(
+        &self,
+        request: &Request<'_>,
+        entered: Entered,
+        body: &mut web::Payload,
+    ) -> HttpResponse {
+        let webhook = Arc::clone(&entered.webhook);
+        match self.accept(request, entered, body).await {
+            Ok(answer) => readable(answer, &webhook, request),
+            Err((stop, read)) => Box::pin(self.stop(request, &webhook, stop, read, Some(body))).await,
+        }
+    }
+
+    /// Answers a request that goes no further.
+    async fn stop(
+        &self,
+        request: &Request<'_>,
+        webhook: &Webhook,
+        stop: Stop,
+        read: ReadBody,
+        body: Option<&mut web::Payload>,
+    ) -> HttpResponse {
+        let refusal = match stop {
+            Stop::Answered(answer) => return readable(answer.send_without_event(), webhook, request),
+            Stop::Pending(pending) => match self.finish(webhook, pending).await {
+                Ok(answer) => return answer,
+                Err(refusal) => {
+                    self.keep_refusal(request, webhook, &refusal, read, body).await;
+                    return refusal.answer();
+                }
+            },
+            Stop::Refused(refusal) => refusal,
+            Stop::NeedsKeys(keys) => Refusal::Denied(keys.denial(), webhook.challenge),
+        };
+        self.keep_refusal(request, webhook, &refusal, read, body).await;
+        if refusal.is_disguised() {
+            return refusal.answer();
+        }
+        readable(refusal.answer(), webhook, request)
+    }
+
+    /// Reads the body, admits the request with it, stores it, and waits for its answer. A stop comes with what was read of
+    /// the body.
     async fn accept(
         &self,
         request: &Request<'_>,
+        entered: Entered,
         body: &mut web::Payload,
-        webhook: &Arc<Webhook>,
     ) -> Result<HttpResponse, (Stop, ReadBody)> {
-        let public_url = request.public_url(&self.public_url);
-        let mut admission = Admission::new(request, webhook, clock::now(), &public_url, &self.keys);
-        let stopped = |stop| (stop, ReadBody::Unread);
-        admission.admit_sender().map_err(stopped)?;
-        let within_limits = self.limits.admit(&webhook.limits).await;
-        within_limits.map_err(|exceeded| stopped(Refusal::LimitExceeded(exceeded).into()))?;
-        let mut asked = Asked::default();
-        while let Err(stop) = admission.admit() {
-            let overcome = Box::pin(overcome(stop, &mut asked, &self.keys, webhook)).await;
-            overcome.map_err(stopped)?;
-        }
+        let Entered {
+            webhook,
+            public_url,
+            admitted,
+            mut asked,
+            ..
+        } = entered;
+        let webhook = &webhook;
         let mut room = self.body_room.enter();
-        let pace = self.settings.pace();
-        let body = read_body(body, webhook.limits.body_bytes, pace, &mut room).await;
+        let bounds = Bounds {
+            most: webhook.limits.body_bytes,
+            exactly: request.end_of_body(),
+            pace: self.settings.pace(),
+        };
+        let body = read_body(body, bounds, &mut room).await;
         let body = body.map_err(|(refusal, read)| (refusal.into(), ReadBody::Part(read)))?;
+        let mut admission = Admission::new(request, webhook, &public_url, &self.keys, admitted);
         while let Err(stop) = admission.admit_body(&body) {
             let overcome = Box::pin(overcome(stop, &mut asked, &self.keys, webhook)).await;
             overcome.map_err(|stop| (stop, ReadBody::Whole(body.clone())))?;
         }
+        let admitted = admission.admitted;
         let headers = request.stored_headers();
         if webhook.route.malformed_bodies == MalformedBodies::Refuse {
             let read = self.require_well_formed(&headers, &body).await;
             read.map_err(|refusal| (refusal.into(), ReadBody::Whole(body.clone())))?;
         }
-        if let Some(key) = admission.accepted.and_then(|accepted| accepted.api_key) {
-            self.used_keys.note(webhook.route.scope, key, admission.now);
+        if let Some(key) = admitted.accepted.and_then(|accepted| accepted.api_key) {
+            self.used_keys.note(webhook.route.scope, key, admitted.now);
         }
-        let id = EventId::new(admission.now, rand::random());
+        let id = EventId::new(admitted.now, rand::random());
         let limited = |exceeded| {
             let read = ReadBody::Whole(body.clone());
             (Refusal::LimitExceeded(exceeded).into(), read)
@@ -175,7 +298,7 @@ impl Service {
         let charged = Charged {
             scope: webhook.route.scope,
             webhook_id: webhook.route.webhook_id,
-            at: admission.now,
+            at: admitted.now,
             body_bytes: body.len() as u64,
         };
         let charge = self
@@ -340,8 +463,8 @@ fn event_input(
 }
 
 /// What is no public URL: the probes, or nothing.
-async fn operational(http: &HttpRequest, service: &Service) -> HttpResponse {
-    let answer = match (http.method(), http.path()) {
+async fn operational(head: &RequestHead, service: &Service) -> HttpResponse {
+    let answer = match (&head.method, head.uri.path()) {
         (&Method::GET, "/livez") => HttpResponse::Ok().content_type("text/plain").body("ok\n"),
         (&Method::GET, "/readyz") => match service.pool.ping().await {
             Ok(()) => HttpResponse::Ok().content_type("text/plain").body("ready\n"),

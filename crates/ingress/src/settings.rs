@@ -38,6 +38,9 @@ pub struct Settings {
     pub idle_timeout_ms: u64,
     /// How long a peer may take nothing of its answer before the connection is cut, in milliseconds. Default 30,000.
     pub answer_timeout_ms: u64,
+    /// How long a peer may go on sending what will not be read, so that it gets its answer before the connection ends, in
+    /// milliseconds: 0 for not at all, or 1,000 at least. Default 2,000.
+    pub linger_timeout_ms: u64,
     /// How long a request's body may take to arrive, however fast it comes, in milliseconds. Default 600,000.
     pub body_timeout_ms: u64,
     /// How long it may take before it must keep a pace, in milliseconds. Default 5,000.
@@ -91,6 +94,7 @@ impl Default for Settings {
             header_timeout_ms: 10_000,
             idle_timeout_ms: 75_000,
             answer_timeout_ms: 30_000,
+            linger_timeout_ms: 2_000,
             body_timeout_ms: 600_000,
             body_grace_ms: 5_000,
             body_bytes_per_second: 1_024,
@@ -126,6 +130,15 @@ impl Settings {
         match &self.public_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
             None => format!("http://{}", self.listen),
+        }
+    }
+
+    /// How long a peer may go on sending what will not be read. The server's clock goes on twice a second, and what is over
+    /// by its clock when it begins never ends.
+    pub(crate) fn linger(&self) -> Duration {
+        match self.linger_timeout_ms {
+            0 => Duration::ZERO,
+            time => Duration::from_millis(time.max(1_000)),
         }
     }
 

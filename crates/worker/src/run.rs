@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use hookgate_domain::jobs::{Again, FinishedRun, Lease, NewAttempt, save_progress};
@@ -13,7 +12,6 @@ use hookgate_model::flow::advance::{Decision, Outcome, advance, give_up};
 use hookgate_model::flow::compiled::CompiledRevision;
 use hookgate_model::flow::state::State;
 use hookgate_model::flow::step::http::{HttpCall, HttpFailure, HttpOutcome};
-use hookgate_model::flow::template;
 use hookgate_model::flow::variables::Request;
 use hookgate_model::ids::{DestinationId, EventId};
 use hookgate_model::outbound_signature::SigningSecret;
@@ -123,13 +121,8 @@ impl Job {
 }
 
 impl Run {
-    /// Begins a run, or goes on with one: up to its first effect, for `longest` at most.
-    pub fn begin(
-        revision: &CompiledRevision,
-        request: Arc<Request>,
-        state: Option<State>,
-        longest: Duration,
-    ) -> Self {
+    /// Begins a run, or goes on with one: up to its first effect. Takes CPU time, bounded by the templates' fuel.
+    pub fn begin(revision: &CompiledRevision, request: Arc<Request>, state: Option<State>) -> Self {
         let state = state.unwrap_or_else(|| State::new(clock::now()));
         let unsent = state.answer().cloned();
         let decision = Decision::Retry { due_at: clock::now() };
@@ -141,7 +134,7 @@ impl Run {
             unsent,
             sent: None,
         };
-        run.advance(revision, Outcome::Begin, longest);
+        run.advance(revision, Outcome::Begin);
         run
     }
 
@@ -152,14 +145,10 @@ impl Run {
 
     /// Goes on to the next effect. What was made of a long body does not stay in memory while the effect is carried out:
     /// it is made again when it is needed again.
-    fn advance(&mut self, revision: &CompiledRevision, outcome: Outcome, longest: Duration) {
+    fn advance(&mut self, revision: &CompiledRevision, outcome: Outcome) {
         let (now, random) = (clock::now(), rand::random());
-        let started = Instant::now();
-        let is_over = move || started.elapsed() > longest;
         let decided = catch_unwind(AssertUnwindSafe(|| {
-            template::until(is_over, || {
-                advance(revision, &self.request, &mut self.state, outcome, now, random)
-            })
+            advance(revision, &self.request, &mut self.state, outcome, now, random)
         }));
         self.decision = decided.unwrap_or_else(|_| {
             tracing::error!(event = %self.request.event().id, "a flow's evaluation panicked");
@@ -179,9 +168,8 @@ impl Run {
     async fn advance_aside(mut self, job: &Job, outcome: Outcome) -> Option<Self> {
         let memory = self.request.most_memory();
         let revision = Arc::clone(&job.revision);
-        let longest = job.shared.settings.template_timeout();
         let advance = move || {
-            self.advance(&revision, outcome, longest);
+            self.advance(&revision, outcome);
             self
         };
         job.shared.apart.run(memory, advance).await
@@ -351,7 +339,7 @@ fn none(failure: HttpFailure, detail: String) -> Made {
         outcome: HttpOutcome::Failed { failure, detail },
         url: String::new(),
         started_at: clock::now(),
-        duration: Duration::ZERO,
+        duration: std::time::Duration::ZERO,
         timing: serde_json::json!({}),
     }
 }

@@ -20,3 +20,4 @@ mod proxies;
 mod quotas;
 mod refused;
 mod storage;
+mod wire;

@@ -1,15 +1,11 @@
 //! Senders behind proxies: the forwarded headers, and connections that begin with the PROXY protocol.
 
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use hookgate_ingress::{ForwardedHeader, Settings};
 use hookgate_testkit::fixtures::{NewWebhook, Webhook};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::harness::Harness;
+use crate::wire::status_of;
 
 fn networks(texts: &[&str]) -> Vec<ipnet::IpNet> {
     texts
@@ -22,7 +18,7 @@ fn proxied() -> Settings {
     Settings {
         trusted_proxies: networks(&["127.0.0.0/8", "10.0.0.0/8"]),
         proxy_protocol_listen: Some(([127, 0, 0, 1], 0).into()),
-        header_timeout_ms: 700,
+        header_timeout_ms: 1_500,
         ..Settings::default()
     }
 }
@@ -38,24 +34,6 @@ fn from_sender() -> Vec<u8> {
 fn request(webhook: &Webhook, more: &str) -> Vec<u8> {
     let path = &webhook.production.path;
     format!("POST {path} HTTP/1.1\r\nhost: a\r\n{more}content-length: 2\r\n\r\n{{}}").into_bytes()
-}
-
-/// Sends pieces with a pause after each, and reads until the connection ends or there is an answer; 0 for none.
-async fn status_of(at: SocketAddr, pieces: &[&[u8]]) -> u16 {
-    let mut stream = TcpStream::connect(at).await.expect("a connection");
-    for piece in pieces {
-        // The other end may have gone already.
-        let _ = stream.write_all(piece).await;
-        tokio::task::yield_now().await;
-    }
-    let mut answer = [0; 16];
-    let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut answer));
-    let read = read.await.expect("in time").unwrap_or(0);
-    let text = String::from_utf8_lossy(&answer[..read]).into_owned();
-    text.split(' ')
-        .nth(1)
-        .and_then(|status| status.get(..3)?.parse().ok())
-        .unwrap_or(0)
 }
 
 fn addresses(harness: &Harness, webhook: &Webhook) -> Vec<String> {
@@ -94,13 +72,15 @@ async fn a_proxy_says_for_whom_it_connects() {
     for (what, beginning) in [
         ("nothing", &b""[..]),
         ("version 1", b"PROXY TCP4 203.0.113.7 10.0.0.1 4711 80\r\n"),
-        ("half a header", &header[..20]),
         ("no TCP address", &[SIGNATURE, &[0x21, 0x00, 0, 0]].concat()),
         ("too much", &[SIGNATURE, &[0x21, 0x11, 0xff, 0xff]].concat()),
     ] {
         let sent = [beginning, &plain].concat();
         assert_eq!(status_of(at, &[&sent]).await, 0, "{what}");
     }
+    // It does not come to its end, or takes the request for its end.
+    assert_eq!(status_of(at, &[&header[..20]]).await, 0);
+    assert_eq!(status_of(at, &[&header[..20], &plain]).await, 400);
     harness.stop().await;
     let seen = addresses(&harness, &webhook);
     let sender = "203.0.113.7";
