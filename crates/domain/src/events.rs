@@ -8,18 +8,20 @@ mod insert;
 pub use insert::take_refused;
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use diesel::pg::PgConnection;
+use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
 use hookgate_model::deduplication::Remembered;
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::flow::variables::EventInput;
-use hookgate_model::ids::{EventId, RefusalId, RevisionId, UrlId, WebhookId};
+use hookgate_model::ids::{EventId, RefusalId, ReplayId, RevisionId, UrlId, WebhookId};
 use hookgate_model::protection::Masked;
 use hookgate_model::webhook::Environment;
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -64,6 +66,10 @@ pub struct Event {
     pub deduplication: Option<Remembered>,
     /// The refusal that it was taken from, if it was refused first.
     pub refusal_id: Option<RefusalId>,
+    /// The event that it repeats, if it is a copy.
+    pub replay_of: Option<EventId>,
+    /// The replay that made it, if it was one of many.
+    pub replay_id: Option<ReplayId>,
     /// How often it came again; `None` when it did not.
     pub duplicates: Option<Duplicates>,
     /// How far it has come.
@@ -100,7 +106,8 @@ pub struct EventContent {
 }
 
 /// Which events are wanted; `None` means any.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EventFilter {
     /// Of this webhook.
     pub webhook_id: Option<WebhookId>,
@@ -116,6 +123,10 @@ pub struct EventFilter {
     pub delivery_id: Option<String>,
     /// That came again, or did not.
     pub duplicated: Option<bool>,
+    /// Whose run ended like this.
+    pub outcome: Option<String>,
+    /// That this replay made.
+    pub replay_id: Option<ReplayId>,
     /// Received at this moment or later.
     pub from: Option<DateTime<Utc>>,
     /// Received before this moment.
@@ -142,6 +153,8 @@ struct Row {
     masked: Option<Masked>,
     deduplication: Option<String>,
     refusal_id: Option<Uuid>,
+    replay_of: Option<Uuid>,
+    replay_id: Option<Uuid>,
 }
 
 #[derive(Queryable, Selectable)]
@@ -163,12 +176,46 @@ pub fn list(
     filter: &EventFilter,
     page: Page,
 ) -> Result<Vec<Event>> {
-    let mut query = events::table
-        .filter(events::tenant_id.eq(scope.uuid()))
+    let rows = matching(scope, filter)
         .filter(events::id.lt(page.below()))
         .order(events::id.desc())
         .limit(page.limit)
         .select(Row::as_select())
+        .load(conn)?;
+    with_status(conn, scope, rows)
+}
+
+/// How many of the tenant's events there are below an id.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn count(conn: &mut PgConnection, scope: &TenantScope, filter: &EventFilter, below: Uuid) -> Result<i64> {
+    Ok(matching(scope, filter)
+        .filter(events::id.lt(below))
+        .count()
+        .get_result(conn)?)
+}
+
+/// The tenant's events in a range of ids (neither end is part of it), the oldest first.
+pub(crate) fn ids_after(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    filter: &EventFilter,
+    range: Range<Uuid>,
+    most: i64,
+) -> Result<Vec<Uuid>> {
+    Ok(matching(scope, filter)
+        .filter(events::id.gt(range.start))
+        .filter(events::id.lt(range.end))
+        .order(events::id.asc())
+        .limit(most)
+        .select(events::id)
+        .load(conn)?)
+}
+
+fn matching(scope: &TenantScope, filter: &EventFilter) -> events::BoxedQuery<'static, Pg> {
+    let mut query = events::table
+        .filter(events::tenant_id.eq(scope.uuid()))
         .into_boxed();
     if let Some(webhook) = filter.webhook_id {
         query = query.filter(events::webhook_id.eq(webhook.uuid()));
@@ -180,13 +227,13 @@ pub fn list(
         query = query.filter(events::environment.eq(environment.as_str()));
     }
     if let Some(method) = &filter.method {
-        query = query.filter(events::method.eq(method));
+        query = query.filter(events::method.eq(method.clone()));
     }
     if let Some(event_type) = &filter.event_type {
-        query = query.filter(events::event_type.eq(event_type));
+        query = query.filter(events::event_type.eq(event_type.clone()));
     }
     if let Some(delivery) = &filter.delivery_id {
-        query = query.filter(events::delivery_id.eq(delivery));
+        query = query.filter(events::delivery_id.eq(delivery.clone()));
     }
     if let Some(duplicated) = filter.duplicated {
         let again = diesel::dsl::exists(
@@ -206,8 +253,18 @@ pub fn list(
     if let Some(to) = filter.to {
         query = query.filter(events::id.lt(floor(to)));
     }
-    let rows = query.load(conn)?;
-    with_status(conn, scope, rows)
+    if let Some(outcome) = &filter.outcome {
+        query = query.filter(diesel::dsl::exists(
+            runs::table
+                .filter(runs::tenant_id.eq(events::tenant_id))
+                .filter(runs::id.eq(events::id))
+                .filter(runs::outcome.eq(outcome.clone())),
+        ));
+    }
+    if let Some(replay) = filter.replay_id {
+        query = query.filter(events::replay_id.eq(replay.uuid()));
+    }
+    query
 }
 
 /// One event.
@@ -384,6 +441,8 @@ impl Row {
             masked: self.masked,
             deduplication: self.deduplication.as_deref().and_then(Remembered::parse),
             refusal_id: self.refusal_id.map(RefusalId::from),
+            replay_of: self.replay_of.map(EventId::from),
+            replay_id: self.replay_id.map(ReplayId::from),
             duplicates,
             status,
         })

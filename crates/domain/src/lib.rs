@@ -29,6 +29,7 @@ pub mod pairings;
 pub mod partitions;
 pub mod redis;
 pub mod refusals;
+pub mod replays;
 pub mod revisions;
 pub mod routing;
 pub mod runs;

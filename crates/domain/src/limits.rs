@@ -25,6 +25,8 @@ pub const SENDER_SECRETS: i32 = 10;
 pub const SECRET_BYTES: usize = 16 * 1024;
 /// Revisions of one webhook: every saved draft is one.
 pub const REVISIONS: i64 = 10_000;
+/// Replays of one tenant that run at the same time.
+pub const RUNNING_REPLAYS: i64 = 10;
 /// Characters of a name.
 pub const NAME_CHARACTERS: usize = 200;
 /// Characters of a note.

@@ -278,6 +278,8 @@ diesel::table! {
         delivery_id -> Nullable<Text>,
         deduplication -> Nullable<Text>,
         refusal_id -> Nullable<Uuid>,
+        replay_of -> Nullable<Uuid>,
+        replay_id -> Nullable<Uuid>,
     }
 }
 
@@ -297,6 +299,26 @@ diesel::table! {
         event_id -> Uuid,
         count -> Int8,
         last_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    replays (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        filter -> Jsonb,
+        revision -> Text,
+        events_per_second -> Int4,
+        status -> Text,
+        matched -> Int8,
+        replayed -> Int8,
+        skipped -> Int8,
+        after -> Uuid,
+        before -> Uuid,
+        due_at -> Timestamptz,
+        created_by -> Text,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -190,6 +190,8 @@ ids! {
     DestinationId = Destination, "dst";
     /// An encrypted value for verifiers.
     SecretId = Secret, "sec";
+    /// Stored events that run again.
+    ReplayId = Replay, "rpl";
     /// Work that is due.
     JobId = Job, "job";
 }

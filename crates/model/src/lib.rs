@@ -21,6 +21,7 @@ pub mod outbound_signature;
 pub mod protection;
 pub mod proxy_protocol;
 pub mod rate;
+pub mod replay;
 pub mod retry;
 pub mod senders;
 pub mod suffix;

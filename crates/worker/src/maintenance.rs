@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveTime, Utc};
-use hookgate_domain::{clock, deduplication, maintenance, partitions};
+use hookgate_domain::{clock, deduplication, maintenance, partitions, replays};
 
 use crate::Shared;
 
@@ -58,6 +58,10 @@ async fn run(shared: &Shared) -> hookgate_domain::Result<()> {
     in_chunks(shared, deduplication::delete_expired).await?;
     in_chunks(shared, move |conn, most| {
         deduplication::delete_counts(conn, before, most)
+    })
+    .await?;
+    in_chunks(shared, move |conn, most| {
+        replays::delete_finished(conn, before, most)
     })
     .await?;
     let trim =

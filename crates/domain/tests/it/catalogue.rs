@@ -118,6 +118,8 @@ fn policies_that_show_more_than_one_tenant_are_few() {
             // Workers claim over all tenants; maintenance deletes what is old, and leaves what is due.
             "claim on jobs for all",
             "claim on tenants for select",
+            // They go on with the replays of all tenants.
+            "claim on replays for all",
             // The operator, as the owner, looks at all tenants.
             "operator on tenants for select",
             "live_work on jobs for select",
@@ -162,6 +164,7 @@ fn the_roles_have_only_these_privileges() {
         "destinations",
         "pairings",
         "secrets",
+        "replays",
     ] {
         expected.push(format!("hookgate_management {table}: {all}"));
     }
@@ -180,9 +183,10 @@ fn the_roles_have_only_these_privileges() {
     ] {
         expected.push(format!("hookgate_ingress {table}: SELECT"));
     }
-    for table in ["webhooks", "revisions", "destinations", "events"] {
+    for table in ["webhooks", "revisions", "destinations"] {
         expected.push(format!("hookgate_worker {table}: SELECT"));
     }
+    expected.push("hookgate_worker events: INSERT,SELECT".to_owned());
     expected.extend(
         [
             "hookgate_management events: INSERT,SELECT",
@@ -196,7 +200,8 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker duplicates: DELETE",
             "hookgate_ingress usage: INSERT,SELECT",
             "hookgate_management usage: INSERT,SELECT",
-            "hookgate_worker usage: DELETE",
+            "hookgate_worker replays: DELETE,SELECT,UPDATE",
+            "hookgate_worker usage: DELETE,INSERT,SELECT",
             "hookgate_worker jobs: DELETE,INSERT,SELECT,UPDATE",
             "hookgate_worker runs: INSERT,SELECT",
             "hookgate_worker attempts: INSERT,SELECT",
@@ -257,6 +262,8 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_management usage.body_bytes: UPDATE",
             "hookgate_management refusals.event_id: UPDATE",
             "hookgate_worker refusals.request: UPDATE",
+            "hookgate_worker usage.events: UPDATE",
+            "hookgate_worker usage.body_bytes: UPDATE",
             "hookgate_worker usage.day: SELECT",
             "hookgate_worker tenants.id: SELECT",
             "hookgate_worker tenants.status: SELECT",

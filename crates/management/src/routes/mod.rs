@@ -43,6 +43,7 @@ pub mod management_keys;
 pub mod me;
 pub mod pairing;
 pub mod refusals;
+pub mod replays;
 pub mod revisions;
 pub mod runs;
 pub mod secrets;
@@ -73,6 +74,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(secrets::register)
         .configure(events::register)
         .configure(refusals::register)
+        .configure(replays::register)
         .configure(runs::register)
         .configure(attempts::register)
         .wrap(from_fn(idempotency::middleware))

@@ -32,6 +32,7 @@ struct World {
     run: String,
     attempt: String,
     refusal: String,
+    replay: String,
 }
 
 fn id(value: &Value) -> String {
@@ -93,6 +94,7 @@ impl World {
             run: stored.run,
             attempt: stored.attempt,
             refusal: stored.refusal,
+            replay: id(&make("/v1/replays", json!({"filter": {"event_type": MARK}})).await),
             caller,
         }
     }
@@ -116,6 +118,7 @@ impl World {
             "runs" => &self.run,
             "attempts" => &self.attempt,
             "refusals" => &self.refusal,
+            "replays" => &self.replay,
             unknown => panic!("isolation is not tested for ids after /{unknown}/: add one to `World`"),
         }
     }
@@ -149,7 +152,7 @@ fn body(operation: &str) -> Value {
         }
         "saveDraft" => json!({"response": {"status": 202}}),
         "rotateUrl" => json!({"grace_seconds": 60}),
-        "rotateSigningSecret" | "openPairing" | "recheckRefusal" => json!({}),
+        "rotateSigningSecret" | "openPairing" | "recheckRefusal" | "replayEvent" => json!({}),
         "verifyRequest" => {
             json!({"request": {"method": "POST", "url": "/5x3k9z3v8e5f2q8r7w6t5y4x3m/orders"}})
         }
@@ -460,6 +463,10 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         "login/tenant_id",
         "switchTenant/tenant_id",
         "verifyRequest/event_id",
+        "createReplay/filter/webhook_id",
+        "createReplay/filter/url_id",
+        "previewReplay/webhook_id",
+        "previewReplay/url_id",
         "createWebhook/handshake/secrets/*",
         "updateWebhook/handshake/secrets/*",
     ];
@@ -487,6 +494,26 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
     );
     assert!(references.len() >= 3, "{references:?}");
 
+    // A filter finds none of another tenant's.
+    for filter in [json!({"webhook_id": ada.webhook}), json!({"url_id": ada.url})] {
+        let own = ada
+            .caller
+            .post("/v1/replays/preview", filter.clone())
+            .await
+            .is(200);
+        assert_eq!(own["matched"] == 0, filter.get("url_id").is_some(), "{filter}");
+        let preview = eve
+            .caller
+            .post("/v1/replays/preview", filter.clone())
+            .await
+            .is(200);
+        let made = eve
+            .caller
+            .post("/v1/replays", json!({"filter": filter}))
+            .await
+            .is(201);
+        assert_eq!((&preview["matched"], &made["matched"]), (&json!(0), &json!(0)));
+    }
     let webhook = format!("/v1/webhooks/{}", eve.webhook);
     let not_found = |answer: Answer, pointer: &str| {
         answer.is_invalid(&[(pointer, "not_found")]);

@@ -18,6 +18,7 @@ mod limits;
 mod management_keys;
 mod received;
 mod rechecks;
+mod replays;
 mod revisions;
 mod secrets;
 mod senders;

@@ -7,7 +7,7 @@ use actix_web::get;
 use chrono::{DateTime, Utc};
 use hookgate_domain::events::{self, EventFilter};
 use hookgate_model::body::most_memory;
-use hookgate_model::ids::{EventId, UrlId, WebhookId};
+use hookgate_model::ids::{EventId, ReplayId, UrlId, WebhookId};
 use hookgate_model::webhook::Environment;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -44,6 +44,11 @@ struct Filters {
     event_type: Option<String>,
     /// `true`: only events that came again; `false`: only those that did not.
     duplicated: Option<bool>,
+    /// Whose run ended like this.
+    #[param(max_length = 50, example = "failed")]
+    outcome: Option<String>,
+    /// That this replay made.
+    replay_id: Option<ReplayId>,
     /// With this delivery id, exactly.
     #[param(max_length = 255, example = "72d3162e-cc78-11e3-81ab-4c9367dc0958")]
     delivery_id: Option<String>,
@@ -62,6 +67,8 @@ impl FromFields for Filters {
         let event_type = fields.optional("event_type", text(1..=200));
         let delivery_id = fields.optional("delivery_id", text(1..=255));
         let duplicated = fields.optional("duplicated", parsed);
+        let outcome = fields.optional("outcome", text(1..=50));
+        let replay_id = fields.optional("replay_id", parsed);
         let from = fields.optional("from", time);
         let to = fields.optional("to", time);
         Some(Self {
@@ -72,6 +79,8 @@ impl FromFields for Filters {
             event_type: event_type?,
             delivery_id: delivery_id?,
             duplicated: duplicated?,
+            outcome: outcome?,
+            replay_id: replay_id?,
             from: from?,
             to: to?,
         })
@@ -94,6 +103,8 @@ async fn index(caller: Guarded<EventsRead>, paging: Paging<Filters>) -> ApiResul
         event_type,
         delivery_id,
         duplicated,
+        outcome,
+        replay_id,
         from,
         to,
     } = paging.filters;
@@ -105,6 +116,8 @@ async fn index(caller: Guarded<EventsRead>, paging: Paging<Filters>) -> ApiResul
         event_type,
         delivery_id,
         duplicated,
+        outcome,
+        replay_id,
         from,
         to,
     };

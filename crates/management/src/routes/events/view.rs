@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use hookgate_domain::events::{Event, EventContent, EventStatus};
 use hookgate_model::body::{Body, File};
 use hookgate_model::deduplication::Remembered;
-use hookgate_model::ids::{EventId, RefusalId, RevisionId, UrlId, WebhookId};
+use hookgate_model::ids::{EventId, RefusalId, ReplayId, RevisionId, UrlId, WebhookId};
 use hookgate_model::protection::Masked;
 use hookgate_model::suffix::UrlSuffix;
 use hookgate_model::webhook::Environment;
@@ -64,7 +64,11 @@ pub struct EventSummary {
     pub duplicates: Option<DuplicatesView>,
     /// The refusal that it was taken from, when it was refused first. What its sender got was the refusal.
     pub refusal_id: Option<RefusalId>,
-    /// When it was received, or taken.
+    /// The event that it is a copy of, when it was replayed.
+    pub replay_of: Option<EventId>,
+    /// The replay that made the copy, when that was one of many.
+    pub replay_id: Option<ReplayId>,
+    /// When it was received, taken or replayed.
     pub received_at: DateTime<Utc>,
 }
 
@@ -167,6 +171,8 @@ impl From<Event> for EventSummary {
             delivery_id: event.delivery_id,
             deduplication: event.deduplication,
             refusal_id: event.refusal_id,
+            replay_of: event.replay_of,
+            replay_id: event.replay_id,
             duplicates: event.duplicates.map(|duplicates| DuplicatesView {
                 count: duplicates.count,
                 last_at: duplicates.last_at,
