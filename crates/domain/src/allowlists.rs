@@ -3,9 +3,11 @@
 //!
 //! Functions run inside a [`TenantScope::transaction`] that the caller opened.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::count_star;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::ids::{AllowlistEntryId, AllowlistId, WebhookId};
@@ -275,6 +277,64 @@ pub fn remove_entry(
     touch(conn, scope, id)
 }
 
+/// An allowlist that is attached to a webhook, and what it says of an address.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// Its id.
+    pub id: AllowlistId,
+    /// Its name.
+    pub name: String,
+    /// How many networks it holds.
+    pub entries: i64,
+    /// The narrowest of its networks that hold the address.
+    pub entry: Option<Entry>,
+}
+
+/// What each of a webhook's allowlists says of an address, in the order of their names.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn check(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    webhook: WebhookId,
+    address: IpAddr,
+) -> Result<Vec<Checked>> {
+    let holding = entries_for(conn, scope, webhook, address)?;
+    let lists: Vec<(Uuid, String)> = webhook_allowlists::table
+        .inner_join(
+            allowlists::table.on(allowlists::tenant_id
+                .eq(webhook_allowlists::tenant_id)
+                .and(allowlists::id.eq(webhook_allowlists::allowlist_id))),
+        )
+        .filter(webhook_allowlists::tenant_id.eq(scope.uuid()))
+        .filter(webhook_allowlists::webhook_id.eq(webhook.uuid()))
+        .order((allowlists::name, allowlists::id))
+        .select((allowlists::id, allowlists::name))
+        .load(conn)?;
+    let ids: Vec<Uuid> = lists.iter().map(|(id, _)| *id).collect();
+    let counts: HashMap<Uuid, i64> = allowlist_entries::table
+        .filter(allowlist_entries::tenant_id.eq(scope.uuid()))
+        .filter(allowlist_entries::allowlist_id.eq_any(ids))
+        .group_by(allowlist_entries::allowlist_id)
+        .select((allowlist_entries::allowlist_id, count_star()))
+        .load::<(Uuid, i64)>(conn)?
+        .into_iter()
+        .collect();
+    let checked = lists.into_iter().map(|(id, name)| {
+        let entries = counts.get(&id).copied().unwrap_or(0);
+        let id = AllowlistId::from(id);
+        let entry = holding.iter().find(|entry| entry.allowlist_id == id).cloned();
+        Checked {
+            id,
+            name,
+            entries,
+            entry,
+        }
+    });
+    Ok(checked.collect())
+}
+
 /// The narrowest entry of a webhook's allowlists that holds an address.
 ///
 /// # Errors
@@ -285,6 +345,16 @@ pub fn entry_for(
     webhook: WebhookId,
     address: IpAddr,
 ) -> Result<Option<Entry>> {
+    Ok(entries_for(conn, scope, webhook, address)?.into_iter().next())
+}
+
+/// The entries of a webhook's allowlists that hold an address, the narrowest first.
+fn entries_for(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    webhook: WebhookId,
+    address: IpAddr,
+) -> Result<Vec<Entry>> {
     let mut entries: Vec<Entry> = allowlist_entries::table
         .inner_join(
             webhook_allowlists::table.on(webhook_allowlists::tenant_id
@@ -297,7 +367,7 @@ pub fn entry_for(
         .select(Entry::as_select())
         .load(conn)?;
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.network.prefix_len()));
-    Ok(entries.into_iter().next())
+    Ok(entries)
 }
 
 fn insert_entry(

@@ -3,7 +3,6 @@
 //! The way of a request: [`service`] → [`routes`] (whose URL is it?) → [`admission`] (may it come in?) → the appender
 //! (is it durable?) → [`service`] again (what does the caller get?).
 
-mod address;
 mod admission;
 mod answer;
 mod body_room;

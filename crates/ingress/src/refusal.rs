@@ -6,10 +6,10 @@ use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE}
 use hookgate_model::authentication::{Denial, DenialCode};
 use hookgate_model::body::BodyError;
 use hookgate_model::methods::MethodSet;
+use hookgate_model::sender_address::Sender;
 use hookgate_model::senders::Fault;
 use serde_json::json;
 
-use crate::address::Sender;
 use crate::limits::Exceeded;
 
 /// Why a request is refused.

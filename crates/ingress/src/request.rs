@@ -7,9 +7,8 @@ use actix_web::http::{Method, header};
 use chrono::{DateTime, Utc};
 use hookgate_model::authentication::{self, Headers};
 use hookgate_model::headers;
+use hookgate_model::sender_address::Sender;
 use hookgate_model::token::UrlToken;
-
-use crate::address::Sender;
 
 /// Headers whose values are credentials: a refusal is kept without them.
 const CREDENTIALS: [&str; 6] = [

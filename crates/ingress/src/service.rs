@@ -23,9 +23,9 @@ use hookgate_model::deduplication::KeySecret;
 use hookgate_model::flow::variables::EventInput;
 use hookgate_model::ids::EventId;
 use hookgate_model::network_set::NetworkSet;
+use hookgate_model::sender_address::{self, Sender};
 use hookgate_model::webhook::{MalformedBodies, Status};
 
-use crate::address::{self, Sender};
 use crate::admission::{Admission, Admitted, Stop};
 use crate::answer::Prepared;
 use crate::body_room::BodyRoom;
@@ -172,7 +172,7 @@ impl Service {
         let header = self.settings.forwarded_header;
         request.sender = request.peer().map(|peer| {
             let lines = || request.lines(header.name());
-            address::of_sender(peer, header, lines, &self.trusted_proxies)
+            sender_address::of_sender(peer, header, lines, &self.trusted_proxies)
         });
         let public_url = request.public_url(&self.public_url);
         let mut asked = Asked::default();

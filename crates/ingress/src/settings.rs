@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use hookgate_domain::appender::AppenderSettings;
 use hookgate_model::limits::TenantLimits;
+pub use hookgate_model::sender_address::ForwardedHeader;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-pub use crate::address::ForwardedHeader;
 use crate::pace::Pace;
 use url::Url;
 

@@ -23,6 +23,7 @@ pub mod proxy_protocol;
 pub mod rate;
 pub mod replay;
 pub mod retry;
+pub mod sender_address;
 pub mod senders;
 pub mod suffix;
 pub mod token;

@@ -87,19 +87,53 @@ mod tests {
         assert!(super::tests::set(&["0.0.0.0/0"]).contains("255.255.255.255".parse().expect("an address")));
     }
 
+    fn address(is_v4: bool, bits: u128) -> IpAddr {
+        if is_v4 {
+            IpAddr::from(std::net::Ipv4Addr::from_bits((bits >> 96) as u32))
+        } else {
+            IpAddr::from(std::net::Ipv6Addr::from_bits(bits))
+        }
+    }
+
+    fn network(is_v4: bool, bits: u128, length: u8) -> IpNet {
+        let length = if is_v4 { length % 33 } else { length % 129 };
+        IpNet::new(address(is_v4, bits), length).expect("a network")
+    }
+
+    fn check(networks: &[IpNet], addresses: impl Iterator<Item = IpAddr>) -> Result<(), TestCaseError> {
+        let set = NetworkSet::new(networks);
+        for address in addresses {
+            let canonical = address.to_canonical();
+            let listed = networks.iter().any(|network| network.contains(&canonical));
+            prop_assert_eq!(set.contains(address), listed, "{}", address);
+        }
+        Ok(())
+    }
+
     proptest! {
         #[test]
         fn agrees_with_asking_each_network(
-            networks in proptest::collection::vec((any::<u32>(), 0..=32_u8), 0..20),
-            addresses in proptest::collection::vec(any::<u32>(), 20),
+            networks in proptest::collection::vec((any::<bool>(), any::<u128>(), any::<u8>()), 0..20),
+            addresses in proptest::collection::vec((any::<bool>(), any::<u128>()), 20),
         ) {
-            let networks: Vec<IpNet> = networks.into_iter()
-                .map(|(bits, length)| IpNet::new(IpAddr::from(std::net::Ipv4Addr::from_bits(bits)), length).expect("a network"))
-                .collect();
-            let set = NetworkSet::new(&networks);
-            for address in addresses.into_iter().map(|bits| IpAddr::from(std::net::Ipv4Addr::from_bits(bits))) {
-                prop_assert_eq!(set.contains(address), networks.iter().any(|network| network.contains(&address)));
-            }
+            let networks: Vec<IpNet> = networks.into_iter().map(|(v4, bits, length)| network(v4, bits, length)).collect();
+            // Anywhere, and at the edges of the networks.
+            let edges = networks.iter().flat_map(|network| [network.network(), network.broadcast()]);
+            let edges: Vec<IpAddr> = edges.collect();
+            check(&networks, addresses.into_iter().map(|(v4, bits)| address(v4, bits)).chain(edges))?;
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4))]
+        #[test]
+        fn agrees_when_there_are_ten_thousand(
+            networks in proptest::collection::vec((any::<bool>(), any::<u128>(), 20..=128_u8), 10_000),
+            addresses in proptest::collection::vec((any::<bool>(), any::<u128>()), 200),
+        ) {
+            let networks: Vec<IpNet> = networks.into_iter().map(|(v4, bits, length)| network(v4, bits, length)).collect();
+            let edges: Vec<IpAddr> = networks.iter().step_by(100).map(IpNet::broadcast).collect();
+            check(&networks, addresses.into_iter().map(|(v4, bits)| address(v4, bits)).chain(edges))?;
         }
     }
 }

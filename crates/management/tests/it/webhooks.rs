@@ -292,7 +292,10 @@ async fn a_webhook_is_found_by_what_a_person_has_of_it() {
 
 #[tokio::test]
 async fn an_address_is_checked_against_the_attached_allowlists() {
-    let service = Service::start().await;
+    let service = Service::start_with(|settings| {
+        settings.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+    })
+    .await;
     let owner = service.register("ada@example.com").await;
     let path = path_of(&create(&owner, json!({"name": "Orders"})).await);
     let check = async |address: &str| {
@@ -303,15 +306,24 @@ async fn an_address_is_checked_against_the_attached_allowlists() {
     };
     let open = check("203.0.113.7").await;
     assert_eq!(
-        (&open["allowed"], &open["reason"], &open["entry"]),
-        (&json!(true), &json!("no_allowlist"), &Value::Null)
+        (
+            &open["allowed"],
+            &open["reason"],
+            &open["entry"],
+            &open["allowlists"]
+        ),
+        (&json!(true), &json!("no_allowlist"), &Value::Null, &json!([]))
     );
 
     let list = json!({"name": "shop", "entries": [{"network": "203.0.113.0/24"}, {"network": "203.0.113.7", "note": "till"},
         {"network": "2001:db8::/32"}]});
     let list = owner.post("/v1/allowlists", list).await.is(201);
+    let office = json!({"name": "office", "entries": [{"network": "203.0.113.0/28"}]});
+    let office = owner.post("/v1/allowlists", office).await.is(201);
+    let other = json!({"name": "other", "entries": [{"network": "198.51.100.1"}]});
+    owner.post("/v1/allowlists", other).await.is(201);
     owner
-        .patch(&path, json!({"allowlists": [list["id"]]}))
+        .patch(&path, json!({"allowlists": [list["id"], office["id"]]}))
         .await
         .is(200);
     let narrow = check("::ffff:203.0.113.7").await;
@@ -320,21 +332,55 @@ async fn an_address_is_checked_against_the_attached_allowlists() {
         (&json!("203.0.113.7"), &json!("till"))
     );
     assert_eq!(narrow["entry"]["network"], "203.0.113.7/32");
-    assert_eq!(check("203.0.113.8").await["entry"]["network"], "203.0.113.0/24");
+    // Every attached list says what it holds.
+    let says = |found: &Value| -> Vec<Value> {
+        let lists = found["allowlists"].as_array().expect("a list").iter();
+        lists
+            .map(|list| json!([list["name"], list["entries"], list["entry"]["network"]]))
+            .collect()
+    };
+    let several = check("203.0.113.8").await;
+    assert_eq!(several["entry"]["network"], "203.0.113.0/28");
+    assert_eq!(several["entry"]["allowlist_id"], office["id"]);
+    assert_eq!(
+        says(&several),
+        [
+            json!(["office", 1, "203.0.113.0/28"]),
+            json!(["shop", 3, "203.0.113.0/24"])
+        ]
+    );
+    assert_eq!(several["seen"], Value::Null);
     assert_eq!(check("2001:db8::1").await["reason"], "listed");
     let refused = check("198.51.100.1").await;
     assert_eq!(
         (&refused["allowed"], &refused["reason"]),
         (&json!(false), &json!("not_listed"))
     );
+    assert_eq!(
+        says(&refused),
+        [json!(["office", 1, null]), json!(["shop", 3, null])]
+    );
+    // Whoever asks about nobody asks about themselves.
+    let own = owner.get(&format!("{path}/address-check")).await.is(200);
+    assert_eq!(
+        (&own["address"], &own["reason"]),
+        (&json!("127.0.0.1"), &json!("not_listed"))
+    );
+    assert_eq!(own["seen"], json!({"proxy": "127.0.0.1", "named_in": null}));
+    let named = owner.with("x-forwarded-for", "198.51.100.9, 203.0.113.7");
+    let own = named.get(&format!("{path}/address-check")).await.is(200);
+    assert_eq!(
+        (&own["address"], &own["allowed"]),
+        (&json!("203.0.113.7"), &json!(true))
+    );
+    assert_eq!(
+        own["seen"],
+        json!({"proxy": "127.0.0.1", "named_in": "x-forwarded-for"})
+    );
     owner
         .get(&format!("{path}/address-check?address=shop"))
         .await
         .is_invalid(&[("?address", "invalid")]);
-    owner
-        .get(&format!("{path}/address-check"))
-        .await
-        .is_invalid(&[("?address", "required")]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ mod view;
 
 use std::net::IpAddr;
 
-use actix_web::{delete, get, patch, post};
+use actix_web::{HttpRequest, delete, get, patch, post};
 use hookgate_domain::allowlists;
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::redis::changes::Change;
@@ -21,12 +21,13 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use settings::{NewSettings, Settings, SettingsBody};
 pub(super) use settings::{UrlLimitsBody, suffix};
-pub use view::{AddressCheck, AddressReason, DecidingEntry, WebhookView};
+pub use view::{AddressCheck, AddressReason, CheckedAllowlist, DecidingEntry, SeenAddress, WebhookView};
 
 use crate::auth::Guarded;
 use crate::auth::permissions::{WebhooksRead, WebhooksWrite};
 use crate::body::{Json, NoContent, Patch, Reply};
 use crate::changes::change;
+use crate::client_address;
 use crate::error::{ApiError, ApiResult, FieldCode, FieldError};
 use crate::etag::IfMatch;
 use crate::fields::{Fields, FromFields, parsed, text};
@@ -236,46 +237,65 @@ async fn disable(
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 struct AddressQuery {
-    /// An IPv4 or IPv6 address.
-    #[param(value_type = String, example = "203.0.113.7")]
-    address: IpAddr,
+    /// An IPv4 or IPv6 address; by default the caller's own, as it is seen here.
+    #[param(value_type = Option<String>, example = "203.0.113.7")]
+    address: Option<IpAddr>,
 }
 
 impl FromFields for AddressQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let address = fields.required("address", parsed);
+        let address = fields.optional("address", parsed);
         Some(Self { address: address? })
     }
 }
 
 /// Check an address against the allowlists
 ///
-/// Says whether a request from the address would pass the webhook's allowlists, and which entry decides.
+/// Says whether a request from the address would pass the webhook's allowlists, what each of them says, and which entry
+/// decides. Without an address it is about the caller's own, and says how that is known: ask so from the machine that is to
+/// send.
 #[utoipa::path(tag = "webhooks", operation_id = "checkAddress", security(("bearer" = ["webhooks:read"])),
     params(AddressQuery),
     responses((status = 200, description = "Whether the address may send", body = AddressCheck)))]
 #[get("/webhooks/{id}/address-check")]
 async fn check_address(
     caller: Guarded<WebhooksRead>,
+    request: HttpRequest,
     Path((id,)): Path<(WebhookId,)>,
     Query(AddressQuery { address }): Query<AddressQuery>,
 ) -> ApiResult<Reply<AddressCheck>> {
-    let (webhook, entry) = caller
+    let seen = match address {
+        Some(_) => None,
+        None => client_address::sender(&request, caller.state()),
+    };
+    let address = address.or(seen.map(|seen| seen.address));
+    let address = address.ok_or_else(|| {
+        ApiError::fields(vec![FieldError {
+            pointer: "?address".to_owned(),
+            code: FieldCode::Required,
+            detail: "the caller's own address is not known".to_owned(),
+        }])
+    })?;
+    let checked = caller
         .run(move |conn, scope| {
-            let webhook = webhooks::read(conn, scope, id)?;
-            Ok::<_, ApiError>((webhook, allowlists::entry_for(conn, scope, id, address)?))
+            webhooks::read(conn, scope, id)?;
+            Ok::<_, ApiError>(allowlists::check(conn, scope, id, address)?)
         })
         .await?;
+    let holding = checked.iter().filter_map(|list| list.entry.clone());
+    let entry = holding.max_by_key(|entry| entry.network.prefix_len());
     let reason = match &entry {
-        _ if webhook.allowlists.is_empty() => AddressReason::NoAllowlist,
+        _ if checked.is_empty() => AddressReason::NoAllowlist,
         Some(_) => AddressReason::Listed,
         None => AddressReason::NotListed,
     };
     Ok(Reply::ok(AddressCheck {
         address: address.to_canonical().to_string(),
+        seen: seen.map(SeenAddress::from),
         allowed: reason != AddressReason::NotListed,
         reason,
         entry: entry.map(DecidingEntry::from),
+        allowlists: checked.into_iter().map(CheckedAllowlist::from).collect(),
     }))
 }
 

@@ -1,6 +1,7 @@
 //! A webhook as the API shows it.
 
 use chrono::{DateTime, Utc};
+use hookgate_domain::allowlists::Checked;
 use hookgate_domain::urls::Url;
 use hookgate_domain::webhooks::Webhook;
 use hookgate_model::authentication::Authentication;
@@ -8,6 +9,7 @@ use hookgate_model::cors::Cors;
 use hookgate_model::deduplication::Deduplication;
 use hookgate_model::ids::{AllowlistEntryId, AllowlistId, RevisionId, WebhookId};
 use hookgate_model::protection::DataProtection;
+use hookgate_model::sender_address::Sender;
 use hookgate_model::senders::Handshake;
 use hookgate_model::webhook::Status;
 use serde::Serialize;
@@ -112,19 +114,72 @@ impl WebhookView {
 
 /// Whether an address may send to a webhook, and why.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"address": "203.0.113.7", "allowed": true, "reason": "listed", "entry": {
-    "allowlist_id": "alw_01k9z3v8e5f2q8r7w6t5y4x3m2", "id": "ale_01k9z3v8e5f2q8r7w6t5y4x3m2",
-    "network": "203.0.113.0/24", "note": "Frankfurt"}}))]
+#[schema(example = json!({"address": "203.0.113.7", "seen": null, "allowed": true, "reason": "listed",
+    "entry": {"allowlist_id": "alw_01k9z3v8e5f2q8r7w6t5y4x3m2", "id": "ale_01k9z3v8e5f2q8r7w6t5y4x3m2",
+        "network": "203.0.113.0/24", "note": "Frankfurt"},
+    "allowlists": [{"id": "alw_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "shop", "entries": 12,
+        "entry": {"allowlist_id": "alw_01k9z3v8e5f2q8r7w6t5y4x3m2", "id": "ale_01k9z3v8e5f2q8r7w6t5y4x3m2",
+            "network": "203.0.113.0/24", "note": "Frankfurt"}}]}))]
 pub struct AddressCheck {
-    /// The address that was asked about, in its normal form.
+    /// The address that was asked about, or the caller's, in its normal form.
     #[schema(example = "203.0.113.7")]
     pub address: String,
+    /// How the caller's address is known; null when another was asked about.
+    pub seen: Option<SeenAddress>,
     /// Whether a request from it passes the allowlists.
     pub allowed: bool,
     /// Why.
     pub reason: AddressReason,
     /// The entry that lets it in, the narrowest of several.
     pub entry: Option<DecidingEntry>,
+    /// Each attached allowlist, and what it says of the address.
+    pub allowlists: Vec<CheckedAllowlist>,
+}
+
+/// How a caller's address is known.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SeenAddress {
+    /// The trusted proxy that the call came through; null when it came directly.
+    #[schema(example = "10.0.0.1")]
+    pub proxy: Option<String>,
+    /// The header in which that proxy named the caller; null when it named nobody, or nobody was asked.
+    #[schema(example = "x-forwarded-for")]
+    pub named_in: Option<String>,
+}
+
+impl From<Sender> for SeenAddress {
+    fn from(sender: Sender) -> Self {
+        let named = sender.named_by.filter(|(proxy, _)| *proxy != sender.address);
+        Self {
+            proxy: sender.named_by.map(|(proxy, _)| proxy.to_string()),
+            named_in: named.map(|(_, header)| header.name().to_owned()),
+        }
+    }
+}
+
+/// An attached allowlist, and what it says of an address.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CheckedAllowlist {
+    /// The allowlist.
+    pub id: AllowlistId,
+    /// Its name.
+    #[schema(example = "shop")]
+    pub name: String,
+    /// How many networks it holds.
+    pub entries: i64,
+    /// The narrowest of them that holds the address; null when none does.
+    pub entry: Option<DecidingEntry>,
+}
+
+impl From<Checked> for CheckedAllowlist {
+    fn from(checked: Checked) -> Self {
+        Self {
+            id: checked.id,
+            name: checked.name,
+            entries: checked.entries,
+            entry: checked.entry.map(DecidingEntry::from),
+        }
+    }
 }
 
 /// Why an address is let in or not.

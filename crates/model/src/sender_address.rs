@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use hookgate_model::network_set::NetworkSet;
 use serde::{Deserialize, Serialize};
+
+use crate::network_set::NetworkSet;
 
 /// The field in which proxies name whom they forward for. Only one counts: proxies write one of them, and let the other
 /// pass as their sender wrote it.
