@@ -1,15 +1,11 @@
 //! Deleting what has expired, over all tenants, as the worker.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Date, Timestamptz};
-use uuid::Uuid;
 
-use crate::appender::HELD_UNTIL;
 use crate::error::{Error, Result};
-use crate::schema::jobs;
 use crate::scope::{set_local, transaction};
 
 /// A connection, for crates that do not know diesel.
@@ -79,32 +75,6 @@ pub fn trim_refused_requests(conn: &mut Connection, bytes: u64) -> Result<usize>
     )
     .bind::<BigInt, _>(i64::try_from(bytes).unwrap_or(i64::MAX))
     .execute(conn)?)
-}
-
-/// Makes held work due whose webhook is active, or gone, which ends the work. Activating and deleting a webhook do that
-/// themselves; this is for what an ingress held in the moment before it heard of it.
-///
-/// # Errors
-/// When Postgres cannot be reached.
-pub fn release_held(conn: &mut Connection) -> Result<usize> {
-    let tenants: Vec<Uuid> = jobs::table
-        .filter(jobs::due_at.ge(sql::<Timestamptz>(&format!("'{HELD_UNTIL}'"))))
-        .select(jobs::tenant_id)
-        .distinct()
-        .load(conn)?;
-    let mut released = 0;
-    for tenant in tenants {
-        // The worker sees the webhooks of one tenant at a time.
-        set_local(conn, "hookgate.tenant_id", &tenant.to_string())?;
-        released += sql_query(format!(
-            "UPDATE jobs SET due_at = now() WHERE tenant_id = $1 AND due_at >= '{HELD_UNTIL}' AND NOT EXISTS (
-               SELECT FROM webhooks WHERE webhooks.tenant_id = jobs.tenant_id AND webhooks.id = jobs.webhook_id
-                 AND webhooks.status <> 'active')"
-        ))
-        .bind::<diesel::sql_types::Uuid, _>(tenant)
-        .execute(conn)?;
-    }
-    Ok(released)
 }
 
 /// Deletes idempotent answers after a day, what tenants received after 400 days, and logins and refresh tokens when they expire.

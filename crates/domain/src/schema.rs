@@ -253,6 +253,7 @@ diesel::table! {
         answer_to -> Nullable<Text>,
         state -> Nullable<Bytea>,
         payload -> Nullable<Bytea>,
+        is_held -> Bool,
     }
 }
 

@@ -29,7 +29,7 @@ use crate::page::Page;
 use crate::schema::{jobs, url_tokens, urls, webhook_allowlists, webhooks};
 use crate::scope::TenantScope;
 use crate::stored_json::{StoredJson, to_json};
-use crate::{appender, clock, limits, revisions};
+use crate::{clock, limits, revisions};
 
 /// A webhook.
 #[derive(Debug, Clone)]
@@ -333,7 +333,8 @@ pub fn update(
     read(conn, scope, id)
 }
 
-/// Activates, pauses or disables a webhook. Activating makes the work due that was held while it was paused.
+/// Activates, pauses or disables a webhook. Workers hold what has not begun while it is not active, and release it when it is
+/// ([`crate::jobs::held`]).
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -353,21 +354,7 @@ pub fn set_status(
             ))
             .execute(conn)?;
     }
-    if status == Status::Active {
-        release_held(conn, scope, id)?;
-    }
     read(conn, scope, id)
-}
-
-fn release_held(conn: &mut PgConnection, scope: &TenantScope, id: WebhookId) -> Result<()> {
-    let held_until = format!("'{}'", appender::HELD_UNTIL);
-    diesel::update(jobs::table)
-        .filter(jobs::tenant_id.eq(scope.uuid()))
-        .filter(jobs::webhook_id.eq(id.uuid()))
-        .filter(jobs::due_at.ge(diesel::dsl::sql::<diesel::sql_types::Timestamptz>(&held_until)))
-        .set(jobs::due_at.eq(clock::now()))
-        .execute(conn)?;
-    Ok(())
 }
 
 /// Deletes a webhook with its URLs, keys, revisions and the work that is still due. What came in stays until its time

@@ -37,7 +37,7 @@ pub async fn run(shared: Arc<Shared>, tasks: TaskTracker) {
                 continue;
             }
         };
-        found |= !claimed.jobs.is_empty();
+        found |= !claimed.jobs.is_empty() || claimed.held > 0;
         for job in claimed.jobs {
             // There is room: nobody else takes it.
             let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {

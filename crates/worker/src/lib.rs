@@ -12,6 +12,7 @@ mod maintenance;
 mod protection;
 mod record;
 mod recorder;
+mod release;
 mod replays;
 mod revisions;
 mod run;
@@ -84,6 +85,7 @@ pub fn start(
     services.spawn(recording);
     services.spawn(leases::keep(Arc::clone(&shared), ended.clone()));
     services.spawn(maintenance::keep(Arc::clone(&shared)));
+    services.spawn(release::keep(Arc::clone(&shared)));
     services.spawn(replays::keep(Arc::clone(&shared)));
     jobs.spawn(claim_loop::run(Arc::clone(&shared), jobs.clone()));
     Worker {

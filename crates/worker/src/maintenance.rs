@@ -71,8 +71,6 @@ async fn run(shared: &Shared) -> hookgate_domain::Result<()> {
     let trim =
         move |conn: &mut _| maintenance::alone(conn, |conn| maintenance::trim_refused_requests(conn, bytes));
     shared.database.run(trim).await?;
-    let release = |conn: &mut _| maintenance::alone(conn, maintenance::release_held);
-    shared.database.run(release).await?;
     let delete = move |conn: &mut _| maintenance::alone(conn, |conn| maintenance::delete_expired(conn, now));
     shared.database.run(delete).await?;
     Ok(())

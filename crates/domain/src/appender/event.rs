@@ -11,7 +11,6 @@ use hookgate_model::webhook::Environment;
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use super::HELD_UNTIL;
 use super::claims::Claim;
 use super::row::RowWriter;
 use crate::body::StoredBody;
@@ -187,10 +186,10 @@ const EVENTS_PER_JOB: usize = 100;
 
 /// Prepared once for a session, as planning would cost more than inserting. The text forms are cast there, so that a call
 /// is built from strings alone.
-pub(super) const PREPARE_JOBS: &str = "PREPARE insert_jobs (uuid[], uuid[], uuid[], uuid[], text[], timestamptz[], text[], text[]) AS \
-    INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at, answer_to, payload) \
-    SELECT tenant, id, webhook, revision, events::uuid[], coalesce(due, now()), answer_to, decode(payload, 'base64') \
-    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS job (tenant, id, webhook, revision, events, due, answer_to, payload)";
+pub(super) const PREPARE_JOBS: &str = "PREPARE insert_jobs (uuid[], uuid[], uuid[], uuid[], text[], bool[], text[], text[]) AS \
+    INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, is_held, answer_to, payload) \
+    SELECT tenant, id, webhook, revision, events::uuid[], held, answer_to, decode(payload, 'base64') \
+    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS job (tenant, id, webhook, revision, events, held, answer_to, payload)";
 
 /// The statement that inserts the jobs of a batch; `None` when there are none. The values are UUIDs, node names and
 /// base64 that this program made: nothing that came from outside.
@@ -198,7 +197,9 @@ pub(super) fn job_statement(mut parts: Vec<&JobPart>) -> Option<String> {
     if parts.is_empty() {
         return None;
     }
-    let key = |part: &JobPart| (part.tenant, part.webhook, part.revision, part.work == Work::Hold);
+    // What is held will run in the order of receipt: within a commit, too.
+    let held = |part: &JobPart| (part.work == Work::Hold).then_some(part.event);
+    let key = |part: &JobPart| (part.tenant, part.webhook, part.revision, held(part));
     if !parts.is_sorted_by_key(|part| key(part)) {
         parts.sort_by_key(|part| key(part));
     }
@@ -209,7 +210,7 @@ pub(super) fn job_statement(mut parts: Vec<&JobPart>) -> Option<String> {
         .flat_map(|group| group.chunks(EVENTS_PER_JOB))
     {
         let Some(first) = group.first() else { continue };
-        let [tenants, ids, webhooks, revisions, events, due, answers, payloads] = &mut arrays;
+        let [tenants, ids, webhooks, revisions, events, held, answers, payloads] = &mut arrays;
         // The job's id is its first event's, which is unique and in the order of time.
         for (array, id) in [
             (tenants, first.tenant),
@@ -225,12 +226,7 @@ pub(super) fn job_statement(mut parts: Vec<&JobPart>) -> Option<String> {
         }
         events.pop();
         events.push_str("}\",");
-        due.push_str(if first.work == Work::Hold {
-            HELD_UNTIL
-        } else {
-            "NULL"
-        });
-        due.push(',');
+        held.push_str(if first.work == Work::Hold { "t," } else { "f," });
         match &first.work {
             Work::RunAndAnswer(node) => {
                 let _ = write!(answers, "\"{}\",", node.replace(['"', '\'', '\\'], ""));
@@ -284,6 +280,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_is_in_the_order_of_receipt() {
+        let parts: Vec<_> = (0..250).rev().map(|event| part(1, event, Work::Hold)).collect();
+        let statement = job_statement(parts.iter().collect()).expect("jobs");
+        let id = |event| Uuid::from_u128(event).as_hyphenated().to_string();
+        let ids = [0, 100, 200].map(id).join(",");
+        assert!(statement.contains(&format!("'{{{ids}}}'")), "{statement}");
+        assert_eq!(jobs(&statement), 3);
+    }
+
+    #[test]
     fn an_event_with_a_waiting_caller_has_its_own() {
         let node = Work::RunAndAnswer(Arc::from("node-1"));
         let parts = [
@@ -294,6 +300,6 @@ mod tests {
         ];
         let statement = job_statement(parts.iter().collect()).expect("jobs");
         assert_eq!(jobs(&statement), 4);
-        assert!(statement.contains(r#"{"node-1","node-1",NULL,NULL}"#) && statement.contains("9999"));
+        assert!(statement.contains(r#"{"node-1","node-1",NULL,NULL}"#) && statement.contains("{f,f,f,t}"));
     }
 }

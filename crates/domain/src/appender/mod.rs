@@ -35,10 +35,6 @@ pub use event::{NewEvent, Remember, Work};
 use session::Session;
 pub use ticket::{Appended, Ticket};
 
-/// When a held job is due: never, until the activation of its webhook makes it due. A real date, because clients
-/// of Postgres disagree about what to do with `infinity`.
-pub const HELD_UNTIL: &str = "9999-01-01T00:00:00Z";
-
 /// The bounds of group commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppenderSettings {

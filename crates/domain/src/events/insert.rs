@@ -3,12 +3,12 @@
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, Bool, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Bool, Uuid as SqlUuid};
 use hookgate_model::ids::{EventId, RefusalId};
 use hookgate_model::webhook::Status;
 use uuid::Uuid;
 
-use crate::appender::{HELD_UNTIL, NewEvent, Remember, Work};
+use crate::appender::{NewEvent, Remember, Work};
 use crate::deduplication::{self, Duplicate};
 use crate::error::Result;
 use crate::schema::events;
@@ -28,7 +28,7 @@ pub fn take_refused(
     refusal: RefusalId,
     event: &NewEvent<'_>,
 ) -> Result<EventId> {
-    // Nobody activates the webhook meanwhile, or takes the refusal: what is held now is found by the activation.
+    // Nobody takes the refusal meanwhile.
     let webhook = webhooks::lock(conn, scope, event.webhook_id)?;
     if let Some(taken) = refusals::read(conn, scope, refusal)?.event_id() {
         return Ok(taken);
@@ -108,8 +108,8 @@ fn insert_job(
     is_held: bool,
 ) -> Result<()> {
     sql_query(
-        "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at)
-         VALUES ($1, $2, $3, $4, $5, CASE WHEN $6 THEN $7::timestamptz ELSE now() END)",
+        "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, is_held)
+         VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind::<SqlUuid, _>(scope.uuid())
     .bind::<SqlUuid, _>(event.id.uuid())
@@ -117,7 +117,6 @@ fn insert_job(
     .bind::<SqlUuid, _>(revision)
     .bind::<Array<SqlUuid>, _>(vec![event.id.uuid()])
     .bind::<Bool, _>(is_held)
-    .bind::<Text, _>(HELD_UNTIL)
     .execute(conn)?;
     Ok(())
 }

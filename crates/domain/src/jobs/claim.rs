@@ -32,8 +32,10 @@ pub struct Claims {
 /// What a claim found.
 #[derive(Debug, Clone)]
 pub struct Claimed {
-    /// The jobs.
+    /// The jobs, those that have been due for longest first.
     pub jobs: Vec<ClaimedJob>,
+    /// How many were held instead, as their webhooks are not active.
+    pub held: usize,
     /// The tenant after which the next claim is to look on; `None` when there is nobody after the last.
     pub next: Option<Uuid>,
 }
@@ -49,7 +51,7 @@ pub struct ClaimedJob {
     pub revision_id: RevisionId,
     /// The events, in the order of their receipt.
     pub event_ids: Vec<EventId>,
-    /// Since when it was due.
+    /// Since when it was due, or held.
     pub due_at: DateTime<Utc>,
     /// How often it was claimed since it last made progress, this time included.
     pub claims: i32,
@@ -65,40 +67,46 @@ pub struct ClaimedJob {
 const TENANTS: i32 = 500;
 
 /// The loose index scan goes from tenant to tenant, one look-up each, however many jobs a tenant has. There is a row
-/// without a job when there is none. The work of suspended tenants stays where it is.
+/// without a job when there is none. The work of suspended tenants stays where it is; what has not begun of a webhook that is
+/// not active is held ([`super::held`]) instead of claimed, unless a caller waits for it.
 const CLAIM: &str = "
 WITH RECURSIVE visited AS (
-  (SELECT tenant_id, 1 AS place FROM jobs WHERE tenant_id > $1 AND due_at < '9000-01-01Z' ORDER BY tenant_id LIMIT 1)
+  (SELECT tenant_id, 1 AS place FROM jobs WHERE tenant_id > $1 AND NOT is_held ORDER BY tenant_id LIMIT 1)
   UNION ALL
   SELECT following.tenant_id, place + 1 FROM visited, LATERAL (
-    SELECT tenant_id FROM jobs WHERE jobs.tenant_id > visited.tenant_id AND due_at < '9000-01-01Z'
+    SELECT tenant_id FROM jobs WHERE jobs.tenant_id > visited.tenant_id AND NOT is_held
     ORDER BY tenant_id LIMIT 1) following
   WHERE place < $2
 ), firsts AS (
   SELECT job.*, place FROM visited, LATERAL (
-    SELECT tenant_id, id, row_number() OVER () AS turn FROM (
-      SELECT tenant_id, id FROM jobs
+    SELECT due.*, row_number() OVER () AS turn FROM (
+      SELECT tenant_id, id, webhook_id, attempt > 0 OR state IS NOT NULL OR answer_to IS NOT NULL AS has_begun FROM jobs
       WHERE jobs.tenant_id = visited.tenant_id AND NOT is_retry AND greatest(due_at, leased_until) <= now()
-        AND due_at < '9000-01-01Z'
+        AND NOT is_held
       ORDER BY greatest(due_at, leased_until) LIMIT $3 FOR UPDATE SKIP LOCKED) due) job
   WHERE visited.tenant_id <> ALL ($6) AND NOT EXISTS (
     SELECT FROM tenants WHERE tenants.id = visited.tenant_id AND status = 'suspended') LIMIT $4
 ), retries AS (
   SELECT job.*, place FROM visited, LATERAL (
-    SELECT tenant_id, id, row_number() OVER () AS turn FROM (
-      SELECT tenant_id, id FROM jobs
+    SELECT due.*, row_number() OVER () AS turn FROM (
+      SELECT tenant_id, id, webhook_id, true AS has_begun FROM jobs
       WHERE jobs.tenant_id = visited.tenant_id AND is_retry AND greatest(due_at, leased_until) <= now()
-        AND due_at < '9000-01-01Z'
+        AND NOT is_held
       ORDER BY greatest(due_at, leased_until) LIMIT $3 FOR UPDATE SKIP LOCKED) due) job
   WHERE visited.tenant_id <> ALL ($6) AND NOT EXISTS (
     SELECT FROM tenants WHERE tenants.id = visited.tenant_id AND status = 'suspended') LIMIT $4
 ), chosen AS (
-  SELECT tenant_id, id, place FROM (SELECT * FROM firsts UNION ALL SELECT * FROM retries) due ORDER BY turn, place LIMIT $4
+  SELECT tenant_id, id, place, NOT has_begun AND EXISTS (
+    SELECT FROM webhooks WHERE webhooks.tenant_id = due.tenant_id AND webhooks.id = due.webhook_id AND status <> 'active'
+  ) AS is_stopped
+  FROM (SELECT * FROM firsts UNION ALL SELECT * FROM retries) due ORDER BY turn, place LIMIT $4
 ), claimed AS (
-  UPDATE jobs SET leased_until = now() + make_interval(secs => $5), lease_token = lease_token + 1, attempt = attempt + 1
+  UPDATE jobs SET is_held = is_stopped, lease_token = lease_token + 1,
+    leased_until = CASE WHEN NOT is_stopped THEN now() + make_interval(secs => $5) END,
+    attempt = CASE WHEN is_stopped THEN 0 ELSE attempt + 1 END
   FROM chosen WHERE jobs.tenant_id = chosen.tenant_id AND jobs.id = chosen.id
   RETURNING jobs.tenant_id, jobs.id, lease_token, webhook_id, revision_id, event_ids, due_at, attempt, answer_to, state,
-    payload IS NOT NULL AS has_payload
+    payload IS NOT NULL AS has_payload, is_held
 )
 SELECT claimed.*, (SELECT tenant_id FROM visited WHERE place = $2) AS last_visited,
   CASE WHEN (SELECT count(*) FROM chosen) >= $4
@@ -139,6 +147,8 @@ struct JobRow {
     state: Option<Vec<u8>>,
     #[diesel(sql_type = Bool)]
     has_payload: bool,
+    #[diesel(sql_type = Bool)]
+    is_held: bool,
 }
 
 /// Claims jobs that are due, of the tenants after `after`: a worker goes from claim to claim by [`Claimed::next`] and then
@@ -157,12 +167,13 @@ pub fn claim(conn: &mut PgConnection, claims: &Claims, after: Uuid) -> Result<Cl
         .bind::<Array<SqlUuid>, _>(not_of)
         .load(conn)?;
     let next = rows.first().and_then(|row| row.last_chosen.or(row.last_visited));
+    let rows = rows.into_iter().filter_map(|row| row.job);
+    let (held, rows): (Vec<JobRow>, Vec<JobRow>) = rows.partition(|row| row.is_held);
+    let mut jobs: Vec<ClaimedJob> = rows.into_iter().map(ClaimedJob::from).collect();
+    jobs.sort_by_key(|job| (job.due_at, job.lease.job));
     Ok(Claimed {
-        jobs: rows
-            .into_iter()
-            .filter_map(|row| row.job)
-            .map(ClaimedJob::from)
-            .collect(),
+        jobs,
+        held: held.len(),
         next,
     })
 }

@@ -6,6 +6,7 @@
 
 pub mod claim;
 pub mod complete;
+pub mod held;
 pub mod lease;
 pub mod payload;
 

@@ -118,6 +118,7 @@ fn policies_that_show_more_than_one_tenant_are_few() {
             // Workers claim over all tenants; maintenance deletes what is old, and leaves what is due.
             "claim on jobs for all",
             "claim on tenants for select",
+            "claim on webhooks for select",
             // They go on with the replays of all tenants.
             "claim on replays for all",
             // The operator, as the owner, looks at all tenants.
@@ -183,7 +184,7 @@ fn the_roles_have_only_these_privileges() {
     ] {
         expected.push(format!("hookgate_ingress {table}: SELECT"));
     }
-    for table in ["webhooks", "revisions", "destinations"] {
+    for table in ["revisions", "destinations"] {
         expected.push(format!("hookgate_worker {table}: SELECT"));
     }
     expected.push("hookgate_worker events: INSERT,SELECT".to_owned());
@@ -239,7 +240,6 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_ingress jobs.tenant_id: SELECT",
             "hookgate_ingress jobs.id: SELECT",
             "hookgate_ingress jobs.state: SELECT",
-            "hookgate_management jobs.due_at: UPDATE",
             "hookgate_management jobs.tenant_id: SELECT",
             "hookgate_management jobs.id: SELECT",
             "hookgate_management jobs.webhook_id: SELECT",
@@ -267,6 +267,11 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker usage.day: SELECT",
             "hookgate_worker tenants.id: SELECT",
             "hookgate_worker tenants.status: SELECT",
+            "hookgate_worker webhooks.tenant_id: SELECT",
+            "hookgate_worker webhooks.id: SELECT",
+            "hookgate_worker webhooks.status: SELECT",
+            "hookgate_worker webhooks.draft_revision_id: SELECT",
+            "hookgate_worker webhooks.published_revision_id: SELECT",
             "hookgate_worker idempotency_keys.created_at: SELECT",
             "hookgate_worker refresh_tokens.expires_at: SELECT",
             "hookgate_worker login_sessions.expires_at: SELECT",

@@ -203,7 +203,7 @@ async fn a_paused_webhook_stores_and_holds() {
     );
     assert_eq!(harness.events(&webhook).len(), 1);
     assert_eq!(
-        harness.count("SELECT count(*) FROM jobs WHERE due_at > '9000-01-01' AND answer_to IS NULL"),
+        harness.count("SELECT count(*) FROM jobs WHERE is_held AND answer_to IS NULL"),
         1
     );
     harness.stop().await;

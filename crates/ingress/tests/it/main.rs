@@ -15,6 +15,7 @@ mod hostile;
 mod independent;
 mod limits;
 mod pairing;
+mod pausing;
 mod protection;
 mod proxies;
 mod quotas;

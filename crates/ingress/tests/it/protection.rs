@@ -224,12 +224,13 @@ async fn what_a_retry_needs_is_sealed_in_its_job_and_survives_a_crash() {
     assert_eq!(answer.status(), 202);
     // Held: the payload is there, and sealed.
     assert_eq!(
-        harness.count("SELECT count(*) FROM jobs WHERE payload IS NOT NULL AND due_at > '9000-01-01'"),
+        harness.count("SELECT count(*) FROM jobs WHERE payload IS NOT NULL AND is_held"),
         1
     );
     assert_eq!(leaks(&harness, &webhook), []);
     // A worker claims it, and dies.
-    harness.execute("UPDATE jobs SET due_at = now()");
+    harness.execute("UPDATE webhooks SET status = 'active'");
+    harness.execute("UPDATE jobs SET is_held = false");
     let claims = Claims {
         jobs: 1,
         per_tenant: 1,

@@ -206,12 +206,11 @@ pub fn one_of_each(service: &Service, webhook: &Value) -> Stored {
 pub fn held_job(service: &Service, webhook: &Value) {
     let id: hookgate_model::ids::EventId = hookgate_domain::clock::new_id();
     service.database.execute(&format!(
-        "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at) \
-         VALUES ('{}', '{id}', '{}', '{}', '{{{id}}}', '{}')",
+        "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, is_held) \
+         VALUES ('{}', '{id}', '{}', '{}', '{{{id}}}', true)",
         tenant(service, webhook),
         uuid(&webhook["id"]),
         uuid(&webhook["draft_revision_id"]),
-        hookgate_domain::appender::HELD_UNTIL,
         id = id.uuid(),
     ));
 }

@@ -348,7 +348,7 @@ async fn work_of_a_tenant_that_is_gone_ends() {
     let stage = Stage::new();
     stage.event(&stage.webhook(set_only()), json!({ "n": 1 }));
     stage.event(&stage.webhook(set_only()), json!({ "n": 2 }));
-    stage.execute("UPDATE jobs SET due_at = '9999-01-01Z' WHERE id = (SELECT min(id::text)::uuid FROM jobs)");
+    stage.execute("UPDATE jobs SET is_held = true WHERE id = (SELECT min(id::text)::uuid FROM jobs)");
     stage.execute("DELETE FROM tenants");
     let worker = stage.worker(settings());
     eventually(PATIENCE, "nothing is left", async || {

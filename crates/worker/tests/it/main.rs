@@ -4,6 +4,7 @@
 
 mod answers;
 mod calls;
+mod held;
 mod jobs;
 mod maintenance;
 mod stage;

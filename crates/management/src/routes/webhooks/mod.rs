@@ -194,7 +194,8 @@ async fn remove(
 
 /// Activate a webhook
 ///
-/// It accepts requests and runs them, also those that it held while it was paused. Activating it again changes nothing.
+/// It accepts requests and runs them, also those that it held. Their flows begin in the order in which the events were stored;
+/// as many run at the same time as ever, and new events may run beside them. Activating it again changes nothing.
 #[utoipa::path(tag = "webhooks", operation_id = "activateWebhook", security(("bearer" = ["webhooks:write"])),
     responses((status = 200, description = "The webhook as it is now", body = WebhookView)))]
 #[post("/webhooks/{id}/activate")]
@@ -207,8 +208,8 @@ async fn activate(
 
 /// Pause a webhook
 ///
-/// It goes on accepting and storing requests, and holds their flows until it is activated. Flows of requests from before
-/// run on, with their retries.
+/// It goes on accepting and storing requests, and holds their flows until it is activated, also those of earlier requests that
+/// have not begun. Flows that have begun run on, with their retries, and callers who wait already get their answers.
 #[utoipa::path(tag = "webhooks", operation_id = "pauseWebhook", security(("bearer" = ["webhooks:write"])),
     responses((status = 200, description = "The webhook as it is now", body = WebhookView)))]
 #[post("/webhooks/{id}/pause")]
@@ -221,8 +222,8 @@ async fn pause(
 
 /// Disable a webhook
 ///
-/// It refuses requests until it is activated. Flows of requests from before run on, with their retries; deleting the
-/// webhook ends them.
+/// It refuses requests until it is activated. Flows of earlier requests that have not begun, or that it held while it was
+/// paused, are held until then; those that have begun run on, with their retries. Deleting the webhook ends all of them.
 #[utoipa::path(tag = "webhooks", operation_id = "disableWebhook", security(("bearer" = ["webhooks:write"])),
     responses((status = 200, description = "The webhook as it is now", body = WebhookView)))]
 #[post("/webhooks/{id}/disable")]
