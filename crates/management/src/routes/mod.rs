@@ -47,6 +47,7 @@ pub mod replays;
 pub mod revisions;
 pub mod runs;
 pub mod secrets;
+pub mod simulation;
 pub mod templates;
 pub mod tenant;
 pub mod tenants;
@@ -69,6 +70,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(urls::register)
         .configure(api_keys::register)
         .configure(revisions::register)
+        .configure(simulation::register)
         .configure(allowlists::register)
         .configure(destinations::register)
         .configure(secrets::register)

@@ -107,7 +107,7 @@ impl World {
             "webhooks" => &self.webhook,
             "urls" => &self.url,
             "api-keys" => &self.api_key,
-            "revisions" => &self.revision,
+            "revisions" | "compare" => &self.revision,
             "allowlists" => &self.allowlist,
             "entries" => &self.entry,
             "destinations" => &self.destination,
@@ -152,7 +152,9 @@ fn body(operation: &str) -> Value {
         }
         "saveDraft" => json!({"response": {"status": 202}}),
         "rotateUrl" => json!({"grace_seconds": 60}),
-        "rotateSigningSecret" | "openPairing" | "recheckRefusal" | "replayEvent" => json!({}),
+        "rotateSigningSecret" | "openPairing" | "recheckRefusal" | "replayEvent" | "simulateFlow" => {
+            json!({})
+        }
         "verifyRequest" => {
             json!({"request": {"method": "POST", "url": "/5x3k9z3v8e5f2q8r7w6t5y4x3m/orders"}})
         }
@@ -463,6 +465,9 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         "login/tenant_id",
         "switchTenant/tenant_id",
         "verifyRequest/event_id",
+        "simulateFlow/event_id",
+        "simulateFlow/revision_id",
+        "simulateFlow/document/flow/steps/*/destination",
         "createReplay/filter/webhook_id",
         "createReplay/filter/url_id",
         "previewReplay/webhook_id",
@@ -577,6 +582,17 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         .post(&format!("{webhook}/verify"), json!({"event_id": ada.event}))
         .await;
     not_found(verified, "/event_id");
+    let simulated = format!("{webhook}/simulate");
+    for (question, pointer) in [
+        (json!({"event_id": ada.event}), "/event_id"),
+        (json!({"revision_id": ada.revision}), "/revision_id"),
+        (
+            json!({"document": {"flow": {"steps": [{"name": "a", "kind": "http", "destination": ada.destination}]}}}),
+            "/document/flow/steps/0/destination",
+        ),
+    ] {
+        not_found(eve.caller.post(&simulated, question).await, pointer);
+    }
     let login = json!({"email": "eve@example.com", "password": PASSWORD, "tenant_id": ada.tenant});
     service
         .stranger()

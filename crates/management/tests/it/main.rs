@@ -22,6 +22,7 @@ mod replays;
 mod revisions;
 mod secrets;
 mod senders;
+mod simulation;
 mod stored;
 mod templates;
 mod urls;

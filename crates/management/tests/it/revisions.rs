@@ -149,3 +149,48 @@ async fn a_revision_that_cannot_work_any_more_is_not_published() {
     let now = owner.get(&path).await.is(200);
     assert_eq!(now["published_revision_id"], Value::Null);
 }
+
+#[tokio::test]
+async fn two_revisions_are_compared() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    let path = path_of(&webhook);
+    let step = |n: i32| json!({"name": "order", "kind": "set", "values": {"n": n}});
+    let first = save(&owner, &path, &json!({"flow": {"steps": [step(1), step(1)]}})).await;
+    first.is_invalid(&[("/flow/steps/1/name", "invalid")]);
+    let first = save(&owner, &path, &json!({"flow": {"steps": [step(1)]}}))
+        .await
+        .is(200);
+    let second = json!({"flow": {"steps": [step(2)]}, "response": {"status": 202}});
+    let second = save(&owner, &path, &second).await.is(200);
+    let [first, second] = [first, second].map(|revision| revision["id"].as_str().expect("an id").to_owned());
+    let compared = owner
+        .get(&format!("{path}/revisions/{first}/compare/{second}"))
+        .await
+        .is(200);
+    assert_eq!(
+        (&compared["from_number"], &compared["to_number"]),
+        (&json!(2), &json!(3))
+    );
+    let changes = compared["changes"].as_array().expect("changes");
+    let change = |path: &str| {
+        changes
+            .iter()
+            .find(|change| change["path"] == path)
+            .expect("a change")
+    };
+    let values = change("/flow/steps/0/values/n");
+    assert_eq!(
+        (&values["op"], &values["before"], &values["after"]),
+        (&json!("replace"), &json!(1), &json!(2))
+    );
+    let status = change("/response/status");
+    assert_eq!((&status["before"], &status["after"]), (&json!(200), &json!(202)));
+    assert_eq!(changes.len(), 2, "{changes:?}");
+    let same = owner
+        .get(&format!("{path}/revisions/{first}/compare/{first}"))
+        .await
+        .is(200);
+    assert_eq!(same["changes"], json!([]));
+}

@@ -16,7 +16,7 @@ use hookgate_model::flow::definition::{RevisionDocument, Step};
 use hookgate_model::ids::{DestinationId, RevisionId, WebhookId};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-pub use view::RevisionView;
+pub use view::{ChangeView, ComparisonView, RevisionView};
 
 use crate::auth::Guarded;
 use crate::auth::permissions::{WebhooksRead, WebhooksWrite};
@@ -35,6 +35,7 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
         .service(publish)
         .service(index)
         .service(read)
+        .service(compare)
         .service(roll_back);
 }
 
@@ -56,7 +57,7 @@ async fn read_draft(
 }
 
 /// A document that serde reads as a whole.
-struct Document(RevisionDocument);
+pub(super) struct Document(pub RevisionDocument);
 
 impl FromFields for Document {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
@@ -158,6 +159,26 @@ async fn read(
     Ok(Reply::ok(revision.into()))
 }
 
+/// Compare two revisions
+///
+/// Says what leads from one revision to another of the same webhook, as a JSON Patch (RFC 6902) of their documents, in which
+/// what is removed or replaced is shown as it was.
+#[utoipa::path(tag = "revisions", operation_id = "compareRevisions", security(("bearer" = ["webhooks:read"])),
+    responses((status = 200, description = "What changed", body = ComparisonView)))]
+#[get("/webhooks/{id}/revisions/{revision_id}/compare/{other_revision_id}")]
+async fn compare(
+    caller: Guarded<WebhooksRead>,
+    Path((webhook, from, to)): Path<(WebhookId, RevisionId, RevisionId)>,
+) -> ApiResult<Reply<ComparisonView>> {
+    let (from, to) = caller
+        .run(move |conn, scope| {
+            let from = revisions::read(conn, scope, webhook, from)?;
+            Ok::<_, ApiError>((from, revisions::read(conn, scope, webhook, to)?))
+        })
+        .await?;
+    Ok(Reply::ok(ComparisonView::new(&from, &to)))
+}
+
 /// Roll back to a revision
 ///
 /// The production URLs run this revision from now on. The draft stays as it is.
@@ -195,7 +216,8 @@ fn publish_revision(
     Ok((revision, vec![Change::Webhook(webhook)]))
 }
 
-fn problems(
+/// What cannot work in a document.
+pub(super) fn problems(
     conn: &mut PgConnection,
     scope: &TenantScope,
     document: &RevisionDocument,

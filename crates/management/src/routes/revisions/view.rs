@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use hookgate_domain::revisions::Revision;
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::ids::{RevisionId, WebhookId};
+use json_patch::{PatchOperation, diff};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -45,6 +46,73 @@ impl From<Revision> for RevisionView {
             created_at: revision.created_at,
             created_by: revision.created_by,
             published_at: revision.published_at,
+        }
+    }
+}
+
+/// What leads from one revision to another.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RevisionComparison, example = json!({"from_number": 2, "to_number": 3, "changes": [
+    {"op": "replace", "path": "/flow/steps/0/status", "before": 200, "after": 201}]}))]
+pub struct ComparisonView {
+    /// The number of the one.
+    #[schema(example = 2)]
+    pub from_number: i32,
+    /// The number of the other.
+    #[schema(example = 3)]
+    pub to_number: i32,
+    /// What changes, in an order in which it can be done. Empty when they are alike.
+    pub changes: Vec<ChangeView>,
+}
+
+/// A change of a document.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RevisionChange)]
+pub struct ChangeView {
+    /// `add`, `remove` or `replace`.
+    #[schema(example = "replace")]
+    pub op: &'static str,
+    /// Where, as a JSON Pointer into the document.
+    #[schema(example = "/flow/steps/0/status")]
+    pub path: String,
+    /// What was there; null for what is added.
+    #[schema(value_type = Option<Object>)]
+    pub before: Option<Value>,
+    /// What is there then; null for what is removed.
+    #[schema(value_type = Option<Object>)]
+    pub after: Option<Value>,
+}
+
+impl ComparisonView {
+    /// Compares two revisions.
+    pub fn new(from: &Revision, to: &Revision) -> Self {
+        let mut document = from.document.clone();
+        let mut changes = Vec::new();
+        for operation in diff(&from.document, &to.document).0 {
+            let path = operation.path().to_string();
+            let before = document.pointer(&path).cloned();
+            let (op, before, after) = match &operation {
+                PatchOperation::Add(add) => ("add", None, Some(add.value.clone())),
+                PatchOperation::Remove(_) => ("remove", before, None),
+                PatchOperation::Replace(replace) => ("replace", before, Some(replace.value.clone())),
+                // A diff has no others.
+                PatchOperation::Move(_) | PatchOperation::Copy(_) | PatchOperation::Test(_) => continue,
+            };
+            changes.push(ChangeView {
+                op,
+                path,
+                before,
+                after,
+            });
+            // Paths of what follows are those of the document as it is by then.
+            if json_patch::patch(&mut document, std::slice::from_ref(&operation)).is_err() {
+                break;
+            }
+        }
+        Self {
+            from_number: from.number,
+            to_number: to.number,
+            changes,
         }
     }
 }

@@ -118,14 +118,6 @@ impl CapturedRequest {
 
     /// The request, at the URL that its token leads to.
     pub fn into_candidate(self, url: Option<UrlId>) -> Candidate {
-        let mut stored = Vec::new();
-        for header in &self.headers {
-            headers::write(
-                &mut stored,
-                header.name.as_str().as_bytes(),
-                header.value.as_bytes(),
-            );
-        }
         let body = self.body.map(String::into_bytes);
         Candidate {
             method: self.method,
@@ -134,7 +126,7 @@ impl CapturedRequest {
             path: self.url.path,
             query: self.url.query,
             address: self.address,
-            headers: stored,
+            headers: CapturedHeader::stored(&self.headers),
             body: body.or(self.body_base64).unwrap_or_default(),
             received_at: self.received_at.unwrap_or_else(clock::now),
         }
@@ -151,6 +143,21 @@ pub struct CapturedHeader {
     /// Its value.
     #[schema(max_length = 32_768, example = "application/json")]
     value: String,
+}
+
+impl CapturedHeader {
+    /// Headers in the form of [`hookgate_model::headers`].
+    pub fn stored(headers: &[Self]) -> Vec<u8> {
+        let mut stored = Vec::new();
+        for header in headers {
+            headers::write(
+                &mut stored,
+                header.name.as_str().as_bytes(),
+                header.value.as_bytes(),
+            );
+        }
+        stored
+    }
 }
 
 impl FromFields for CapturedHeader {

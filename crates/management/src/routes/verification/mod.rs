@@ -11,7 +11,7 @@ use hookgate_domain::urls;
 use hookgate_model::ids::{EventId, WebhookId};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-pub use captured::{CapturedRequest, Question};
+pub use captured::{CapturedHeader, CapturedRequest, Question};
 pub use view::{JudgementView, RefusedView};
 
 use crate::auth::Guarded;
