@@ -33,7 +33,7 @@ use crate::connection::{InHand, State};
 use crate::cors;
 use crate::credentials::overcome;
 use crate::delivery::Delivery;
-use crate::limits::{Charged, Limits};
+use crate::limits::{Charge, Charged, Limits};
 use crate::protection::{self, Stored};
 use crate::read_body::{Bounds, read_body};
 use crate::refusal::Refusal;
@@ -309,16 +309,13 @@ impl Service {
         let place = waits.then(|| self.take_place(webhook, id)).flatten();
         let event = event_input(request, webhook, id, headers, body.clone());
         let delivery = self.read_delivery(webhook, event).await;
-        match self.append(webhook, &delivery, place.as_ref()).await {
+        match self.append(webhook, &delivery, place.as_ref(), charge).await {
             Ok(Appended::Stored) => {}
             Ok(Appended::Duplicate(duplicate)) => {
-                // It is no event of its own, and counts as none.
-                charge.take_back();
                 drop(place);
                 return Ok(self.answer_duplicate(webhook, &delivery, duplicate).await);
             }
             Err(refusal) => {
-                charge.take_back();
                 return Err((refusal.into(), ReadBody::Whole(body)));
             }
         }
@@ -343,12 +340,13 @@ impl Service {
             .take_place(webhook.route.scope, id, self.settings.waiting_callers)
     }
 
-    /// Stores the event, unless it came before; returns when it is durable.
+    /// Stores the event, unless it came before; returns when it is durable. What it is charged stays so if it is stored.
     async fn append(
         &self,
         webhook: &Arc<Webhook>,
         delivery: &Delivery,
         place: Option<&Place>,
+        charge: Charge<'_>,
     ) -> Result<Appended, Refusal> {
         let event = delivery.request.event();
         let node = place.map(|_| self.waiting.node());
@@ -382,10 +380,8 @@ impl Service {
             remember: &delivery.remembered(stored.masked.is_some()),
             work,
         });
-        ticket
-            .map_err(|error| refusal_of(&error))?
-            .await
-            .map_err(|error| refusal_of(&error))
+        let ticket = ticket.map_err(|error| refusal_of(&error))?;
+        charge.settle(ticket).await.map_err(|error| refusal_of(&error))
     }
 
     /// What is stored of a request to a webhook with data protection.

@@ -1,12 +1,15 @@
 //! What one event takes of its tenant's quotas, and that it is counted.
 //!
-//! An event counts as soon as nothing but its storing is left, whether its caller stays for that or not; it is taken back
-//! only when it is known not to be stored.
+//! An event counts as soon as nothing but its storing is left, and what it takes is given back when it is not stored:
+//! because its caller leaves before, because it came before, or because it is refused. A caller who leaves after the event was
+//! handed over changes nothing: what becomes of it then is waited for in the caller's place.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use hookgate_domain::appender::{AppendError, Appended, Ticket};
 use hookgate_domain::redis::draws::Counted;
 use hookgate_domain::scope::TenantScope;
 use hookgate_model::ids::WebhookId;
@@ -41,15 +44,18 @@ impl Charged {
     }
 }
 
-/// What an event has taken.
+/// What an event has taken; given back when dropped, unless it is [kept](Self::keep).
 pub struct Charge<'a> {
-    usage: &'a Usage,
-    quotas: &'a [Arc<SharedQuota>],
-    /// The number of quotas that it was taken of.
-    taken: usize,
+    usage: Cow<'a, Usage>,
+    quotas: Cow<'a, [Arc<SharedQuota>]>,
+    /// Of which of the quotas something was taken.
+    taken: [bool; QUOTAS],
     event: Charged,
     is_counted: bool,
 }
+
+/// The most quotas that an event is charged to: one of each kind.
+const QUOTAS: usize = 2;
 
 impl<'a> Charge<'a> {
     /// Takes an event's part of each quota, and counts it.
@@ -63,25 +69,60 @@ impl<'a> Charge<'a> {
         event: Charged,
     ) -> Result<Self, Exceeded> {
         let mut charge = Self {
-            usage,
-            quotas,
-            taken: 0,
+            usage: Cow::Borrowed(usage),
+            quotas: Cow::Borrowed(quotas),
+            taken: [false; QUOTAS],
             event,
             is_counted: false,
         };
-        for quota in quotas {
-            take(drawer, quota, event.amount(quota.counted()), event.at).await?;
-            charge.taken += 1;
+        for (place, quota) in quotas.iter().enumerate().take(QUOTAS) {
+            let is_taken = take(drawer, quota, event.amount(quota.counted()), event.at).await?;
+            if let Some(taken) = charge.taken.get_mut(place) {
+                *taken = is_taken;
+            }
         }
         charge.is_counted = true;
         charge.add(1);
         Ok(charge)
     }
 
-    /// The event is not stored after all.
-    pub fn take_back(mut self) {
-        if std::mem::replace(&mut self.is_counted, false) {
-            self.add(-1);
+    /// Waits for what becomes of the event, and keeps the charge if it is stored. That is so too when the future is dropped,
+    /// since the event is stored all the same.
+    ///
+    /// # Errors
+    /// Those of the appender.
+    pub async fn settle(self, ticket: Ticket) -> Result<Appended, AppendError> {
+        let mut submitted = Submitted(Some((self, ticket)));
+        let outcome = match &mut submitted.0 {
+            Some((_, ticket)) => ticket.await,
+            None => Err(AppendError::Unavailable),
+        };
+        if let Some((charge, _)) = submitted.0.take() {
+            charge.settle_with(&outcome);
+        }
+        outcome
+    }
+
+    fn settle_with(self, outcome: &Result<Appended, AppendError>) {
+        if matches!(outcome, Ok(Appended::Stored)) {
+            self.keep();
+        }
+    }
+
+    /// The event is stored.
+    fn keep(mut self) {
+        self.taken = [false; QUOTAS];
+        self.is_counted = false;
+    }
+
+    /// The same charge, for longer than the request; this one is empty then.
+    fn take_over(&mut self) -> Charge<'static> {
+        Charge {
+            usage: Cow::Owned(self.usage.as_ref().clone()),
+            quotas: Cow::Owned(self.quotas.to_vec()),
+            taken: std::mem::take(&mut self.taken),
+            event: self.event,
+            is_counted: std::mem::take(&mut self.is_counted),
         }
     }
 
@@ -99,28 +140,48 @@ impl<'a> Charge<'a> {
 }
 
 impl Drop for Charge<'_> {
-    /// Puts back what was taken of an event that does not count: a caller can leave while a part is being drawn.
     fn drop(&mut self) {
-        if !self.is_counted {
-            for quota in self.quotas.iter().take(self.taken) {
-                quota.put_back(self.event.amount(quota.counted()), self.event.at);
-            }
+        if self.is_counted {
+            self.add(-1);
+        }
+        for (quota, _) in self.quotas.iter().zip(self.taken).filter(|(_, taken)| *taken) {
+            quota.put_back(self.event.amount(quota.counted()), self.event.at);
         }
     }
 }
+
+/// An event that is handed over and may become stored.
+struct Submitted<'a>(Option<(Charge<'a>, Ticket)>);
+
+impl Drop for Submitted<'_> {
+    /// The caller has left: somebody else waits for the outcome.
+    fn drop(&mut self) {
+        let Some((mut charge, ticket)) = self.0.take() else {
+            return;
+        };
+        let charge = charge.take_over();
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(async move { charge.settle_with(&ticket.await) })),
+            // The service ends without knowing: rather one event too many is counted than one too few.
+            Err(_) => charge.keep(),
+        }
+    }
+}
+
+/// Takes so much of a quota; false when it passes without, as nobody knows what is left.
 
 async fn take(
     drawer: &QuotaDrawer,
     quota: &Arc<SharedQuota>,
     amount: u64,
     at: DateTime<Utc>,
-) -> Result<(), Exceeded> {
+) -> Result<bool, Exceeded> {
     match quota.attempt(amount, at) {
         Attempt::Passes { draw } => {
             if draw {
                 drawer.draw(quota);
             }
-            return Ok(());
+            return Ok(true);
         }
         Attempt::Refused => return Err(quota.exceeded(at)),
         Attempt::Unknown => {}
@@ -131,12 +192,12 @@ async fn take(
         let mut told = std::pin::pin!(quota.told.notified());
         told.as_mut().enable();
         match quota.attempt(amount, at) {
-            Attempt::Passes { .. } => return Ok(()),
+            Attempt::Passes { .. } => return Ok(true),
             Attempt::Refused => return Err(quota.exceeded(at)),
             Attempt::Unknown => drawer.draw(quota),
         }
         if tokio::time::timeout_at(deadline, told).await.is_err() {
-            return Ok(());
+            return Ok(false);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use hookgate_domain::redis::Redis;
 use hookgate_domain::redis::changes::Change;
 use hookgate_ingress::{Ingress, Settings};
@@ -9,6 +10,8 @@ use hookgate_model::limits::TenantLimits;
 use hookgate_testkit::fixtures::{NewWebhook, Webhook};
 use hookgate_testkit::{TestDatabase, eventually};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::harness::Harness;
 
@@ -194,6 +197,64 @@ async fn only_what_is_stored_counts_and_only_this_month() {
     assert_eq!(post(&harness, &webhook, None, 1).await.status(), 429);
     harness.stop().await;
     assert_eq!(harness.events(&webhook).len(), 3);
+}
+
+/// Sends a request and leaves when its event is being committed, which a lock on a table prevents until then.
+async fn leave_while_it_is_committed(harness: &Harness, webhook: &Webhook, table: &str, body: &str) {
+    let mut lock = harness.database.superuser();
+    lock.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+        .expect("a lock");
+    let mut caller = connect(harness).await;
+    // The connection is reset, so that the ingress knows at once that nobody waits for the answer.
+    caller.set_zero_linger().expect("a setting");
+    let (path, length) = (&webhook.production.path, body.len());
+    let request = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{body}");
+    caller.write_all(request.as_bytes()).await.expect("sent");
+    eventually(Duration::from_secs(5), "the commit waits", async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+            AND application_name = 'hookgate-writer' AND wait_event_type = 'Lock'";
+        (harness.count(waiting) == 1).then_some(())
+    })
+    .await;
+    drop(caller);
+    // Every thread of the ingress has seen it when it has answered what came after.
+    for _ in 0..8 {
+        let mut probe = connect(harness).await;
+        let request = b"GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        probe.write_all(request).await.expect("sent");
+        probe.read_to_end(&mut Vec::new()).await.expect("an answer");
+    }
+}
+
+async fn connect(harness: &Harness) -> TcpStream {
+    TcpStream::connect(harness.address).await.expect("a connection")
+}
+
+#[tokio::test]
+async fn what_becomes_of_an_event_is_charged_though_its_caller_has_left() {
+    let mut harness = Harness::with(events_per_month(4)).await;
+    let webhook = harness.webhook(NewWebhook {
+        deduplication: Some(json!({ "key": "{{ body.id }}", "remember_hours": 1 })),
+        ..NewWebhook::default()
+    });
+    // It is stored, and stays charged.
+    leave_while_it_is_committed(&harness, &webhook, "events", r#"{"id": 1}"#).await;
+    eventually(Duration::from_secs(5), "the event is stored", async || {
+        (harness.events(&webhook).len() == 1).then_some(())
+    })
+    .await;
+    // It came before.
+    leave_while_it_is_committed(&harness, &webhook, "deduplication_keys", r#"{"id": 1}"#).await;
+    // Postgres refuses it.
+    harness.execute("ALTER TABLE events ADD CONSTRAINT refuse CHECK (path <> 'orders') NOT VALID");
+    leave_while_it_is_committed(&harness, &webhook, "events", r#"{"id": 2}"#).await;
+    harness.execute("ALTER TABLE events DROP CONSTRAINT refuse");
+    for status in [200, 200, 200, 429] {
+        assert_eq!(post(&harness, &webhook, None, 2).await.status(), status);
+    }
+    harness.stop().await;
+    assert_eq!(harness.events(&webhook).len(), 4);
+    assert_eq!(counted(&harness), (4, 9 + 3 * 2));
 }
 
 #[tokio::test]
