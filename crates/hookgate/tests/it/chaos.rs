@@ -31,7 +31,7 @@ const RECOVER_WITHIN: Duration = Duration::from_secs(30);
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// How soon the last event of a flow has run after the load.
 const RUN_WITHIN: Duration = Duration::from_secs(60);
-const DATABASE: &str = "hookgate";
+pub const DATABASE: &str = "hookgate";
 
 /// What is done to the installation in one round.
 #[derive(Debug, Clone, Copy)]
@@ -149,7 +149,7 @@ async fn nothing_acknowledged_is_lost() {
 }
 
 /// Migrates the private database with the program itself.
-fn storage(servers: &Servers) -> Storage {
+pub fn storage(servers: &Servers) -> Storage {
     servers.postgres.ensure_database(DATABASE).unwrap();
     let address = servers.address();
     let url = |role: &str| address.postgres(role, DATABASE);

@@ -8,5 +8,6 @@ mod dev;
 mod github;
 mod installation;
 mod process;
+mod repetitions;
 mod settings;
 mod tenants;
