@@ -23,7 +23,7 @@ fn keyed(key: &str, revision: Value) -> NewWebhook {
     }
 }
 
-fn by_id(revision: Value) -> NewWebhook {
+pub fn by_id(revision: Value) -> NewWebhook {
     keyed("{{ body.id }}", revision)
 }
 
@@ -33,8 +33,8 @@ fn working(response: Value) -> Value {
 
 /// What a caller can tell an answer by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Got {
-    status: u16,
+pub struct Got {
+    pub status: u16,
     headers: Vec<(String, String)>,
     body: String,
 }
@@ -54,13 +54,13 @@ impl Got {
         }
     }
 
-    fn event(&self) -> &str {
+    pub fn event(&self) -> &str {
         let header = self.headers.iter().find(|(name, _)| name == "hookgate-event-id");
         &header.expect("an event's id").1
     }
 }
 
-async fn post(harness: &Harness, url: &PublicUrl, body: &str) -> Got {
+pub async fn post(harness: &Harness, url: &PublicUrl, body: &str) -> Got {
     let sent = harness.post(url).body(body.to_owned()).send();
     Got::of(sent.await.expect("an answer")).await
 }

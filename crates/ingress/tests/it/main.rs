@@ -9,6 +9,7 @@ mod browsers;
 mod changes;
 mod credentials;
 mod deduplication;
+mod deduplication_model;
 mod handshakes;
 mod harness;
 mod hostile;
