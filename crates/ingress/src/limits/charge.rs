@@ -169,7 +169,6 @@ impl Drop for Submitted<'_> {
 }
 
 /// Takes so much of a quota; false when it passes without, as nobody knows what is left.
-
 async fn take(
     drawer: &QuotaDrawer,
     quota: &Arc<SharedQuota>,
