@@ -1,5 +1,6 @@
 //! Destinations: named outbound targets. A signing secret is sealed with the master key, bound to its row, and shown
-//! only when it is made.
+//! only when it is made; after a rotation the one before it signs too, for a while. What is presented beside, the
+//! authentication takes from [`crate::secrets`].
 //!
 //! Functions run inside a [`TenantScope::transaction`] that the caller opened.
 
@@ -9,7 +10,9 @@ use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::base_url::BaseUrl;
-use hookgate_model::ids::{DestinationId, WebhookId};
+use hookgate_model::ids::{DestinationId, SecretId, WebhookId};
+use hookgate_model::outbound_authentication::{ClientCertificate, OutboundAuthentication};
+use hookgate_model::outbound_signature::SigningSecret;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -20,6 +23,7 @@ use crate::limits;
 use crate::page::Page;
 use crate::schema::{destinations, revisions, webhooks};
 use crate::scope::TenantScope;
+use crate::stored_json::{MaybeJson, StoredJson, to_json};
 
 /// A destination as it is stored.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -32,8 +36,20 @@ pub struct Destination {
     pub name: String,
     /// What the URL of every call begins with.
     pub base_url: String,
+    /// What is presented with every call.
+    #[diesel(deserialize_as = StoredJson<OutboundAuthentication>)]
+    pub authentication: OutboundAuthentication,
+    /// The client certificate for TLS.
+    #[diesel(deserialize_as = MaybeJson<ClientCertificate>)]
+    pub client_certificate: Option<ClientCertificate>,
     /// The sealed signing secret, if calls are signed.
     signing_secret: Option<Vec<u8>>,
+    /// What a receiver verifies with, if calls are signed by Ed25519.
+    pub public_key: Option<String>,
+    /// The sealed signing secret before the last rotation.
+    previous_signing_secret: Option<Vec<u8>>,
+    /// Until when it signs too.
+    pub previous_secret_expires_at: Option<DateTime<Utc>>,
     /// Counts the changes.
     pub version: i64,
     /// When it was made.
@@ -49,6 +65,22 @@ pub struct DestinationSettings {
     pub name: String,
     /// What the URL of every call begins with.
     pub base_url: BaseUrl,
+    /// What is presented with every call.
+    pub authentication: OutboundAuthentication,
+    /// The client certificate for TLS.
+    pub client_certificate: Option<ClientCertificate>,
+}
+
+impl DestinationSettings {
+    /// Without authentication.
+    pub fn new(name: impl Into<String>, base_url: BaseUrl) -> Self {
+        Self {
+            name: name.into(),
+            base_url,
+            authentication: OutboundAuthentication::default(),
+            client_certificate: None,
+        }
+    }
 }
 
 impl Destination {
@@ -57,19 +89,37 @@ impl Destination {
         self.signing_secret.is_some()
     }
 
-    /// The signing secret in its `whsec_…` form.
+    /// The signing secrets that count at a moment: the newest first.
     ///
     /// # Errors
-    /// [`Error::Unreadable`] when it was sealed with another master key, or is damaged.
-    pub fn signing_secret(&self, scope: &TenantScope, key: &MasterKey) -> Result<Option<Zeroizing<String>>> {
-        let Some(sealed) = &self.signing_secret else {
-            return Ok(None);
-        };
-        let opened = key.open(&secret_context(scope, self.id), sealed)?;
-        let text = std::str::from_utf8(&opened).map_err(|_| Error::Unreadable {
+    /// [`Error::Unreadable`] when one was sealed with another master key, or is damaged.
+    pub fn signing_secrets(
+        &self,
+        scope: &TenantScope,
+        key: &MasterKey,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<SigningSecret>> {
+        let previous = self.previous_signing_secret.as_ref();
+        let previous = previous.filter(|_| self.previous_secret_expires_at.is_some_and(|end| end > now));
+        let unreadable = || Error::Unreadable {
             what: "signing secret",
-        })?;
-        Ok(Some(Zeroizing::new(text.to_owned())))
+        };
+        let open = |sealed: &Vec<u8>| {
+            let opened = key.open(&secret_context(scope, self.id), sealed)?;
+            let text = std::str::from_utf8(&opened).map_err(|_| unreadable())?;
+            SigningSecret::parse(text).map_err(|_| unreadable())
+        };
+        self.signing_secret.iter().chain(previous).map(open).collect()
+    }
+
+    /// Every secret that its settings name.
+    pub fn secret_ids(&self) -> Vec<SecretId> {
+        let certificate = self.client_certificate.iter();
+        let places = self.authentication.secret_places().into_iter();
+        places
+            .map(|(_, id)| id)
+            .chain(certificate.map(|certificate| certificate.private_key))
+            .collect()
     }
 }
 
@@ -78,7 +128,12 @@ fn secret_context(scope: &TenantScope, id: DestinationId) -> String {
     format!("destinations/{}/{id}", scope.tenant())
 }
 
-/// Makes a destination; its calls are signed when a secret (in its `whsec_…` form) is given.
+fn seal(scope: &TenantScope, key: &MasterKey, id: DestinationId, secret: &SigningSecret) -> Result<Vec<u8>> {
+    let text = Zeroizing::new(secret.expose());
+    key.seal(&secret_context(scope, id), text.as_bytes())
+}
+
+/// Makes a destination; its calls are signed when a secret is given.
 ///
 /// # Errors
 /// `destinations_name_key` when the name is taken; [`Error::LimitReached`].
@@ -87,7 +142,7 @@ pub fn create(
     scope: &TenantScope,
     key: &MasterKey,
     settings: &DestinationSettings,
-    signing_secret: Option<&str>,
+    signing_secret: Option<&SigningSecret>,
 ) -> Result<Destination> {
     let existing = destinations::table
         .filter(destinations::tenant_id.eq(scope.uuid()))
@@ -101,15 +156,19 @@ pub fn create(
     }
     let id: DestinationId = clock::new_id();
     let sealed = signing_secret
-        .map(|secret| key.seal(&secret_context(scope, id), secret.as_bytes()))
+        .map(|secret| seal(scope, key, id, secret))
         .transpose()?;
+    let certificate = settings.client_certificate.as_ref();
     Ok(diesel::insert_into(destinations::table)
         .values((
             destinations::tenant_id.eq(scope.uuid()),
             destinations::id.eq(id.uuid()),
             destinations::name.eq(&settings.name),
             destinations::base_url.eq(settings.base_url.as_str()),
+            destinations::authentication.eq(to_json(&settings.authentication)?),
+            destinations::client_certificate.eq(certificate.map(to_json).transpose()?),
             destinations::signing_secret.eq(sealed),
+            destinations::public_key.eq(signing_secret.and_then(SigningSecret::public_key)),
         ))
         .returning(Destination::as_returning())
         .get_result(conn)?)
@@ -167,11 +226,14 @@ pub fn update(
     settings: &DestinationSettings,
 ) -> Result<Destination> {
     read_for_change(conn, scope, id)?;
+    let certificate = settings.client_certificate.as_ref();
     Ok(
         diesel::update(destinations::table.find((scope.uuid(), id.uuid())))
             .set((
                 destinations::name.eq(&settings.name),
                 destinations::base_url.eq(settings.base_url.as_str()),
+                destinations::authentication.eq(to_json(&settings.authentication)?),
+                destinations::client_certificate.eq(certificate.map(to_json).transpose()?),
                 destinations::version.eq(destinations::version + 1),
                 destinations::updated_at.eq(clock::now()),
             ))
@@ -180,7 +242,8 @@ pub fn update(
     )
 }
 
-/// Replaces the signing secret, from the next call on; `None` leaves calls unsigned.
+/// Replaces the signing secret, from the next call on; `None` leaves calls unsigned. The one before signs too until
+/// `previous_until`.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -189,21 +252,43 @@ pub fn replace_signing_secret(
     scope: &TenantScope,
     key: &MasterKey,
     id: DestinationId,
-    secret: Option<&str>,
+    secret: Option<&SigningSecret>,
+    previous_until: Option<DateTime<Utc>>,
 ) -> Result<Destination> {
-    let sealed = secret
-        .map(|secret| key.seal(&secret_context(scope, id), secret.as_bytes()))
-        .transpose()?;
+    let current = read_for_change(conn, scope, id)?;
+    let sealed = secret.map(|secret| seal(scope, key, id, secret)).transpose()?;
+    let previous_until = previous_until.filter(|_| secret.is_some() && current.is_signed());
+    let previous = current.signing_secret.filter(|_| previous_until.is_some());
     Ok(
         diesel::update(destinations::table.find((scope.uuid(), id.uuid())))
             .set((
                 destinations::signing_secret.eq(sealed),
+                destinations::public_key.eq(secret.and_then(SigningSecret::public_key)),
+                destinations::previous_signing_secret.eq(previous),
+                destinations::previous_secret_expires_at.eq(previous_until),
                 destinations::version.eq(destinations::version + 1),
                 destinations::updated_at.eq(clock::now()),
             ))
             .returning(Destination::as_returning())
             .get_result(conn)?,
     )
+}
+
+/// The destinations whose authentication or client certificate names a secret.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn using_secret(conn: &mut PgConnection, scope: &TenantScope, id: SecretId) -> Result<Vec<Destination>> {
+    let settings =
+        "destinations.authentication::text || coalesce(destinations.client_certificate::text, '') LIKE ";
+    let mentions = diesel::dsl::sql::<diesel::sql_types::Bool>(settings)
+        .bind::<diesel::sql_types::Text, _>(format!("%{id}%"));
+    Ok(destinations::table
+        .filter(destinations::tenant_id.eq(scope.uuid()))
+        .filter(mentions)
+        .order(destinations::id)
+        .select(Destination::as_select())
+        .load(conn)?)
 }
 
 /// The webhooks whose draft or published revision calls the destination.

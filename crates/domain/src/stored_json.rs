@@ -4,6 +4,7 @@ use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::pg::{Pg, PgValue};
 use diesel::sql_types::{Jsonb, Nullable};
 use hookgate_model::limits::{Limits, TenantLimits};
+use hookgate_model::outbound_authentication::{ClientCertificate, OutboundAuthentication};
 use hookgate_model::protection::{DataProtection, Masked};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,6 +41,12 @@ impl From<StoredJson<Self>> for DataProtection {
     }
 }
 
+impl From<StoredJson<Self>> for OutboundAuthentication {
+    fn from(stored: StoredJson<Self>) -> Self {
+        stored.0
+    }
+}
+
 /// What such a column holds that may be NULL.
 #[derive(Debug, FromSqlRow)]
 pub struct MaybeJson<T>(Option<T>);
@@ -56,6 +63,12 @@ impl<T: DeserializeOwned> FromSql<Nullable<Jsonb>, Pg> for MaybeJson<T> {
 
 impl From<MaybeJson<Masked>> for Option<Masked> {
     fn from(stored: MaybeJson<Masked>) -> Self {
+        stored.0
+    }
+}
+
+impl From<MaybeJson<ClientCertificate>> for Option<ClientCertificate> {
+    fn from(stored: MaybeJson<ClientCertificate>) -> Self {
         stored.0
     }
 }

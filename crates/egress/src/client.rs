@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Certificate, Method, Request, Response};
+use reqwest::{Certificate, Identity, Method, Request, Response};
 use url::{Host, Url};
 
 use crate::Settings;
 use crate::failure::{Failed, chain};
 use crate::resolver::{EgressResolver, NotAllowed};
+use crate::timing::ConnectTimer;
 
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
@@ -19,6 +20,7 @@ const USER_AGENT: &str = concat!("Hookgate/", env!("CARGO_PKG_VERSION"));
 pub struct Client {
     client: reqwest::Client,
     resolver: EgressResolver,
+    trusted: Arc<[Certificate]>,
 }
 
 impl Client {
@@ -29,24 +31,52 @@ impl Client {
     pub fn new(settings: &Settings) -> Result<Self, String> {
         // Another part of the process may have installed one before; any will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let resolver = EgressResolver::new(&settings.allowed_private_networks)?;
+        let resolver = EgressResolver::new(&settings.allowed_private_networks, &settings.name_servers)?;
+        let trusted = match &settings.trusted_certificates {
+            None => Vec::new(),
+            Some(path) => std::fs::read(path)
+                .map_err(|error| error.to_string())
+                .and_then(|pem| Certificate::from_pem_bundle(&pem).map_err(|error| chain(&error)))
+                .map_err(|reason| format!("trusted_certificates, {}: {reason}", path.display()))?,
+        };
+        Self::build(resolver, trusted.into(), None)
+    }
+
+    /// A client under the same rules, with connections of its own, that presents a certificate.
+    ///
+    /// # Errors
+    /// When the text does not hold a certificate and its private key, in PEM.
+    pub fn with_identity(&self, pem: &str) -> Result<Self, String> {
+        let identity = Identity::from_pem(pem.as_bytes()).map_err(|error| chain(&error))?;
+        Self::build(self.resolver.clone(), Arc::clone(&self.trusted), Some(identity))
+    }
+
+    fn build(
+        resolver: EgressResolver,
+        trusted: Arc<[Certificate]>,
+        identity: Option<Identity>,
+    ) -> Result<Self, String> {
         let mut builder = reqwest::Client::builder()
             .dns_resolver(Arc::new(resolver.clone()))
+            .connector_layer(ConnectTimer)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .referer(false)
             .user_agent(USER_AGENT)
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(32);
-        if let Some(path) = &settings.trusted_certificates {
-            let certificates = std::fs::read(path).map_err(|error| error.to_string());
-            let certificates = certificates
-                .and_then(|pem| Certificate::from_pem_bundle(&pem).map_err(|error| chain(&error)))
-                .map_err(|reason| format!("trusted_certificates, {}: {reason}", path.display()))?;
-            builder = builder.tls_certs_merge(certificates);
+        if !trusted.is_empty() {
+            builder = builder.tls_certs_merge(trusted.iter().cloned());
+        }
+        if let Some(identity) = identity {
+            builder = builder.identity(identity);
         }
         let client = builder.build().map_err(|error| chain(&error))?;
-        Ok(Self { client, resolver })
+        Ok(Self {
+            client,
+            resolver,
+            trusted,
+        })
     }
 
     /// Asks for what there is at a URL, and gives the response's head. The caller bounds the time.
@@ -73,6 +103,17 @@ impl Client {
         }
         Ok(self.client.execute(request).await?)
     }
+}
+
+/// Whether a text in PEM holds a certificate and the private key that belongs to it.
+///
+/// # Errors
+/// What is wrong with it, without the text.
+pub fn check_identity(pem: &str) -> Result<(), String> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let identity = Identity::from_pem(pem.as_bytes()).map_err(|error| chain(&error))?;
+    let built = reqwest::Client::builder().identity(identity).build();
+    built.map(drop).map_err(|error| chain(&error))
 }
 
 /// Reads a response's body up to a bound, and whether it was cut there.

@@ -7,8 +7,10 @@ mod permits;
 pub mod published_keys;
 mod resolver;
 mod settings;
+mod timing;
 
-pub use client::{Client, read_body};
+pub use client::{Client, check_identity, read_body};
 pub use failure::Failed;
 pub use permits::{Permit, Permits};
 pub use settings::Settings;
+pub use timing::{Timing, timed};

@@ -3,11 +3,16 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{NameServerConfig, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hookgate_model::egress;
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use crate::timing::note_dns;
 
 /// The name leads to an address that may not be called.
 #[derive(Debug)]
@@ -39,9 +44,19 @@ pub struct EgressResolver {
 }
 
 impl EgressResolver {
-    /// Takes the name servers of the machine.
-    pub fn new(allowed_private: &[IpNet]) -> Result<Self, String> {
-        let resolver = TokioResolver::builder_tokio()
+    /// Asks these name servers, or those of the machine when there are none.
+    pub fn new(allowed_private: &[IpNet], name_servers: &[SocketAddr]) -> Result<Self, String> {
+        let builder = if name_servers.is_empty() {
+            TokioResolver::builder_tokio()
+        } else {
+            let servers = name_servers.iter().map(name_server).collect();
+            let config = ResolverConfig::from_name_servers(servers);
+            Ok(TokioResolver::builder_with_config(
+                config,
+                TokioRuntimeProvider::default(),
+            ))
+        };
+        let resolver = builder
             .and_then(|builder| builder.build())
             .map_err(|error| error.to_string())?;
         Ok(Self {
@@ -68,11 +83,22 @@ impl EgressResolver {
     }
 }
 
+fn name_server(address: &SocketAddr) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(address.ip());
+    for connection in &mut server.connections {
+        connection.port = address.port();
+    }
+    server
+}
+
 impl Resolve for EgressResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let this = self.clone();
         Box::pin(async move {
-            let addresses = this.addresses(name.as_str()).await?;
+            let started = Instant::now();
+            let addresses = this.addresses(name.as_str()).await;
+            note_dns(started.elapsed());
+            let addresses = addresses?;
             if !addresses.iter().all(|address| this.allows(*address)) {
                 return Err(NotAllowed.into());
             }

@@ -17,6 +17,7 @@ pub mod ids;
 pub mod limits;
 pub mod methods;
 pub mod network_set;
+pub mod outbound_authentication;
 pub mod outbound_signature;
 pub mod protection;
 pub mod proxy_protocol;

@@ -10,7 +10,7 @@ pub mod eventually;
 pub mod fixtures;
 pub mod receiver;
 pub mod servers;
-mod tls;
+pub mod tls;
 
 pub use database::TestDatabase;
 pub use eventually::eventually;

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::tls::ClientIdentity;
 use crate::{eventually, tls};
 
 /// A request that came.
@@ -123,7 +124,13 @@ impl Receiver {
 
     /// Starts it behind TLS, as `localhost`, with a certificate that only [`Self::certificate`] makes trusted.
     pub async fn start_tls() -> Self {
-        let (acceptor, certificate) = tls::localhost();
+        let (acceptor, certificate) = tls::localhost(None);
+        Self::serve(Some(acceptor), Some(certificate)).await
+    }
+
+    /// Starts it behind TLS, for clients alone that present this certificate.
+    pub async fn start_mtls(client: &ClientIdentity) -> Self {
+        let (acceptor, certificate) = tls::localhost(Some(client));
         Self::serve(Some(acceptor), Some(certificate)).await
     }
 

@@ -38,6 +38,7 @@ struct Shared {
     redis: Redis,
     master_key: MasterKey,
     http: effects::http::HttpClient,
+    identities: effects::target::Identities,
     apart: Apart,
     calls: Permits,
     revisions: revisions::Revisions,
@@ -65,7 +66,6 @@ pub fn start(
     master_key: MasterKey,
     egress: Client,
 ) -> Worker {
-    let http = effects::http::HttpClient::new(egress);
     let (recorder, recording) = recorder::Recorder::new(database.clone());
     let shared = Arc::new(Shared {
         calls: Permits::new(settings.calls, settings.calls_per_tenant),
@@ -78,7 +78,8 @@ pub fn start(
         database,
         redis,
         master_key,
-        http,
+        http: effects::http::HttpClient::new(egress),
+        identities: effects::target::Identities::new(),
         recorder,
     });
     let (jobs, services, ended) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());

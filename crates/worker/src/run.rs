@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use hookgate_domain::jobs::{Again, FinishedRun, Lease, NewAttempt, save_progress};
-use hookgate_domain::{Error, clock, destinations};
+use hookgate_domain::{Error, clock};
 use hookgate_model::answer::Answer;
 use hookgate_model::flow::advance::{Decision, Outcome, advance, give_up};
 use hookgate_model::flow::compiled::CompiledRevision;
@@ -14,10 +14,10 @@ use hookgate_model::flow::state::State;
 use hookgate_model::flow::step::http::{HttpCall, HttpFailure, HttpOutcome};
 use hookgate_model::flow::variables::Request;
 use hookgate_model::ids::{DestinationId, EventId};
-use hookgate_model::outbound_signature::SigningSecret;
 
 use crate::Shared;
-use crate::effects::http::{Made, Target};
+use crate::effects::http::Made;
+use crate::effects::target::{self, Target};
 use crate::protection::Protected;
 use crate::record::{Caller, attempt, finished_run};
 
@@ -95,23 +95,7 @@ impl Job {
         if let Some(target) = known(id) {
             return Ok(target);
         }
-        let (scope, key) = (self.lease.scope, self.shared.master_key.clone());
-        let read = move |conn: &mut _| {
-            let destination = scope.transaction(conn, |conn| destinations::read(conn, &scope, id))?;
-            let secret = destination.signing_secret(&scope, &key)?;
-            Ok::<_, Error>((destination.base_url, secret))
-        };
-        let target = match self.shared.database.run(read).await {
-            Ok((base_url, secret)) => secret
-                .map(|secret| {
-                    SigningSecret::parse(&secret).map_err(|_| "the signing secret is not one".to_owned())
-                })
-                .transpose()
-                .map(|secret| Target { base_url, secret }),
-            Err(Error::NotFound) => Err("the destination was deleted".to_owned()),
-            Err(error) => return Err(error),
-        };
-        let target = Arc::new(target);
+        let target = Arc::new(target::read(&self.shared, self.lease.scope, id).await?);
         self.targets
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -1,5 +1,6 @@
 //! The life of a destination.
 
+use hookgate_testkit::tls::ClientIdentity;
 use serde_json::{Value, json};
 
 use crate::service::Service;
@@ -134,4 +135,96 @@ async fn a_destination_that_a_draft_calls_cannot_be_deleted() {
         .await
         .is(200);
     owner.delete(&destination).await.is(204);
+}
+
+#[tokio::test]
+async fn an_authentication_names_secrets_that_are_of_use_and_stay_there() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let secret = async |name: &str, value: &str| {
+        let made = owner
+            .post("/v1/secrets", json!({"name": name, "value": value}))
+            .await;
+        made.is(201)["id"].clone()
+    };
+    let (token, broken) = (secret("token", "hush").await, secret("broken", "hüsh").await);
+    let with = |authentication: Value| json!({"name": "CRM", "base_url": "https://crm.example.com", "authentication": authentication});
+    for (authentication, pointer) in [
+        (
+            json!({"kind": "bearer", "token": broken}),
+            "/authentication/token",
+        ),
+        (
+            json!({"kind": "basic", "username": "a:b", "password": token}),
+            "/authentication/username",
+        ),
+        (
+            json!({"kind": "api_key", "header": "webhook-id", "value": token}),
+            "/authentication/header",
+        ),
+    ] {
+        let refused = owner.post("/v1/destinations", with(authentication)).await;
+        refused.is_invalid(&[(pointer, "invalid")]);
+        assert!(!refused.text.contains("hüsh"), "{}", refused.text);
+    }
+    let mut body = with(json!({"kind": "bearer", "token": token}));
+    let made = owner.post("/v1/destinations", body.clone()).await;
+    assert_eq!(made.is(201)["authentication"], body["authentication"]);
+    let path = format!("/v1/destinations/{}", made.json()["id"].as_str().expect("an id"));
+    let secret_path = format!("/v1/secrets/{}", token.as_str().expect("an id"));
+    owner.delete(&secret_path).await.is_problem(409, "in_use");
+    owner
+        .patch(&secret_path, json!({"value": "hüsh"}))
+        .await
+        .is_invalid(&[("/value", "invalid")]);
+    owner
+        .patch(&secret_path, json!({"value": "hush again"}))
+        .await
+        .is(200);
+
+    let (own, foreign) = (ClientIdentity::generate(), ClientIdentity::generate());
+    let key = secret("key", &own.private_key).await;
+    body["client_certificate"] = json!({"certificate": foreign.certificate, "private_key": key});
+    let refused = owner.patch(&path, body.clone()).await;
+    refused.is_invalid(&[("/client_certificate", "invalid")]);
+    body["client_certificate"]["certificate"] = json!(own.certificate);
+    owner.patch(&path, body).await.is(200);
+    let nothing = json!({"authentication": {"kind": "none"}, "client_certificate": null});
+    let bare = owner.patch(&path, nothing).await;
+    assert_eq!(bare.is(200)["authentication"], json!({"kind": "none"}));
+    owner.delete(&secret_path).await.is(204);
+}
+
+#[tokio::test]
+async fn a_rotation_keeps_the_secret_before_for_a_while_and_shows_the_public_key() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let body = json!({"name": "CRM", "base_url": "https://crm.example.com", "signature_version": "v1a"});
+    let made = owner.post("/v1/destinations", body).await.is(201);
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    assert!(text(&made["signing_secret"]).starts_with("whsk_"));
+    assert!(text(&made["public_key"]).starts_with("whpk_"));
+    assert_eq!(made["signature_version"], "v1a");
+    let path = format!("/v1/destinations/{}", text(&made["id"]));
+    assert_eq!(owner.get(&path).await.is(200)["public_key"], made["public_key"]);
+
+    let rotate = format!("{path}/rotate-secret");
+    let rotated = owner.post(&rotate, json!({"grace_seconds": 3600})).await.is(200);
+    assert_eq!(
+        (&rotated["signature_version"], &rotated["public_key"]),
+        (&json!("v1"), &Value::Null)
+    );
+    assert!(rotated["previous_secret_expires_at"].is_string());
+    let at_once = owner.post(&rotate, json!({"grace_seconds": 0})).await.is(200);
+    assert_eq!(at_once["previous_secret_expires_at"], Value::Null);
+    let stored = service
+        .database
+        .query_text("SELECT (previous_signing_secret IS NULL)::text FROM destinations");
+    assert_eq!(stored, ["true"], "what does not sign any more is not kept");
+    let contradiction =
+        json!({"signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "signature_version": "v1a"});
+    owner
+        .post(&rotate, contradiction)
+        .await
+        .is_invalid(&[("/signature_version", "invalid")]);
 }

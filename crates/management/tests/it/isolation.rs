@@ -484,8 +484,19 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
     let in_webhooks = secrets.map(|place| {
         ["createWebhook", "updateWebhook"].map(|operation| format!("{operation}/authentication/{place}"))
     });
+    let presented = [
+        "authentication/password",
+        "authentication/token",
+        "authentication/value",
+        "authentication/client_secret",
+        "client_certificate/private_key",
+    ];
+    let in_destinations = presented.map(|place| {
+        ["createDestination", "updateDestination"].map(|operation| format!("{operation}/{place}"))
+    });
     let expected: Vec<&str> = expected
         .into_iter()
+        .chain(in_destinations.as_flattened().iter().map(String::as_str))
         .chain(in_webhooks.as_flattened().iter().map(String::as_str))
         .collect();
     let references = body_references(&document, &operations(&document));
@@ -570,6 +581,36 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         eve.caller.patch(&webhook, handshake).await,
         "/handshake/secrets/0",
     );
+    let destination = format!("/v1/destinations/{}", eve.destination);
+    for (presented, pointer) in [
+        (
+            json!({"authentication": {"kind": "basic", "username": "a", "password": ada.secret}}),
+            "/authentication/password",
+        ),
+        (
+            json!({"authentication": {"kind": "bearer", "token": ada.secret}}),
+            "/authentication/token",
+        ),
+        (
+            json!({"authentication": {"kind": "api_key", "header": "x-key", "value": ada.secret}}),
+            "/authentication/value",
+        ),
+        (
+            json!({"authentication": {"kind": "oauth2", "token_url": "https://a.example.com/token", "client_id": "a",
+                "client_secret": ada.secret}}),
+            "/authentication/client_secret",
+        ),
+        (
+            json!({"client_certificate": {"certificate": "a", "private_key": ada.secret}}),
+            "/client_certificate/private_key",
+        ),
+    ] {
+        let mut body = presented.clone();
+        body["name"] = json!("mine");
+        body["base_url"] = json!("https://a.example.com");
+        not_found(eve.caller.post("/v1/destinations", body).await, pointer);
+        not_found(eve.caller.patch(&destination, presented).await, pointer);
+    }
     let draft = json!({"flow": {"steps": [{"name": "a", "kind": "http", "destination": ada.destination}]}})
         .to_string();
     let saved = eve

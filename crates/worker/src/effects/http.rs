@@ -4,28 +4,26 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use hookgate_domain::clock;
-use hookgate_egress::{Client, Failed, read_body};
+use hookgate_egress::{Client, Failed, Timing, read_body, timed};
 use hookgate_model::egress;
 use hookgate_model::flow::step::http::{HttpCall, HttpFailure, HttpOutcome, MAX_RESPONSE_BYTES};
+use hookgate_model::outbound_authentication::{Credentials, TokenRequest};
 use hookgate_model::outbound_signature::{ID_HEADER, SIGNATURE_HEADER, SigningSecret, TIMESTAMP_HEADER};
 use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{Method, Request, Response};
+use reqwest::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use url::Url;
+
+use super::target::Target;
+use super::tokens::Tokens;
 
 /// The most headers of a response that a flow can use.
 const MAX_RESPONSE_HEADERS: usize = 100;
 
 /// Makes calls. Connections are kept and used again.
-#[derive(Clone)]
-pub struct HttpClient(Client);
-
-/// Where a call goes, and what signs it.
-pub struct Target {
-    /// What the URL begins with.
-    pub base_url: String,
-    /// The destination's secret.
-    pub secret: Option<SigningSecret>,
+pub struct HttpClient {
+    plain: Client,
+    tokens: Tokens,
 }
 
 /// A call that was made, or tried.
@@ -45,8 +43,16 @@ pub struct Made {
 
 impl HttpClient {
     /// Makes calls with a client.
-    pub const fn new(client: Client) -> Self {
-        Self(client)
+    pub fn new(plain: Client) -> Self {
+        Self {
+            plain,
+            tokens: Tokens::new(),
+        }
+    }
+
+    /// The client without a certificate of its own.
+    pub const fn plain(&self) -> &Client {
+        &self.plain
     }
 
     /// Makes a call, once.
@@ -54,26 +60,29 @@ impl HttpClient {
         let (started_at, started) = (clock::now(), Instant::now());
         let timeout = Duration::from_millis(call.timeout_ms.into());
         let mut first_byte = None;
-        let (url, outcome) = match egress::join(&target.base_url, &call.path) {
-            Err(detail) => (target.base_url.clone(), refused(detail)),
+        let (url, (outcome, parts)) = match egress::join(&target.base_url, &call.path) {
+            Err(detail) => (target.base_url.clone(), (refused(detail), Timing::default())),
             Ok(url) => {
                 let shown = without_query(&url);
                 let exchange = self.exchange(call, target, url, started_at, &mut first_byte);
-                let outcome = tokio::time::timeout(timeout, exchange).await.unwrap_or_else(|_| {
+                let (exchanged, parts) = timed(tokio::time::timeout(timeout, exchange)).await;
+                let outcome = exchanged.unwrap_or_else(|_| {
                     let detail = format!("no complete answer within {} ms", call.timeout_ms);
                     failed(HttpFailure::Timeout, detail)
                 });
-                (shown, outcome)
+                (shown, (outcome, parts))
             }
         };
-        let timing =
-            json!({ "first_byte_us": first_byte.map(|at: Instant| micros(at.duration_since(started))) });
         Made {
             outcome,
             url,
             started_at,
             duration: started.elapsed(),
-            timing,
+            timing: json!({
+                "dns_us": parts.dns.map(micros),
+                "connect_us": parts.connect.map(micros),
+                "first_byte_us": first_byte.map(|at: Instant| micros(at.duration_since(started))),
+            }),
         }
     }
 
@@ -85,43 +94,61 @@ impl HttpClient {
         now: DateTime<Utc>,
         first_byte: &mut Option<Instant>,
     ) -> HttpOutcome {
-        let request = match request(call, target, url, now) {
-            Ok(request) => request,
-            Err(detail) => return refused(detail),
-        };
         let exchanged = async {
-            let response = self.0.send(request).await?;
+            let mut request = request(call, target, url, now).map_err(Failed::refused)?;
+            let mut response = match &target.credentials {
+                Credentials::Token(wanted) => self.send_with_token(request, target, wanted).await?,
+                Credentials::Header { name, value } => {
+                    put(&mut request, name, value).map_err(Failed::refused)?;
+                    target.client.send(request).await?
+                }
+                Credentials::None => target.client.send(request).await?,
+            };
             *first_byte = Some(Instant::now());
-            read(response).await
+            read(&mut response).await
         };
         exchanged
             .await
             .unwrap_or_else(|Failed { failure, detail }| failed(failure, detail))
+    }
+
+    /// Presents the token that is kept; once more a new one, if that is not taken.
+    async fn send_with_token(
+        &self,
+        mut request: Request,
+        target: &Target,
+        wanted: &TokenRequest,
+    ) -> Result<Response, Failed> {
+        let token = self.tokens.get(target.key, wanted, &self.plain, None).await?;
+        put(&mut request, "authorization", token.header()).map_err(Failed::refused)?;
+        let again = request.try_clone();
+        let response = target.client.send(request).await?;
+        let Some(mut again) = again.filter(|_| response.status() == StatusCode::UNAUTHORIZED) else {
+            return Ok(response);
+        };
+        drop(response);
+        let token = self
+            .tokens
+            .get(target.key, wanted, &self.plain, Some(&token))
+            .await?;
+        put(&mut again, "authorization", token.header()).map_err(Failed::refused)?;
+        target.client.send(again).await
     }
 }
 
 fn request(call: &HttpCall, target: &Target, url: Url, now: DateTime<Utc>) -> Result<Request, String> {
     let method = Method::from_bytes(call.method.as_str().as_bytes()).map_err(|error| error.to_string())?;
     let mut request = Request::new(method, url);
-    let mut put = |name: &str, value: &str| {
-        let name =
-            HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is no header's name"))?;
-        let value = HeaderValue::from_bytes(value.as_bytes())
-            .map_err(|_| format!("the value of {name} is no header's value"))?;
-        request.headers_mut().insert(name, value);
-        Ok::<_, String>(())
-    };
     for (name, value) in &call.headers {
-        put(name, value)?;
+        put(&mut request, name, value)?;
     }
-    put("idempotency-key", &call.idempotency_key)?;
-    put(ID_HEADER, &call.idempotency_key)?;
-    put(TIMESTAMP_HEADER, &now.timestamp().to_string())?;
-    if let Some(secret) = &target.secret {
-        put(
-            SIGNATURE_HEADER,
-            &secret.sign(&call.idempotency_key, now, &call.body),
-        )?;
+    put(&mut request, "idempotency-key", &call.idempotency_key)?;
+    put(&mut request, ID_HEADER, &call.idempotency_key)?;
+    put(&mut request, TIMESTAMP_HEADER, &now.timestamp().to_string())?;
+    let sign = |secret: &SigningSecret| secret.sign(&call.idempotency_key, now, &call.body);
+    let signatures: Vec<String> = target.signing.iter().map(sign).collect();
+    if !signatures.is_empty() {
+        put(&mut request, SIGNATURE_HEADER, &signatures.join(" "))?;
     }
     if !call.body.is_empty() {
         *request.body_mut() = Some(call.body.clone().into());
@@ -129,8 +156,17 @@ fn request(call: &HttpCall, target: &Target, url: Url, now: DateTime<Utc>) -> Re
     Ok(request)
 }
 
+fn put(request: &mut Request, name: &str, value: &str) -> Result<(), String> {
+    let name =
+        HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is no header's name"))?;
+    let value = HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| format!("the value of {name} is no header's value"))?;
+    request.headers_mut().insert(name, value);
+    Ok(())
+}
+
 /// Reads a response up to the bound of its body.
-async fn read(mut response: Response) -> Result<HttpOutcome, Failed> {
+async fn read(response: &mut Response) -> Result<HttpOutcome, Failed> {
     let status = response.status().as_u16();
     let headers = response
         .headers()
@@ -143,7 +179,7 @@ async fn read(mut response: Response) -> Result<HttpOutcome, Failed> {
             )
         })
         .collect();
-    let (body, is_cut) = read_body(&mut response, MAX_RESPONSE_BYTES).await?;
+    let (body, is_cut) = read_body(response, MAX_RESPONSE_BYTES).await?;
     Ok(HttpOutcome::Response {
         status,
         headers,

@@ -5,6 +5,7 @@
 mod answers;
 mod calls;
 mod held;
+mod destinations;
 mod jobs;
 mod maintenance;
 mod stage;

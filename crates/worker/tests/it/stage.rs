@@ -9,14 +9,17 @@ use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::destinations::{self, DestinationSettings};
 use hookgate_domain::jobs::{self, ClaimedJob, Claims};
 use hookgate_domain::scope::TenantScope;
+use hookgate_domain::secrets;
 use hookgate_model::answer::Answer;
 use hookgate_model::base_url::BaseUrl;
 use hookgate_model::flow::state::StepRecord;
-use hookgate_model::ids::{DestinationId, EventId, TenantId};
+use hookgate_model::ids::{DestinationId, EventId, SecretId, TenantId};
+use hookgate_model::outbound_signature::SigningSecret;
 use hookgate_testkit::fixtures::{NewWebhook, Webhook};
 use hookgate_testkit::{TestDatabase, eventually};
 use hookgate_worker::{Settings, Worker};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 /// How long anything may take.
@@ -27,6 +30,7 @@ pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub struct Stage {
     pub database: TestDatabase,
     pub tenant: TenantId,
+    scope: OnceCell<TenantScope>,
 }
 
 pub struct Run {
@@ -56,7 +60,12 @@ impl Stage {
     pub fn new() -> Self {
         let database = TestDatabase::create();
         let tenant = database.tenant("Acme");
-        Self { database, tenant }
+        let scope = OnceCell::new();
+        Self {
+            database,
+            tenant,
+            scope,
+        }
     }
 
     pub fn webhook(&self, revision: Value) -> Webhook {
@@ -76,22 +85,49 @@ impl Stage {
 
     /// A destination, whose calls are signed.
     pub async fn destination(&self, base_url: &str) -> DestinationId {
-        let scope = scope_of(&self.database, self.tenant).await;
-        let settings = DestinationSettings {
-            name: base_url.to_owned(),
-            base_url: BaseUrl::parse(base_url).expect("a base URL"),
-        };
-        let create = move |conn: &mut PgConnection| {
-            scope.transaction(conn, |conn| {
-                destinations::create(conn, &scope, &master_key(), &settings, Some(SECRET))
-            })
-        };
-        self.database
-            .management()
-            .run(create)
+        let base = BaseUrl::parse(base_url).expect("a base URL");
+        self.destination_with(DestinationSettings::new(base_url, base))
             .await
-            .expect("a destination")
-            .id
+    }
+
+    /// A destination with these settings, whose calls are signed.
+    pub async fn destination_with(&self, settings: DestinationSettings) -> DestinationId {
+        let secret = SigningSecret::parse(SECRET).expect("a secret");
+        self.manage(move |conn, scope| {
+            destinations::create(conn, scope, &master_key(), &settings, Some(&secret)).map(|made| made.id)
+        })
+        .await
+    }
+
+    /// A destination that is presented with something.
+    pub async fn destination_presented(&self, base_url: &str, authentication: Value) -> DestinationId {
+        let base = BaseUrl::parse(base_url).expect("a base URL");
+        self.destination_with(DestinationSettings {
+            authentication: serde_json::from_value(authentication).expect("an authentication"),
+            ..DestinationSettings::new(base_url, base)
+        })
+        .await
+    }
+
+    /// A secret with this value.
+    pub async fn secret(&self, value: &str) -> SecretId {
+        let value = value.to_owned();
+        let name = Uuid::new_v4().to_string();
+        self.manage(move |conn, scope| {
+            secrets::create(conn, scope, &master_key(), &name, value.as_bytes()).map(|made| made.id)
+        })
+        .await
+    }
+
+    /// Does something as the management service does it; for the first time before there is a worker.
+    pub async fn manage<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut PgConnection, &TenantScope) -> hookgate_domain::Result<T> + Send + 'static,
+    ) -> T {
+        let prove = || scope_of(&self.database, self.tenant);
+        let scope = *self.scope.get_or_init(prove).await;
+        let change = move |conn: &mut PgConnection| scope.transaction(conn, |conn| change(conn, &scope));
+        self.database.management().run(change).await.expect("a change")
     }
 
     /// Stores events with one job, as the ingress does: in the order in which their bodies were complete, not of their ids.
@@ -141,10 +177,16 @@ impl Stage {
     /// A worker that may call these networks beside public addresses.
     pub fn worker_calling(&self, settings: Settings, allowed: &[&str]) -> Worker {
         let networks = allowed.iter().map(|network| network.parse().expect("a network"));
-        let egress = hookgate_egress::Client::new(&hookgate_egress::Settings {
+        let egress = hookgate_egress::Settings {
             allowed_private_networks: networks.collect(),
             ..Default::default()
-        });
+        };
+        self.worker_with(settings, &egress)
+    }
+
+    /// A worker with these settings of outgoing calls.
+    pub fn worker_with(&self, settings: Settings, egress: &hookgate_egress::Settings) -> Worker {
+        let egress = hookgate_egress::Client::new(egress);
         hookgate_worker::start(
             settings,
             self.database.worker(),

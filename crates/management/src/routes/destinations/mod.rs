@@ -1,19 +1,21 @@
 //! Destinations: where flows call.
 
+mod settings;
 mod view;
 
 use actix_web::{delete, get, patch, post};
+use chrono::TimeDelta;
 use hookgate_domain::clock;
 use hookgate_domain::destinations::{self, DestinationSettings};
-use hookgate_domain::limits;
-use hookgate_model::base_url::BaseUrl;
 use hookgate_model::ids::DestinationId;
-use hookgate_model::outbound_signature::SigningSecret;
-use serde::Serialize;
+use hookgate_model::outbound_authentication::{ClientCertificate, OutboundAuthentication};
+use hookgate_model::outbound_signature::{SignatureVersion, SigningSecret};
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+pub(super) use settings::require_usable;
+pub use settings::{Settings, SettingsBody};
 pub use view::{DestinationView, DestinationWithSecret};
 
 use crate::auth::Guarded;
@@ -21,12 +23,16 @@ use crate::auth::permissions::{DestinationsRead, DestinationsWrite};
 use crate::body::{Json, NoContent, Patch, Reply};
 use crate::error::{ApiError, ApiResult, ErrorCode, FieldCode};
 use crate::etag::IfMatch;
-use crate::fields::{Fields, FromFields, Read, boolean, text, wrong};
+use crate::fields::{Fields, FromFields, Read, boolean, integer, json, text, wrong};
 use crate::page::{Page, Paging, PagingParams};
 use crate::path::Path;
 
 /// The random bytes of a generated signing secret.
 const SECRET_BYTES: usize = 32;
+/// How long the secret before a rotation signs too, by default, in seconds: a day.
+const GRACE_SECONDS: u32 = 86_400;
+/// The longest such time, in seconds: 30 days.
+const GRACE_SECONDS_MOST: i64 = 30 * 86_400;
 
 type DestinationPatch = Patch<SettingsBody>;
 
@@ -47,50 +53,88 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 pub struct NewDestination {
     /// A name, unique in the tenant.
     #[schema(min_length = 1, max_length = 200)]
-    name: String,
+    pub name: String,
     /// What the URL of every call begins with: http or https, without credentials, query and fragment.
-    #[schema(value_type = String, max_length = 2000)]
-    base_url: BaseUrl,
+    #[schema(max_length = 2000)]
+    pub base_url: String,
+    /// What is presented with every call; by default nothing.
+    #[schema(required = false)]
+    pub authentication: OutboundAuthentication,
+    /// The certificate that is presented when a connection is made (mTLS), beside any authentication.
+    pub client_certificate: Option<ClientCertificate>,
     /// Whether calls are signed per Standard Webhooks.
     #[schema(required = false, default = true)]
-    signed: bool,
-    /// The secret that signs calls: `whsec_` and the base64 of 16 to 64 bytes. By default one is generated.
+    pub signed: bool,
+    /// The kind of the secret that is generated; one that is given says it itself.
+    #[schema(required = false, default = "v1")]
+    pub signature_version: SignatureVersion,
+    /// The secret that signs calls: `whsec_` and the base64 of 16 to 64 bytes, or `whsk_` and the base64 of an Ed25519
+    /// key. By default one is generated.
     #[schema(value_type = Option<String>)]
-    signing_secret: Option<SigningSecret>,
+    pub signing_secret: Option<SigningSecret>,
 }
 
-impl FromFields for NewDestination {
+/// A destination to make, read and valid.
+struct New {
+    settings: DestinationSettings,
+    secret: Option<SigningSecret>,
+}
+
+impl FromFields for New {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let name = fields.required("name", text(1..=limits::NAME_CHARACTERS));
-        let base_url = fields.required("base_url", base_url);
+        let settings = Settings::from_fields(fields);
         let signed = fields.or("signed", true, boolean);
-        let signing_secret = fields.optional("signing_secret", secret);
-        if signed == Some(false) && matches!(signing_secret, Some(Some(_))) {
+        let secret = GivenSecret::from_fields(fields);
+        if signed == Some(false) && matches!(secret, Some(GivenSecret { given: Some(_), .. })) {
             let detail = "leave it out when calls are not to be signed";
             fields.error("/signing_secret", FieldCode::Invalid, detail);
             return None;
         }
+        let (Settings(settings), secret) = (settings?, secret?);
+        let secret = if signed? { Some(secret.make(fields)?) } else { None };
+        Some(Self { settings, secret })
+    }
+}
+
+/// A signing secret that is given, or the kind of one to generate.
+struct GivenSecret {
+    given: Option<SigningSecret>,
+    version: Option<SignatureVersion>,
+}
+
+impl FromFields for GivenSecret {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let given = fields.optional("signing_secret", secret);
+        let version = fields.optional("signature_version", json);
+        if let (Some(Some(given)), Some(Some(version))) = (&given, &version)
+            && given.version() != *version
+        {
+            let detail = "the secret that is given is of another kind; leave this out";
+            fields.error("/signature_version", FieldCode::Invalid, detail);
+            return None;
+        }
         Some(Self {
-            name: name?,
-            base_url: base_url?,
-            signed: signed?,
-            signing_secret: signing_secret?,
+            given: given?,
+            version: version?,
         })
     }
 }
 
-fn base_url(value: Value) -> Read<BaseUrl> {
-    let written = text(1..=hookgate_model::base_url::MAX_LENGTH)(value)?;
-    BaseUrl::parse(&written).or_else(|error| wrong(FieldCode::Invalid, error.to_string()))
+impl GivenSecret {
+    fn make(self, fields: &mut Fields) -> Option<SigningSecret> {
+        if self.given.is_some() {
+            return self.given;
+        }
+        let random = clock::secret_bytes::<SECRET_BYTES>();
+        SigningSecret::generate(self.version.unwrap_or_default(), &random)
+            .map_err(|error| fields.error("/signature_version", FieldCode::Invalid, error.to_string()))
+            .ok()
+    }
 }
 
 fn secret(value: Value) -> Read<SigningSecret> {
     let written = text(1..=200)(value)?;
     SigningSecret::parse(&written).or_else(|error| wrong(FieldCode::Invalid, error.to_string()))
-}
-
-fn generate() -> ApiResult<SigningSecret> {
-    SigningSecret::from_bytes(&clock::secret_bytes::<SECRET_BYTES>()).map_err(ApiError::internal)
 }
 
 /// Create a destination
@@ -103,21 +147,16 @@ fn generate() -> ApiResult<SigningSecret> {
 #[post("/destinations")]
 async fn create(
     caller: Guarded<DestinationsWrite>,
-    Json(new): Json<NewDestination>,
+    Json(New { settings, secret }): Json<New>,
 ) -> ApiResult<Reply<DestinationWithSecret>> {
-    let secret = match new.signing_secret {
-        Some(given) => Some(given),
-        None if new.signed => Some(generate()?),
-        None => None,
-    };
-    let settings = DestinationSettings {
-        name: new.name,
-        base_url: new.base_url,
-    };
     let key = caller.state().master_key.clone();
-    let text = secret.as_ref().map(SigningSecret::expose);
+    let own = secret.clone();
     let destination = caller
-        .run(move |conn, scope| destinations::create(conn, scope, &key, &settings, text.as_deref()))
+        .run(move |conn, scope| {
+            let (authentication, certificate) = (&settings.authentication, &settings.client_certificate);
+            require_usable(conn, scope, &key, authentication, certificate.as_ref())?;
+            Ok::<_, ApiError>(destinations::create(conn, scope, &key, &settings, own.as_ref())?)
+        })
         .await?;
     let version = destination.version;
     Ok(Reply::created(DestinationWithSecret::new(destination, secret.as_ref())).version(version))
@@ -157,31 +196,6 @@ async fn read(
     Ok(Reply::ok(DestinationView::from(destination)).version(version))
 }
 
-/// What can be changed of a destination.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DestinationSettings, example = json!({"name": "CRM", "base_url": "https://crm.example.com/api"}))]
-pub struct SettingsBody {
-    /// A name, unique in the tenant.
-    #[schema(min_length = 1, max_length = 200)]
-    name: String,
-    /// What the URL of every call begins with.
-    #[schema(max_length = 2000)]
-    base_url: String,
-}
-
-struct Changed(DestinationSettings);
-
-impl FromFields for Changed {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let name = fields.required("name", text(1..=limits::NAME_CHARACTERS));
-        let base_url = fields.required("base_url", base_url);
-        Some(Self(DestinationSettings {
-            name: name?,
-            base_url: base_url?,
-        }))
-    }
-}
-
 /// Change a destination
 ///
 /// Calls that are made from now on go to the new URL, also those of runs that have begun.
@@ -195,17 +209,16 @@ async fn update(
     caller: Guarded<DestinationsWrite>,
     Path((id,)): Path<(DestinationId,)>,
     if_match: IfMatch,
-    patch: Patch<Changed>,
+    patch: Patch<Settings>,
 ) -> ApiResult<Reply<DestinationView>> {
+    let key = caller.state().master_key.clone();
     let destination = caller
         .run(move |conn, scope| {
             let current = destinations::read_for_change(conn, scope, id)?;
             if_match.check(current.version)?;
-            let body = SettingsBody {
-                name: current.name,
-                base_url: current.base_url,
-            };
-            let Changed(settings) = patch.apply(&body)?;
+            let Settings(settings) = patch.apply(&SettingsBody::from(current))?;
+            let (authentication, certificate) = (&settings.authentication, &settings.client_certificate);
+            require_usable(conn, scope, &key, authentication, certificate.as_ref())?;
             Ok::<_, ApiError>(destinations::update(conn, scope, id, &settings)?)
         })
         .await?;
@@ -248,25 +261,41 @@ async fn remove(
 
 /// How a signing secret is replaced.
 #[derive(ToSchema)]
-#[schema(example = json!({}))]
+#[schema(example = json!({"grace_seconds": 86_400}))]
 pub struct SecretRotation {
-    /// The new secret: `whsec_` and the base64 of 16 to 64 bytes. By default one is generated.
+    /// The new secret: `whsec_` and the base64 of 16 to 64 bytes, or `whsk_` and the base64 of an Ed25519 key. By default
+    /// one is generated.
     #[schema(value_type = Option<String>)]
-    signing_secret: Option<SigningSecret>,
+    pub signing_secret: Option<SigningSecret>,
+    /// The kind of the secret that is generated; one that is given says it itself.
+    #[schema(required = false, default = "v1")]
+    pub signature_version: SignatureVersion,
+    /// How long the secret before signs too, so that receivers can change it in their own time, in seconds.
+    #[schema(required = false, default = 86_400, minimum = 0, maximum = 2_592_000)]
+    pub grace_seconds: u32,
 }
 
-impl FromFields for SecretRotation {
+/// A rotation, read and valid.
+struct Rotation {
+    secret: SigningSecret,
+    grace_seconds: u32,
+}
+
+impl FromFields for Rotation {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let signing_secret = fields.optional("signing_secret", secret);
+        let secret = GivenSecret::from_fields(fields);
+        let grace_seconds = fields.or("grace_seconds", GRACE_SECONDS, integer(0..=GRACE_SECONDS_MOST));
         Some(Self {
-            signing_secret: signing_secret?,
+            grace_seconds: grace_seconds?,
+            secret: secret?.make(fields)?,
         })
     }
 }
 
 /// Rotate the signing secret of a destination
 ///
-/// The new secret signs from the next call on, and is in this answer alone. An unsigned destination becomes a signed one.
+/// The new secret signs from the next call on, and is in this answer alone. For the grace period calls carry the signature
+/// of the old one too, with a space between. An unsigned destination becomes a signed one.
 #[utoipa::path(tag = "destinations", operation_id = "rotateSigningSecret",
     security(("bearer" = ["destinations:write"])), request_body = SecretRotation,
     responses((status = 200, description = "The destination with its new secret", body = DestinationWithSecret)))]
@@ -274,14 +303,18 @@ impl FromFields for SecretRotation {
 async fn rotate_secret(
     caller: Guarded<DestinationsWrite>,
     Path((id,)): Path<(DestinationId,)>,
-    Json(new): Json<SecretRotation>,
+    Json(Rotation {
+        secret,
+        grace_seconds,
+    }): Json<Rotation>,
 ) -> ApiResult<Reply<DestinationWithSecret>> {
-    let secret = new.signing_secret.map_or_else(generate, Ok)?;
     let key = caller.state().master_key.clone();
-    let text = secret.expose();
-    let destination = caller
-        .run(move |conn, scope| destinations::replace_signing_secret(conn, scope, &key, id, Some(&text)))
-        .await?;
+    let own = secret.clone();
+    let until = (grace_seconds > 0).then(|| clock::now() + TimeDelta::seconds(grace_seconds.into()));
+    let replace = move |conn: &mut _, scope: &_| {
+        destinations::replace_signing_secret(conn, scope, &key, id, Some(&own), until)
+    };
+    let destination = caller.run(replace).await?;
     let version = destination.version;
     Ok(Reply::ok(DestinationWithSecret::new(destination, Some(&secret))).version(version))
 }
@@ -302,7 +335,7 @@ async fn remove_secret(
     caller
         .run(move |conn, scope| {
             if_match.check(destinations::read_for_change(conn, scope, id)?.version)?;
-            destinations::replace_signing_secret(conn, scope, &key, id, None)?;
+            destinations::replace_signing_secret(conn, scope, &key, id, None, None)?;
             Ok::<_, ApiError>(NoContent)
         })
         .await

@@ -3,15 +3,17 @@
 use chrono::{DateTime, Utc};
 use hookgate_domain::destinations::Destination;
 use hookgate_model::ids::DestinationId;
-use hookgate_model::outbound_signature::SigningSecret;
+use hookgate_model::outbound_authentication::{ClientCertificate, OutboundAuthentication};
+use hookgate_model::outbound_signature::{SignatureVersion, SigningSecret};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// A named outbound target of flows, without its signing secret.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Destination, example = json!({"id": "dst_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "CRM",
-    "base_url": "https://crm.example.com/api", "signed": true, "created_at": "2026-11-21T12:00:00Z",
-    "updated_at": "2026-11-21T12:00:00Z"}))]
+    "base_url": "https://crm.example.com/api", "authentication": {"kind": "none"}, "client_certificate": null,
+    "signed": true, "signature_version": "v1", "public_key": null, "previous_secret_expires_at": null,
+    "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"}))]
 pub struct DestinationView {
     /// Its id.
     pub id: DestinationId,
@@ -21,8 +23,19 @@ pub struct DestinationView {
     /// What the URL of every call begins with.
     #[schema(example = "https://crm.example.com/api")]
     pub base_url: String,
+    /// What is presented with every call.
+    pub authentication: OutboundAuthentication,
+    /// The certificate that is presented when a connection is made.
+    pub client_certificate: Option<ClientCertificate>,
     /// Whether calls are signed per Standard Webhooks.
     pub signed: bool,
+    /// The kind of the signatures, of which a receiver must know at least this one.
+    pub signature_version: Option<SignatureVersion>,
+    /// What a receiver verifies signatures of version 1a with.
+    #[schema(example = "whpk_6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=")]
+    pub public_key: Option<String>,
+    /// Until when calls carry the signature of the secret before, too.
+    pub previous_secret_expires_at: Option<DateTime<Utc>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
@@ -32,8 +45,9 @@ pub struct DestinationView {
 /// A destination with its new signing secret, which is shown this once.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"signing_secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "id": "dst_01k9z3v8e5f2q8r7w6t5y4x3m2",
-    "name": "CRM", "base_url": "https://crm.example.com/api", "signed": true, "created_at": "2026-11-21T12:00:00Z",
-    "updated_at": "2026-11-21T12:00:00Z"}))]
+    "name": "CRM", "base_url": "https://crm.example.com/api", "authentication": {"kind": "none"},
+    "client_certificate": null, "signed": true, "signature_version": "v1", "public_key": null,
+    "previous_secret_expires_at": null, "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"}))]
 pub struct DestinationWithSecret {
     /// What the receiver verifies signatures with; null when calls are not signed. It cannot be shown again.
     signing_secret: Option<String>,
@@ -53,8 +67,17 @@ impl DestinationWithSecret {
 
 impl From<Destination> for DestinationView {
     fn from(destination: Destination) -> Self {
+        let version = match destination.public_key {
+            Some(_) => SignatureVersion::V1a,
+            None => SignatureVersion::V1,
+        };
         Self {
             signed: destination.is_signed(),
+            signature_version: destination.is_signed().then_some(version),
+            public_key: destination.public_key,
+            previous_secret_expires_at: destination.previous_secret_expires_at,
+            authentication: destination.authentication,
+            client_certificate: destination.client_certificate,
             id: destination.id,
             name: destination.name,
             base_url: destination.base_url,

@@ -1,4 +1,4 @@
-//! Secrets: what webhooks verify their senders with. A value is given or generated, and never shown again.
+//! Secrets: what webhooks verify their senders with, and what is presented to destinations. A value is given or generated, and never shown again.
 
 mod value;
 mod view;
@@ -8,7 +8,7 @@ use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::redis::changes::Change;
 use hookgate_domain::scope::TenantScope;
-use hookgate_domain::{limits, secrets, webhooks};
+use hookgate_domain::{destinations, limits, secrets, webhooks};
 use hookgate_model::ids::SecretId;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -27,6 +27,7 @@ use crate::etag::IfMatch;
 use crate::fields::{Fields, FromFields, parsed, text};
 use crate::page::{Page, Paging, PagingParams};
 use crate::path::Path;
+use crate::routes::destinations::require_usable;
 use crate::routes::webhooks::authentication;
 
 type SecretPatch = Patch<SettingsBody>;
@@ -198,31 +199,41 @@ async fn update(
     Ok(Reply::ok(NewSecretView::new(secret, shown)).version(version))
 }
 
-/// The webhooks whose authentication names a secret that has a new value. Each must be able to use it.
+/// The webhooks whose authentication names a secret that has a new value. Each must be able to use it, and so must each
+/// destination.
 fn users_of(
     conn: &mut PgConnection,
     scope: &TenantScope,
     key: &MasterKey,
     id: SecretId,
 ) -> ApiResult<Vec<Change>> {
+    for destination in destinations::using_secret(conn, scope, id)? {
+        let (authentication, certificate) = (&destination.authentication, &destination.client_certificate);
+        let usable = require_usable(conn, scope, key, authentication, certificate.as_ref());
+        usable.map_err(|error| unusable_by(&destination.id.to_string(), error))?;
+    }
     let users = secrets::used_by(conn, scope, id)?;
     for webhook in &users {
         let authentication = webhooks::read(conn, scope, *webhook)?.authentication;
         let usable = authentication::require_usable(conn, scope, key, &authentication);
-        usable.map_err(|error| match error.code() {
-            ErrorCode::InvalidRequest => {
-                let detail = format!("{webhook} could not use it: {}", error.detail());
-                ApiError::field("/value", FieldCode::Invalid, detail)
-            }
-            _ => error,
-        })?;
+        usable.map_err(|error| unusable_by(&webhook.to_string(), error))?;
     }
     Ok(users.into_iter().map(Change::Webhook).collect())
 }
 
+fn unusable_by(user: &str, error: ApiError) -> ApiError {
+    match error.code() {
+        ErrorCode::InvalidRequest => {
+            let detail = format!("{user} could not use it: {}", error.detail());
+            ApiError::field("/value", FieldCode::Invalid, detail)
+        }
+        _ => error,
+    }
+}
+
 /// Delete a secret
 ///
-/// This is final. A secret that the authentication of a webhook names cannot be deleted.
+/// This is final. A secret that the authentication of a webhook or destination names cannot be deleted.
 #[utoipa::path(tag = "secrets", operation_id = "deleteSecret", security(("bearer" = ["secrets:write"])),
     responses((status = 204, description = "It is gone"), (status = 409, description = "in_use"),
         (status = 412, description = "precondition_failed")))]
@@ -244,10 +255,16 @@ async fn remove(
 
 fn refuse_if_used(conn: &mut PgConnection, scope: &TenantScope, id: SecretId) -> ApiResult<()> {
     let webhooks = secrets::used_by(conn, scope, id)?;
-    if webhooks.is_empty() {
+    let destinations = destinations::using_secret(conn, scope, id)?;
+    let destinations = destinations.iter().map(|destination| destination.id.to_string());
+    let users: Vec<String> = webhooks
+        .iter()
+        .map(ToString::to_string)
+        .chain(destinations)
+        .collect();
+    if users.is_empty() {
         return Ok(());
     }
-    let webhooks: Vec<String> = webhooks.iter().map(ToString::to_string).collect();
-    let detail = format!("it is named by the authentication of {}", webhooks.join(", "));
+    let detail = format!("it is named by the authentication of {}", users.join(", "));
     Err(ApiError::new(ErrorCode::InUse, detail))
 }

@@ -23,7 +23,7 @@ pub const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 const ANY_BASE: &str = "https://destination.example";
 
 /// Headers that are part of the connection, or that Hookgate sets.
-const CALL_HEADERS_TAKEN: [&str; 14] = [
+pub(crate) const CALL_HEADERS_TAKEN: [&str; 14] = [
     "connection",
     "content-length",
     "expect",
@@ -110,6 +110,8 @@ pub enum HttpFailure {
     Tls,
     /// The response is no HTTP, or broke off.
     Protocol,
+    /// No token to present could be fetched.
+    Authorize,
     /// Hookgate does not make the call: the address is not public, the URL is none, the destination is gone.
     Refused,
     /// A fault on Hookgate's side.
@@ -125,6 +127,7 @@ impl HttpFailure {
             Self::Timeout => "timeout",
             Self::Tls => "tls",
             Self::Protocol => "protocol",
+            Self::Authorize => "authorize",
             Self::Refused => "refused",
             Self::Internal => "internal",
         }
