@@ -4,8 +4,8 @@
 
 mod answers;
 mod calls;
-mod held;
 mod destinations;
+mod held;
 mod jobs;
 mod maintenance;
 mod stage;
