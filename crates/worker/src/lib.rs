@@ -5,7 +5,7 @@
 //! `hookgate_model::flow`.
 
 mod claim_loop;
-pub mod effects;
+mod effects;
 mod job;
 mod leases;
 mod maintenance;
