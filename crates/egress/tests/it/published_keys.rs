@@ -22,6 +22,7 @@ fn keys_trusting(receiver: &Receiver, networks: &[&str]) -> PublishedKeys {
     let client = Client::new(&Settings {
         allowed_private_networks: networks.collect(),
         trusted_certificates: Some(receiver.certificate().to_owned()),
+        ..Settings::default()
     });
     PublishedKeys::new(client.expect("a client"))
 }
