@@ -19,6 +19,8 @@ pub struct Request {
     bytes: Vec<u8>,
     /// Where the delivery's id stands, if each delivery has its own.
     id: Option<Range<usize>>,
+    /// Whether it may be refused.
+    is_flood: bool,
 }
 
 /// Digits of a delivery's id.
@@ -42,7 +44,19 @@ impl Request {
         });
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(body);
-        Self { bytes, id }
+        Self {
+            bytes,
+            id,
+            is_flood: false,
+        }
+    }
+
+    /// The same as a part of a flood, which may be refused.
+    pub fn of_flood(self) -> Self {
+        Self {
+            is_flood: true,
+            ..self
+        }
     }
 
     /// The bytes of the next delivery.
@@ -71,9 +85,11 @@ pub struct Outcome {
     pub latencies: Histogram<u64>,
     /// Requests per second that were answered with 2xx.
     pub rate: f64,
+    /// Requests per second that were refused.
+    pub refused: f64,
 }
 
-/// Sends for so long. Any answer but 2xx is an error: a figure with refusals in it says nothing.
+/// Sends for so long. Any answer but 2xx is an error, unless it is a flood: a figure with refusals in it says nothing.
 pub fn run(
     to: SocketAddr,
     request: &Request,
@@ -96,15 +112,39 @@ pub fn run(
             std::thread::spawn(move || one_thread(to, &request, mine, pace, began, began + time))
         })
         .collect();
-    let mut latencies = histogram()?;
+    let mut all = Answers::new()?;
     for worker in workers {
         match worker.join() {
-            Ok(result) => latencies.add(result?)?,
+            Ok(result) => all.add(&result?)?,
             Err(_) => bail!("a load thread panicked"),
         }
     }
-    let rate = latencies.len() as f64 / began.elapsed().as_secs_f64();
-    Ok(Outcome { latencies, rate })
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(Outcome {
+        rate: all.latencies.len() as f64 / seconds,
+        refused: all.refused as f64 / seconds,
+        latencies: all.latencies,
+    })
+}
+
+/// What was answered.
+struct Answers {
+    latencies: Histogram<u64>,
+    refused: u64,
+}
+
+impl Answers {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            latencies: histogram()?,
+            refused: 0,
+        })
+    }
+
+    fn add(&mut self, other: &Self) -> Result<()> {
+        self.refused += other.refused;
+        Ok(self.latencies.add(&other.latencies)?)
+    }
 }
 
 fn histogram() -> Result<Histogram<u64>> {
@@ -118,7 +158,7 @@ fn one_thread(
     pace: Pace,
     began: Instant,
     end: Instant,
-) -> Result<Histogram<u64>> {
+) -> Result<Answers> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -133,11 +173,11 @@ fn one_thread(
                 })
             })
             .collect();
-        let mut latencies = histogram()?;
+        let mut all = Answers::new()?;
         for task in tasks {
-            latencies.add(task.await??)?;
+            all.add(&task.await??)?;
         }
-        Ok(latencies)
+        Ok(all)
     })
 }
 
@@ -180,24 +220,35 @@ async fn one_connection(
     mut request: Request,
     mut schedule: Schedule,
     end: Instant,
-) -> Result<Histogram<u64>> {
-    let mut latencies = histogram()?;
-    let mut stream = TcpStream::connect(to).await?;
-    stream.set_nodelay(true)?;
+) -> Result<Answers> {
+    let mut answers = Answers::new()?;
+    let mut stream = connect(to).await?;
     let mut buffer = vec![0; 4096];
     loop {
         let due = schedule.due().await;
         if due >= end {
-            return Ok(latencies);
+            return Ok(answers);
         }
         stream.write_all(request.next()).await?;
-        read_answer(&mut stream, &mut buffer).await?;
-        latencies.saturating_record(u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX));
+        if read_answer(&mut stream, &mut buffer, request.is_flood).await? {
+            let latency = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
+            answers.latencies.saturating_record(latency);
+        } else {
+            answers.refused += 1;
+            // Who is refused before the body is read, is refused for good.
+            stream = connect(to).await?;
+        }
     }
 }
 
-/// Reads one answer to its end.
-async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<()> {
+async fn connect(to: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(to).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Reads one answer to its end, and returns whether it is a 2xx.
+async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>, may_refuse: bool) -> Result<bool> {
     let mut filled = 0;
     loop {
         let read = stream.read(&mut buffer[filled..]).await?;
@@ -207,11 +258,12 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<()>
         filled += read;
         let seen = &buffer[..filled];
         if let Some(head) = seen.windows(4).position(|window| window == b"\r\n\r\n") {
-            if !seen.starts_with(b"HTTP/1.1 2") {
+            let is_accepted = seen.starts_with(b"HTTP/1.1 2");
+            if !is_accepted && !may_refuse {
                 bail!("answered {}", String::from_utf8_lossy(&seen[..head]));
             }
             if filled >= head + 4 + declared_length(&seen[..head])? {
-                return Ok(());
+                return Ok(is_accepted);
             }
         }
         if filled == buffer.len() {

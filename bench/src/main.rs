@@ -7,7 +7,9 @@
 mod body;
 mod contestant;
 mod cpu;
+mod flood;
 mod load;
+mod look_up;
 mod report;
 mod rounds;
 mod webhooks;
@@ -39,6 +41,9 @@ struct Arguments {
     /// Measure what admission costs, instead of what durability costs.
     #[arg(long)]
     admission: bool,
+    /// Measure what one tenant's flood does to another's latency, instead of what durability costs.
+    #[arg(long)]
+    flood: bool,
     /// Contestants, by name; all of the set by default.
     #[arg(long, value_delimiter = ',')]
     only: Vec<contestant::Name>,
@@ -100,6 +105,7 @@ fn main() -> anyhow::Result<()> {
             database,
             writers,
         }) => contestant::serve(*program, sockets, database, *writers),
+        None if arguments.flood => flood::run(&arguments),
         None => rounds::run(&arguments),
     }
 }

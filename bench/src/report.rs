@@ -80,6 +80,8 @@ pub struct Report {
     cases: Vec<Case>,
     at_half_load: BTreeMap<Name, Figures>,
     idle: BTreeMap<Name, Figures>,
+    /// Nanoseconds of finding an address, by the number of networks.
+    look_up_ns: BTreeMap<u32, f64>,
 }
 
 impl Report {
@@ -92,6 +94,7 @@ impl Report {
             cases: Vec::new(),
             at_half_load: BTreeMap::new(),
             idle: BTreeMap::new(),
+            look_up_ns: BTreeMap::new(),
         }
     }
 
@@ -141,6 +144,11 @@ impl Report {
     /// Adds the latency of an idle system.
     pub fn idle(&mut self, name: Name, figures: Figures) {
         self.idle.insert(name, figures);
+    }
+
+    /// Adds what finding an address among so many networks takes.
+    pub fn look_up(&mut self, networks: u32, nanoseconds: f64) {
+        self.look_up_ns.insert(networks, nanoseconds);
     }
 
     /// Writes the table and the JSON.
@@ -193,6 +201,12 @@ impl fmt::Display for Report {
                 }
                 writeln!(f)?;
             }
+        }
+        for (networks, nanoseconds) in &self.look_up_ns {
+            writeln!(
+                f,
+                "Finding an address among {networks:>6} networks: {nanoseconds:>5.0} ns"
+            )?;
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::contestant::{Name, Program};
 use crate::load::{self, Outcome, Pace};
 use crate::report::{Figures, Report};
 use crate::webhooks::Webhook;
-use crate::{Arguments, body, cpu};
+use crate::{Arguments, body, cpu, look_up};
 
 /// What PostgreSQL is given beyond its defaults: memory and log that suit a machine of a few GiB.
 const POSTGRES: [(&str, &str); 5] = [
@@ -31,6 +31,18 @@ const WARM_UP: Duration = Duration::from_secs(2);
 
 /// Measures everything that the arguments ask for.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    let servers = start_servers()?;
+    let bench = Bench::new(arguments, &servers)?;
+    let report = bench.measure();
+    bench.stop();
+    let report = report?;
+    servers.stop()?;
+    println!("\n{report}");
+    report.write(&arguments.results())
+}
+
+/// Private servers that write as durably as real ones.
+pub fn start_servers() -> Result<Servers> {
     let options = Options {
         durable: true,
         throwaway: true,
@@ -40,13 +52,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let servers = Servers::start_temporary(&options)?;
     hookgate_testkit::servers::make_template(&servers)?;
-    let bench = Bench::new(arguments, &servers)?;
-    let report = bench.measure();
-    bench.stop();
-    let report = report?;
-    servers.stop()?;
-    println!("\n{report}");
-    report.write(&arguments.results())
+    hookgate_testkit::servers::use_address(servers.address());
+    Ok(servers)
 }
 
 struct Bench<'a> {
@@ -57,15 +64,14 @@ struct Bench<'a> {
 }
 
 /// A program that serves contestants.
-struct Running {
+pub struct Running {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl<'a> Bench<'a> {
     fn new(arguments: &'a Arguments, servers: &Servers) -> Result<Self> {
         let address = servers.address();
-        hookgate_testkit::servers::use_address(address.clone());
         // The database lives as long as the servers, which are thrown away.
         let database = std::mem::ManuallyDrop::new(TestDatabase::create());
         servers.postgres.execute(
@@ -99,6 +105,11 @@ impl<'a> Bench<'a> {
             for &connections in &self.arguments.connections {
                 let rounds = self.take_turns(&name, &body, connections)?;
                 report.add(&name, body.len(), connections, rounds);
+            }
+        }
+        if self.arguments.admission {
+            for networks in [1, 100, 10_000] {
+                report.look_up(networks, look_up::nanoseconds(networks));
             }
         }
         if !self.arguments.no_latency {
@@ -158,7 +169,7 @@ impl<'a> Bench<'a> {
             )
         };
         let before = used();
-        let Outcome { latencies, rate } = load::run(server.address, &request, connections, pace, time)?;
+        let Outcome { latencies, rate, .. } = load::run(server.address, &request, connections, pace, time)?;
         let after = used();
         let requests = latencies.len().max(1) as f64;
         let micros = |before: f64, after: f64| (after - before) * 1e6 / requests;
@@ -195,14 +206,20 @@ impl<'a> Bench<'a> {
 
     fn stop(mut self) {
         for running in self.programs.values_mut() {
-            drop(running.child.stdin.take());
-            let _ = running.child.wait();
+            running.stop();
         }
     }
 }
 
 impl Running {
-    fn start(program: Program, address: &Address, database: &str, writers: usize) -> Result<Self> {
+    /// Ends it.
+    pub fn stop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+
+    /// Starts a program on a database.
+    pub fn start(program: Program, address: &Address, database: &str, writers: usize) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["serve", program.as_str()])
             .arg(address.sockets())
@@ -220,7 +237,7 @@ impl Running {
 
 /// Brings a new PostgreSQL into the state of one that has been running: its memory touched, and log files to use again,
 /// since a server that makes a new one stops every commit for as long as it takes to write 16 MiB of zeros.
-fn settle(servers: &Servers, database: &str) -> Result<()> {
+pub fn settle(servers: &Servers, database: &str) -> Result<()> {
     for statement in [
         "CREATE TABLE filler (text text)",
         "INSERT INTO filler SELECT repeat('x', 1000) FROM generate_series(1, 1800000)",

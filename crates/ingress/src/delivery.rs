@@ -135,7 +135,7 @@ impl Service {
     async fn answer_of_run(&self, webhook: &Webhook, event: EventId) -> Option<Answer> {
         let scope = webhook.route.scope;
         if webhook.revision.waits() && webhook.route.status == Status::Active {
-            let place = self.waiting.join(scope, event, self.settings.waiting_callers)?;
+            let place = self.waiting.join(scope, event)?;
             return place.wait(webhook.revision.timeout()).await;
         }
         let asked = [(event, None)];

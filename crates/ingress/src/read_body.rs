@@ -2,7 +2,7 @@
 
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
 use crate::body_room::Taken;
@@ -41,7 +41,14 @@ pub async fn read_body(
         if read == end {
             break;
         }
-        let piece = match timeout_at(began + bounds.pace.until(read), body.next()).await {
+        let next = match body.next().now_or_never() {
+            Some(next) => Ok(next),
+            None => {
+                room.wait().map_err(|no_room| (no_room.into(), Bytes::new()))?;
+                timeout_at(began + bounds.pace.until(read), body.next()).await
+            }
+        };
+        let piece = match next {
             Ok(Some(Ok(mut piece))) => {
                 piece.truncate(end - read);
                 piece
@@ -59,14 +66,22 @@ pub async fn read_body(
         }
         if read == 0 {
             whole = piece;
-        } else if room.grow_to(length) {
+        } else {
+            room.grow_to(length)
+                .map_err(|no_room| (no_room.into(), Bytes::new()))?;
             gathered.extend_from_slice(&std::mem::take(&mut whole));
             gathered.extend_from_slice(&piece);
-        } else {
-            return Err((Refusal::Overloaded, Bytes::new()));
         }
     }
     Ok(beginning(whole, gathered))
+}
+
+/// Lets go of what has come of a body that nobody wants, so that the connection of a short one can go on: who is refused all
+/// the time need not connect every time.
+pub async fn discard(body: &mut Payload) {
+    // The server hands over what it has read when the handler lets it.
+    tokio::task::yield_now().await;
+    while let Some(Some(Ok(_))) = body.next().now_or_never() {}
 }
 
 /// What was read.

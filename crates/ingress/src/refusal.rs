@@ -10,6 +10,7 @@ use hookgate_model::sender_address::Sender;
 use hookgate_model::senders::Fault;
 use serde_json::json;
 
+use crate::body_room::NoRoom;
 use crate::limits::Exceeded;
 
 /// Why a request is refused.
@@ -52,12 +53,35 @@ pub enum Refusal {
     BodyUnreadable,
     /// The body is not what it is called, and the webhook takes no such body.
     BodyMalformed(BodyError),
-    /// The requests in hand have taken all the memory that there is for bodies.
+    /// The requests in hand have taken all the room that there is for bodies.
     Overloaded,
+    /// The tenant holds all that it may of something that tenants share.
+    ShareUsedUp(Shared),
     /// Nothing can be stored at present.
     StorageUnavailable,
     /// This request cannot be stored.
     NotStorable,
+}
+
+/// What tenants share on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shared {
+    /// The memory for bodies.
+    Memory,
+    /// The connections, by the bodies that are waited for.
+    Bodies,
+    /// The queue of events that are to be stored.
+    Queue,
+}
+
+impl From<NoRoom> for Refusal {
+    fn from(no_room: NoRoom) -> Self {
+        match no_room {
+            NoRoom::Full => Self::Overloaded,
+            NoRoom::ShareOfMemory => Self::ShareUsedUp(Shared::Memory),
+            NoRoom::ShareOfBodies => Self::ShareUsedUp(Shared::Bodies),
+        }
+    }
 }
 
 impl Refusal {
@@ -83,6 +107,7 @@ impl Refusal {
             Self::BodyUnreadable => "body_unreadable",
             Self::BodyMalformed(_) => "body_malformed",
             Self::Overloaded => "overloaded",
+            Self::ShareUsedUp(_) => "share_used_up",
             Self::StorageUnavailable => "storage_unavailable",
             Self::NotStorable => "not_storable",
         }
@@ -108,6 +133,7 @@ impl Refusal {
             | Self::BodyTimeout
             | Self::BodyUnreadable
             | Self::Overloaded
+            | Self::ShareUsedUp(_)
             | Self::StorageUnavailable
             | Self::NotStorable => false,
         }
@@ -141,6 +167,7 @@ impl Refusal {
             | Self::NotConfirmed(_)
             | Self::AuthenticationUnusable(_)
             | Self::Overloaded
+            | Self::ShareUsedUp(_)
             | Self::StorageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -175,6 +202,16 @@ impl Refusal {
             Self::BodyUnreadable => "The body broke off or is malformed.".into(),
             Self::BodyMalformed(error) => format!("This webhook takes no such body: {error}."),
             Self::Overloaded => "There are too many long requests at present; send it again.".into(),
+            Self::ShareUsedUp(shared) => {
+                let what = match shared {
+                    Shared::Memory => "as much memory",
+                    Shared::Bodies => "as many connections",
+                    Shared::Queue => "as many places in the queue",
+                };
+                format!(
+                    "The requests to this webhook's owner hold {what} as they may at present; send it again."
+                )
+            }
             Self::StorageUnavailable => "The request cannot be stored at present; send it again.".into(),
             Self::NotStorable => "The request cannot be stored.".into(),
         }
@@ -225,11 +262,11 @@ impl Refusal {
                 answer.insert_header(("ratelimit-policy", exceeded.policy()));
                 answer.insert_header(("ratelimit", exceeded.state()));
             }
-            Self::Overloaded => {
+            Self::Overloaded | Self::ShareUsedUp(Shared::Memory | Shared::Bodies) => {
                 answer.insert_header((RETRY_AFTER, HeaderValue::from_static("2")));
                 answer.force_close();
             }
-            Self::StorageUnavailable => {
+            Self::StorageUnavailable | Self::ShareUsedUp(Shared::Queue) => {
                 answer.insert_header((RETRY_AFTER, HeaderValue::from_static("2")));
             }
             Self::Denied(denial, _) if denial.code == DenialCode::KeysUnavailable => {

@@ -66,7 +66,7 @@ impl Service {
         } else if let (ReadBody::Unread, Some(payload)) = (&read, payload)
             && self.may_keep(request, webhook, refusal)
         {
-            read = self.read_refused(request, payload).await;
+            read = self.read_refused(request, webhook, payload).await;
         }
         let body = read.bytes();
         let mut kept = shown(request, webhook, refusal, &body);
@@ -88,8 +88,13 @@ impl Service {
             && request.declared_length().is_none_or(|length| length <= longest)
     }
 
-    async fn read_refused(&self, request: &Request<'_>, payload: &mut Payload) -> ReadBody {
-        let mut room = self.body_room.enter();
+    async fn read_refused(
+        &self,
+        request: &Request<'_>,
+        webhook: &Webhook,
+        payload: &mut Payload,
+    ) -> ReadBody {
+        let mut room = self.body_room.enter(&webhook.limits.bodies);
         let bounds = Bounds {
             most: self.settings.refused_request_bytes,
             exactly: request.end_of_body(),

@@ -35,8 +35,8 @@ use crate::credentials::overcome;
 use crate::delivery::Delivery;
 use crate::limits::{Charge, Charged, Limits};
 use crate::protection::{self, Stored};
-use crate::read_body::{Bounds, read_body};
-use crate::refusal::Refusal;
+use crate::read_body::{Bounds, discard, read_body};
+use crate::refusal::{Refusal, Shared};
 use crate::refused::ReadBody;
 use crate::repetitions::Repetitions;
 use crate::request::Request;
@@ -110,7 +110,10 @@ pub async fn receive(http: HttpRequest, mut body: web::Payload, service: web::Da
     };
     let mut answer = match entered {
         Ok(entered) => service.take_in(&request, entered, &mut body).await,
-        Err(answer) => answer,
+        Err(answer) => {
+            discard(&mut body).await;
+            answer
+        }
     };
     if request.asks_for_upgrade() {
         // The server may have taken the next request for a part of this one's body.
@@ -265,7 +268,7 @@ impl Service {
             ..
         } = entered;
         let webhook = &webhook;
-        let mut room = self.body_room.enter();
+        let mut room = self.body_room.enter(&webhook.limits.bodies);
         let bounds = Bounds {
             most: webhook.limits.body_bytes,
             exactly: request.end_of_body(),
@@ -336,8 +339,7 @@ impl Service {
 
     /// A place among the waiting callers of this node; none when too many wait.
     fn take_place(&self, webhook: &Webhook, id: EventId) -> Option<Place> {
-        self.waiting
-            .take_place(webhook.route.scope, id, self.settings.waiting_callers)
+        self.waiting.take_place(webhook.route.scope, id)
     }
 
     /// Stores the event, unless it came before; returns when it is durable. What it is charged stays so if it is stored.
@@ -428,6 +430,7 @@ impl Service {
 fn refusal_of(error: &AppendError) -> Refusal {
     match error {
         AppendError::Full | AppendError::Unavailable => Refusal::StorageUnavailable,
+        AppendError::ShareUsedUp => Refusal::ShareUsedUp(Shared::Queue),
         AppendError::Rejected(message) => {
             tracing::error!(message, "Postgres refuses an event");
             Refusal::NotStorable

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hookgate_domain::appender::AppenderSettings;
+use hookgate_model::fair_share::FairShare;
 use hookgate_model::limits::TenantLimits;
 pub use hookgate_model::sender_address::ForwardedHeader;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::body_room::Most;
 use crate::pace::Pace;
 use url::Url;
 
@@ -73,6 +75,10 @@ pub struct Settings {
     pub waiting_bytes: usize,
     /// Bytes of memory for the bodies of requests in hand; beyond, requests with a long body get 503. Default 512 MiB.
     pub body_memory_bytes: usize,
+    /// What one tenant may hold while the others hold nothing, of all that tenants share on a node: events that wait for their
+    /// commit, memory for bodies, connections whose body is waited for, callers that are kept waiting; in percent. The more the
+    /// others hold, the less it may, so that something is left for whoever comes next. Default 50; 100 for no bound.
+    pub tenant_share_percent: u8,
     /// How long requests in hand may take when the ingress stops, in seconds. Default 30.
     pub shutdown_timeout_seconds: u64,
     /// What a tenant without limits of its own may use: a section of the program's settings, which the management API
@@ -110,6 +116,7 @@ impl Default for Settings {
             waiting_events: appender.waiting_rows,
             waiting_bytes: appender.waiting_bytes,
             body_memory_bytes: 512 << 20,
+            tenant_share_percent: 50,
             shutdown_timeout_seconds: 30,
             tenant_limits: TenantLimits::NONE,
         }
@@ -151,6 +158,19 @@ impl Settings {
         }
     }
 
+    /// What one tenant may hold of what all share.
+    pub(crate) const fn share(&self) -> FairShare {
+        FairShare::percent(self.tenant_share_percent)
+    }
+
+    /// The room for bodies: a connection for each that is waited for.
+    pub(crate) fn body_room(&self) -> Most {
+        Most {
+            bytes: self.body_memory_bytes,
+            bodies: self.connections.saturating_mul(self.threads()),
+        }
+    }
+
     /// The bounds of group commit.
     pub(crate) fn appender(&self) -> AppenderSettings {
         AppenderSettings {
@@ -158,6 +178,7 @@ impl Settings {
             commit_timeout: Duration::from_millis(self.commit_timeout_ms),
             waiting_rows: self.waiting_events,
             waiting_bytes: self.waiting_bytes,
+            share: self.share(),
             ..AppenderSettings::default()
         }
     }

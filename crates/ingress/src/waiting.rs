@@ -4,6 +4,7 @@
 //! so the others ask Postgres.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use hookgate_domain::redis::answers::AnswerNotice;
 use hookgate_domain::redis::{Redis, Subscription};
 use hookgate_domain::scope::TenantScope;
 use hookgate_model::answer::Answer;
+use hookgate_model::fair_share::FairShare;
 use hookgate_model::ids::EventId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -35,6 +37,8 @@ pub struct Waiting {
 }
 
 struct Shared {
+    most: usize,
+    share: FairShare,
     callers: Mutex<Callers>,
     connected: AtomicBool,
 }
@@ -44,6 +48,8 @@ struct Callers {
     events: HashMap<EventId, Awaited>,
     /// How many there are, of all events.
     count: usize,
+    /// How many there are, by tenant.
+    by_tenant: HashMap<TenantScope, usize>,
     /// Numbers the places.
     next: u64,
 }
@@ -62,16 +68,20 @@ struct Awaited {
 /// A place among those who wait; given up when dropped.
 pub struct Place {
     shared: Arc<Shared>,
+    scope: TenantScope,
     event: EventId,
     number: u64,
     answer: oneshot::Receiver<Answer>,
 }
 
 impl Waiting {
-    /// Begins to listen for answers, under a name that no other node has.
-    pub fn start(database: Database, redis: &Redis) -> Self {
+    /// Begins to listen for answers, under a name that no other node has. So many callers may wait, and of each tenant no more
+    /// than its share.
+    pub fn start(database: Database, redis: &Redis, most: usize, share: FairShare) -> Self {
         let node: Arc<str> = format!("{:032x}", rand::random::<u128>()).into();
         let shared = Arc::new(Shared {
+            most,
+            share,
             callers: Mutex::default(),
             connected: AtomicBool::new(false),
         });
@@ -95,21 +105,26 @@ impl Waiting {
         &self.node
     }
 
-    /// Takes a place for an event that is about to be stored; `None` when too many wait.
-    pub fn take_place(&self, scope: TenantScope, event: EventId, most: usize) -> Option<Place> {
-        self.place(scope, event, most, ASK_ANYWAY_AFTER)
+    /// Takes a place for an event that is about to be stored; `None` when too many wait, or too many of the
+    /// tenant's.
+    pub fn take_place(&self, scope: TenantScope, event: EventId) -> Option<Place> {
+        self.place(scope, event, ASK_ANYWAY_AFTER)
     }
 
-    /// Takes a place for an event that is stored already, maybe by another node; `None` when too many wait.
-    pub fn join(&self, scope: TenantScope, event: EventId, most: usize) -> Option<Place> {
-        self.place(scope, event, most, Duration::ZERO)
+    /// Takes a place for an event that is stored already, maybe by another node; `None` when too many wait, or too many of the
+    /// tenant's.
+    pub fn join(&self, scope: TenantScope, event: EventId) -> Option<Place> {
+        self.place(scope, event, Duration::ZERO)
     }
 
-    fn place(&self, scope: TenantScope, event: EventId, most: usize, patience: Duration) -> Option<Place> {
+    fn place(&self, scope: TenantScope, event: EventId, patience: Duration) -> Option<Place> {
         let mut callers = self.shared.callers.lock();
-        if callers.count >= most {
+        let left = self.shared.most.checked_sub(callers.count + 1)?;
+        let of_tenant = callers.by_tenant.get(&scope).map_or(1, |held| held + 1);
+        if !self.shared.share.allows(of_tenant, left) {
             return None;
         }
+        callers.by_tenant.insert(scope, of_tenant);
         callers.count += 1;
         callers.next += 1;
         let number = callers.next;
@@ -124,6 +139,7 @@ impl Waiting {
         awaited.callers.push((number, sender));
         Some(Place {
             shared: Arc::clone(&self.shared),
+            scope,
             event,
             number,
             answer,
@@ -155,6 +171,12 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut callers = self.shared.callers.lock();
         callers.count = callers.count.saturating_sub(1);
+        if let Entry::Occupied(mut held) = callers.by_tenant.entry(self.scope) {
+            *held.get_mut() -= 1;
+            if *held.get() == 0 {
+                held.remove();
+            }
+        }
         if let Some(awaited) = callers.events.get_mut(&self.event) {
             awaited.callers.retain(|(number, _)| *number != self.number);
             if awaited.callers.is_empty() {

@@ -1,6 +1,7 @@
 //! What waits for a committer: batches of encoded rows, each of one partition and within the bounds of one commit.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::hash_map::Entry as MapEntry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::task::Waker;
 
 use uuid::Uuid;
@@ -34,6 +35,17 @@ pub struct Entry {
     pub claim: Option<Box<Claim>>,
     /// Who waits for it.
     pub waiter: Waiter,
+    /// Whose it is.
+    tenant: Uuid,
+    /// What it costs in memory.
+    bytes: usize,
+}
+
+/// What waits of one tenant.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    rows: usize,
+    bytes: usize,
 }
 
 impl Entry {
@@ -119,6 +131,7 @@ pub struct Waiting {
     batches: VecDeque<Batch>,
     rows: usize,
     bytes: usize,
+    by_tenant: HashMap<Uuid, Held>,
     /// Set when no row is taken any more.
     pub closed: bool,
     /// Whether a committer takes the batches.
@@ -141,6 +154,14 @@ impl Waiting {
         if self.rows >= settings.waiting_rows || self.bytes >= settings.waiting_bytes {
             return Err(AppendError::Full);
         }
+        let tenant = event.scope.uuid();
+        let held = self.by_tenant.get(&tenant).copied().unwrap_or_default();
+        let rows_left = settings.waiting_rows - self.rows - 1;
+        let bytes_left = settings.waiting_bytes - self.bytes;
+        if !settings.share.allows(held.rows + 1, rows_left) || !settings.share.allows(held.bytes, bytes_left)
+        {
+            return Err(AppendError::ShareUsedUp);
+        }
         let day = day_of(event.id.created_at());
         let fits = |batch: &Batch| {
             batch.day == day
@@ -162,14 +183,20 @@ impl Waiting {
         let claim = event.claim();
         batch.beside += job.as_ref().map_or(0, JobPart::payload_bytes);
         batch.beside += claim.as_ref().map_or(0, |claim| claim.answer_bytes());
+        let bytes = batch.bytes() - before;
         batch.entries.push(Entry {
             end: batch.rows.len(),
             job,
             claim,
             waiter,
+            tenant,
+            bytes,
         });
-        self.bytes += batch.bytes() - before;
+        self.bytes += bytes;
         self.rows += 1;
+        let held = self.by_tenant.entry(tenant).or_default();
+        held.rows += 1;
+        held.bytes += bytes;
         Ok(())
     }
 
@@ -178,6 +205,16 @@ impl Waiting {
         let batch = self.batches.pop_front()?;
         self.rows -= batch.entries.len();
         self.bytes -= batch.bytes();
+        for group in batch.entries.chunk_by(|a, b| a.tenant == b.tenant) {
+            let tenant = group.first().map(|entry| entry.tenant).unwrap_or_default();
+            if let MapEntry::Occupied(mut held) = self.by_tenant.entry(tenant) {
+                held.get_mut().rows -= group.len();
+                held.get_mut().bytes -= group.iter().map(|entry| entry.bytes).sum::<usize>();
+                if held.get().rows == 0 {
+                    held.remove();
+                }
+            }
+        }
         Some(batch)
     }
 }

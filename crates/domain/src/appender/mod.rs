@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hookgate_model::fair_share::FairShare;
 use parking_lot::Mutex;
 
 use crate::database::DatabaseSettings;
@@ -50,6 +51,8 @@ pub struct AppenderSettings {
     pub waiting_rows: usize,
     /// The bytes that may wait, likewise.
     pub waiting_bytes: usize,
+    /// What one tenant may hold of both; beyond, its events are refused with [`AppendError::ShareUsedUp`].
+    pub share: FairShare,
 }
 
 impl Default for AppenderSettings {
@@ -61,6 +64,7 @@ impl Default for AppenderSettings {
             commit_timeout: Duration::from_secs(5),
             waiting_rows: 20_000,
             waiting_bytes: 256 << 20,
+            share: FairShare::percent(50),
         }
     }
 }
@@ -71,6 +75,9 @@ pub enum AppendError {
     /// More events wait than the settings allow.
     #[error("too many events are waiting to be stored")]
     Full,
+    /// More events of this tenant wait than leaves something for the others.
+    #[error("too many events of the tenant are waiting to be stored")]
+    ShareUsedUp,
     /// Postgres cannot be reached, or cannot write. When the connection broke during a commit, the event may be stored
     /// after all: its sender is told to try again, never that it was accepted.
     #[error("storage is unavailable")]
@@ -123,7 +130,7 @@ impl Appender {
     /// event is durable.
     ///
     /// # Errors
-    /// [`AppendError::Full`] at once when too much is waiting.
+    /// [`AppendError::Full`] or [`AppendError::ShareUsedUp`] at once when too much is waiting.
     pub fn submit(&self, event: &NewEvent<'_>) -> Result<Ticket, AppendError> {
         let (waiter, ticket) = ticket::ticket();
         let queue = self.queue_of_this_thread();

@@ -30,6 +30,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use crate::body_room::Held;
 pub use charge::{Charge, Charged};
 use drawer::Drawer;
 pub use exceeded::Exceeded;
@@ -63,6 +64,7 @@ struct Known {
     rates: HashMap<(Whose, Uuid), Arc<SharedRate>>,
     quotas: HashMap<(TenantScope, Counted), Arc<SharedQuota>>,
     waiting: HashMap<(Whose, Uuid), Arc<AtomicU32>>,
+    bodies: HashMap<Uuid, Arc<Held>>,
     /// How many there may be before the unused ones are forgotten.
     enough: usize,
 }
@@ -72,6 +74,8 @@ pub struct UrlLimits {
     rates: Vec<Arc<SharedRate>>,
     quotas: Vec<Arc<SharedQuota>>,
     waiting_callers: Vec<WaitingCallers>,
+    /// What its tenant's requests hold of the room for bodies.
+    pub bodies: Arc<Held>,
     /// The longest body, in bytes.
     pub body_bytes: usize,
 }
@@ -146,6 +150,7 @@ impl Limits {
                 .into_iter()
                 .filter_map(|(whose, of, most)| Some(known.waiting_callers(whose, of, most?)))
                 .collect(),
+            bodies: Arc::clone(known.bodies.entry(route.scope.uuid()).or_default()),
             body_bytes: tenant
                 .body_bytes
                 .map_or(usize::MAX, |most| most as usize)
@@ -237,7 +242,7 @@ impl Known {
     }
 
     fn len(&self) -> usize {
-        self.rates.len() + self.quotas.len() + self.waiting.len()
+        self.rates.len() + self.quotas.len() + self.waiting.len() + self.bodies.len()
     }
 
     fn forget_unused(&mut self) {
@@ -249,6 +254,7 @@ impl Known {
         self.quotas
             .retain(|_, quota| Arc::strong_count(quota) > 1 || quota.has_tokens());
         self.waiting.retain(|_, waiting| Arc::strong_count(waiting) > 1);
+        self.bodies.retain(|_, held| Arc::strong_count(held) > 1);
         self.enough = self.len() * 2;
     }
 }

@@ -21,5 +21,6 @@ mod protection;
 mod proxies;
 mod quotas;
 mod refused;
+mod shares;
 mod storage;
 mod wire;

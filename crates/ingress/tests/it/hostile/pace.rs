@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::hasty;
 use crate::harness::Harness;
-use crate::wire::{connect, next_status};
+use crate::wire::{connect, next_status, statuses};
 
 #[tokio::test]
 async fn a_slow_body_that_keeps_the_pace_is_taken() {
@@ -109,7 +109,7 @@ async fn pipelined_requests_are_answered_in_their_order_as_far_as_answers_are_re
 #[tokio::test]
 async fn long_bodies_share_bounded_memory() {
     let settings = Settings {
-        body_memory_bytes: 300_000,
+        body_memory_bytes: 600_000,
         ..Settings::default()
     };
     let mut harness = Harness::with(settings).await;
@@ -124,6 +124,24 @@ async fn long_bodies_share_bounded_memory() {
     // What was refused has given its room back.
     for _ in 0..3 {
         assert_eq!(post(250_000).await.status(), 200);
+    }
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_refused_before_the_body_may_go_on() {
+    let mut harness = Harness::with(hasty()).await;
+    let webhook = harness.webhook(NewWebhook::default());
+    let path = &webhook.production.path;
+    let unknown =
+        "POST /26bh1kd4w8fnjh0n3xvjx75q37/orders HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{\"a\": 12}";
+    let good = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{{}}");
+    let mut stream = connect(harness.address).await;
+    for (request, expected) in [(unknown, 404), (&good, 200), (unknown, 404), (&good, 200)] {
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = [0; 4096];
+        let read = stream.read(&mut answer).await.expect("an answer");
+        assert_eq!(statuses(&String::from_utf8_lossy(&answer[..read])), [expected]);
     }
     harness.stop().await;
 }
