@@ -60,7 +60,9 @@ impl Service {
         if !self.refusals.has_room(webhook.route.webhook_id) {
             return;
         }
-        if matches!(refusal, Refusal::Handshake(_)) {
+        let handshaker = &webhook.route.handshaker;
+        let seen = request.to_verify(&self.public_url, &[], clock::now());
+        if matches!(refusal, Refusal::Handshake(_)) || handshaker.may_offer(&seen) {
             // It may hold the very secret.
             read = ReadBody::Unread;
         } else if let (ReadBody::Unread, Some(payload)) = (&read, payload)
