@@ -56,8 +56,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         MODEST.0
     );
     println!(
-        "{:<34} {:>9} {:>9} {:>9}   {}",
-        "", "p50 ms", "p99 ms", "p99.9 ms", "of the flood, accepted and refused per second"
+        "{:<34} {:>9} {:>9} {:>9}   of the flood, accepted and refused per second",
+        "", "p50 ms", "p99 ms", "p99.9 ms"
     );
     for (what, flood) in [
         ("alone", None),
@@ -98,7 +98,7 @@ fn beside(
         let flooding = flood.map(|(request, pace)| {
             scope.spawn(move || load::run(to, request, CONNECTIONS, pace, WARM_UP + time))
         });
-        std::thread::sleep(WARM_UP);
+        load::run(to, modest, connections, Pace::Rate(rate), WARM_UP)?;
         let measured = load::run(to, modest, connections, Pace::Rate(rate), time)?;
         let flooded = match flooding.map(std::thread::ScopedJoinHandle::join) {
             None => None,

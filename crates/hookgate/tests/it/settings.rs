@@ -68,6 +68,28 @@ fn the_example_file_has_every_setting_with_an_explanation() {
     }
 }
 
+#[test]
+fn the_page_of_limits_names_settings_with_their_defaults() {
+    const PAGE: &str = include_str!("../../../../docs/limits.md");
+    let defaults = run(["settings"], &[]);
+    let defaults: toml::Table = toml::from_str(&String::from_utf8(defaults.stdout).unwrap()).unwrap();
+    let mut named = 0;
+    for row in PAGE.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let (name, rest) = row.split_once("` |").unwrap();
+        let Some((section, key)) = name.split_once('.').filter(|_| !name.contains(' ')) else {
+            continue;
+        };
+        let Some(section) = defaults.get(section).and_then(toml::Value::as_table) else {
+            panic!("{name} is in no section");
+        };
+        let value = section.get(key).unwrap_or_else(|| panic!("{name} is no setting"));
+        let shown = rest.trim_start().split([' ', '|']).next().unwrap();
+        assert_eq!(shown.replace(',', ""), value.to_string(), "{name}");
+        named += 1;
+    }
+    assert!(named > 25, "{named} settings");
+}
+
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
