@@ -18,7 +18,7 @@ use hookgate_model::protection::DataProtection;
 use hookgate_model::senders::{self, Handshake, Handshaker};
 use hookgate_model::suffix::UrlSuffix;
 use hookgate_model::token::UrlToken;
-use hookgate_model::webhook::{Environment, MalformedBodies, Status};
+use hookgate_model::webhook::{Environment, MalformedBodies, Status, UrlEnd};
 use ipnet::IpNet;
 use uuid::Uuid;
 
@@ -42,8 +42,8 @@ pub struct Route {
     pub webhook_id: WebhookId,
     /// The URL.
     pub url_id: UrlId,
-    /// When the URL ends to be valid: its expiry, its revocation, or the end of its token's grace period.
-    pub ends_at: Option<DateTime<Utc>>,
+    /// When the URL ends to be valid.
+    pub end: Option<UrlEnd>,
     /// The system that sends, or `custom`.
     pub system: String,
     /// Whether it runs the draft or the published revision.
@@ -273,10 +273,7 @@ impl Row {
             is_suspended: self.tenant_status != "active",
             webhook_id: WebhookId::from(self.webhook_id),
             url_id: UrlId::from(self.url_id),
-            ends_at: [self.token_expires_at, self.url_expires_at, self.revoked_at]
-                .into_iter()
-                .flatten()
-                .min(),
+            end: UrlEnd::first(self.url_expires_at, self.revoked_at, self.token_expires_at),
             system: self.system,
             environment,
             suffix: UrlSuffix::parse(&self.suffix).map_err(|_| Error::Unreadable { what: "suffix" })?,

@@ -151,8 +151,8 @@ impl<'a> Admission<'a> {
 }
 
 fn url_is_live(admission: &mut Admission<'_>) -> Result<(), Stop> {
-    match admission.webhook.route.ends_at {
-        Some(end) if end <= admission.admitted.now => Err(Refusal::UrlEnded.into()),
+    match admission.webhook.route.end {
+        Some(end) if end.at <= admission.admitted.now => Err(Refusal::UrlEnded(end).into()),
         _ => Ok(()),
     }
 }

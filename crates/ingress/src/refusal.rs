@@ -8,6 +8,7 @@ use hookgate_model::body::BodyError;
 use hookgate_model::methods::MethodSet;
 use hookgate_model::sender_address::Sender;
 use hookgate_model::senders::Fault;
+use hookgate_model::webhook::UrlEnd;
 use serde_json::json;
 
 use crate::body_room::NoRoom;
@@ -19,7 +20,7 @@ pub enum Refusal {
     /// No such URL. The sender sees the same for the next three.
     UnknownUrl,
     /// The URL has expired, was revoked, or its token's grace period is over.
-    UrlEnded,
+    UrlEnded(UrlEnd),
     /// The path after the token is not the URL's suffix.
     SuffixMismatch,
     /// The operator has suspended the tenant.
@@ -89,7 +90,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownUrl => "unknown_url",
-            Self::UrlEnded => "url_ended",
+            Self::UrlEnded(_) => "url_ended",
             Self::SuffixMismatch => "suffix_mismatch",
             Self::TenantSuspended => "tenant_suspended",
             Self::WebhookDisabled => "webhook_disabled",
@@ -116,7 +117,7 @@ impl Refusal {
     /// Whether the same request could be let in once the tenant has set something right.
     pub fn can_be_set_right(&self) -> bool {
         match self {
-            Self::UrlEnded
+            Self::UrlEnded(_)
             | Self::SuffixMismatch
             | Self::WebhookDisabled
             | Self::MethodNotAllowed(_)
@@ -142,7 +143,7 @@ impl Refusal {
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::UnknownUrl | Self::UrlEnded | Self::SuffixMismatch => StatusCode::NOT_FOUND,
+            Self::UnknownUrl | Self::UrlEnded(_) | Self::SuffixMismatch => StatusCode::NOT_FOUND,
             Self::TenantSuspended
             | Self::WebhookDisabled
             | Self::AddressNotAllowed { .. }
@@ -176,7 +177,7 @@ impl Refusal {
     pub fn detail(&self) -> String {
         match self {
             Self::UnknownUrl => "There is no webhook at this URL.".into(),
-            Self::UrlEnded => "The URL has expired or was revoked.".into(),
+            Self::UrlEnded(end) => end.to_string(),
             Self::SuffixMismatch => "The path after the token is not this URL's suffix.".into(),
             Self::TenantSuspended => "This webhook does not take requests at present.".into(),
             Self::WebhookDisabled => "This webhook is disabled.".into(),
@@ -219,7 +220,7 @@ impl Refusal {
 
     /// Whether its sender must not learn that there is a URL, or was one.
     pub const fn is_disguised(&self) -> bool {
-        matches!(self, Self::UrlEnded | Self::SuffixMismatch)
+        matches!(self, Self::UrlEnded(_) | Self::SuffixMismatch)
     }
 
     /// The reason in words, as the sender reads it: who fails to authenticate learns no more than that.

@@ -1,6 +1,8 @@
 //! The small closed sets of a webhook's settings, in the form in which they are stored and shown.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 /// Declares an enum with its stored text, which is also its JSON form.
 macro_rules! text_enum {
@@ -100,6 +102,56 @@ impl UrlStatus {
     }
 }
 
+/// When a URL ends to be valid, and by what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UrlEnd {
+    /// From then on it does not work.
+    pub at: DateTime<Utc>,
+    /// Why.
+    pub cause: UrlEndCause,
+}
+
+/// What ends a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UrlEndCause {
+    /// Its time is over.
+    Expiry,
+    /// It was revoked.
+    Revocation,
+    /// It has another token since, and the grace period of this one is over.
+    Rotation,
+}
+
+impl UrlEnd {
+    /// The first of what ends a URL with a token.
+    pub fn first(
+        expires_at: Option<DateTime<Utc>>,
+        revoked_at: Option<DateTime<Utc>>,
+        token_expires_at: Option<DateTime<Utc>>,
+    ) -> Option<Self> {
+        let ends = [
+            (revoked_at, UrlEndCause::Revocation),
+            (expires_at, UrlEndCause::Expiry),
+            (token_expires_at, UrlEndCause::Rotation),
+        ];
+        let ends = ends
+            .into_iter()
+            .filter_map(|(at, cause)| Some(Self { at: at?, cause }));
+        ends.min_by_key(|end| end.at)
+    }
+}
+
+impl fmt::Display for UrlEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        match self.cause {
+            UrlEndCause::Expiry => write!(f, "The URL expired at {at}."),
+            UrlEndCause::Revocation => write!(f, "The URL was revoked at {at}."),
+            UrlEndCause::Rotation => write!(f, "The URL has another token, and this one worked until {at}."),
+        }
+    }
+}
+
 /// The body limit of a webhook that sets none, in bytes: 1 MiB.
 pub const DEFAULT_BODY_BYTES: u32 = 1024 * 1024;
 /// The highest body limit that a webhook can set, in bytes: 26 MiB.
@@ -108,6 +160,35 @@ pub const MAX_BODY_BYTES: u32 = 26 * 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_ends_by_what_comes_first() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0);
+        for (expires, revoked, token, expected) in [
+            (None, None, None, None),
+            (
+                at(2),
+                at(1),
+                at(3),
+                Some("The URL was revoked at 1970-01-01T00:00:01Z."),
+            ),
+            (
+                at(1),
+                at(2),
+                None,
+                Some("The URL expired at 1970-01-01T00:00:01Z."),
+            ),
+            (
+                at(9),
+                None,
+                at(1),
+                Some("The URL has another token, and this one worked until 1970-01-01T00:00:01Z."),
+            ),
+        ] {
+            let end = UrlEnd::first(expires, revoked, token).map(|end| end.to_string());
+            assert_eq!(end.as_deref(), expected);
+        }
+    }
 
     #[test]
     fn a_url_says_how_long_it_works() {

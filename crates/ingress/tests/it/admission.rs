@@ -123,6 +123,10 @@ async fn unknown_urls_all_look_the_same() {
     assert_eq!(reasons(&webhook), ["suffix_mismatch", "suffix_mismatch"]);
     assert_eq!(reasons(&gone), ["url_ended"]);
     assert_eq!(reasons(&expired), ["url_ended"]);
+    let details = harness
+        .database
+        .query_text("SELECT substr(detail, 1, 20) FROM refusals WHERE reason = 'url_ended' ORDER BY detail");
+    assert_eq!(details, ["The URL expired at 2", "The URL was revoked "]);
 }
 
 #[tokio::test]

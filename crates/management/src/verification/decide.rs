@@ -2,7 +2,7 @@
 
 use hookgate_model::authentication::Step;
 use hookgate_model::body::BodyError;
-use hookgate_model::webhook::Status;
+use hookgate_model::webhook::{Status, UrlEnd};
 
 use super::{Candidate, Refused, Rules};
 
@@ -34,9 +34,9 @@ fn url(rules: &Rules, candidate: &Candidate) -> Decided {
     let Some(url) = own else {
         return refused("url", "unknown_url", "The URL is none of this webhook's.");
     };
-    let ends = [url.expires_at, url.revoked_at].into_iter().flatten().min();
-    if ends.is_some_and(|end| end <= candidate.received_at) {
-        return refused("url", "url_ended", "The URL has expired or was revoked.");
+    let end = UrlEnd::first(url.expires_at, url.revoked_at, None);
+    if let Some(end) = end.filter(|end| end.at <= candidate.received_at) {
+        return refused("url", "url_ended", end.to_string());
     }
     if !url.suffix.matches(&candidate.path) {
         let detail = format!(
