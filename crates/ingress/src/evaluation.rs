@@ -1,7 +1,7 @@
 //! Templates of tenants, evaluated on threads apart and for so long at most. Fuel bounds the steps of a template, not what
 //! a step does with a long text.
 //!
-//! A thread cannot be stopped. So a webhook has few at a time, and none at all while one of them is over its time: its
+//! A thread cannot be stopped: a template ends soon after its time, but not at once. So a webhook has few at a time, and none at all while one of them is over its time: its
 //! callers get what the fallback gives, and nobody else waits.
 
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hookgate_domain::apart::Apart;
+use hookgate_model::flow::template;
 use tokio::sync::Semaphore;
 
 /// How many evaluations of one webhook run at the same time.
@@ -52,8 +53,9 @@ impl Evaluations {
         let entered = async { Some((room.acquire_owned().await.ok()?, apart.room(memory).await)) };
         let evaluated = match tokio::time::timeout_at(deadline, entered).await {
             Ok(Some(permits)) => {
+                let is_over = move || tokio::time::Instant::now() > deadline;
                 let mut running = tokio::task::spawn_blocking(move || {
-                    let value = evaluate();
+                    let value = template::until(is_over, evaluate);
                     drop(permits);
                     value
                 });

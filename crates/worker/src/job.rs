@@ -209,8 +209,9 @@ async fn run_some(
     let requests: Vec<_> = inputs.into_iter().map(Request::new).collect();
     // A run forgets what it made of a long body, so that one at a time takes memory.
     let memory = requests.iter().map(|request| request.most_memory()).max();
+    let longest = shared.settings.template_timeout();
     let begin = move || {
-        let begin = |request| Run::begin(&begin_with, request, state.clone());
+        let begin = |request| Run::begin(&begin_with, request, state.clone(), longest);
         requests.into_iter().map(begin).collect::<Vec<_>>()
     };
     let begun = shared.apart.run(memory.unwrap_or_default(), begin);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use hookgate_domain::jobs::{Again, FinishedRun, Lease, NewAttempt, save_progress};
@@ -12,6 +13,7 @@ use hookgate_model::flow::advance::{Decision, Outcome, advance, give_up};
 use hookgate_model::flow::compiled::CompiledRevision;
 use hookgate_model::flow::state::State;
 use hookgate_model::flow::step::http::{HttpCall, HttpFailure, HttpOutcome};
+use hookgate_model::flow::template;
 use hookgate_model::flow::variables::Request;
 use hookgate_model::ids::{DestinationId, EventId};
 
@@ -105,8 +107,13 @@ impl Job {
 }
 
 impl Run {
-    /// Begins a run, or goes on with one: up to its first effect. Takes CPU time, bounded by the templates' fuel.
-    pub fn begin(revision: &CompiledRevision, request: Arc<Request>, state: Option<State>) -> Self {
+    /// Begins a run, or goes on with one: up to its first effect, for `longest` at most.
+    pub fn begin(
+        revision: &CompiledRevision,
+        request: Arc<Request>,
+        state: Option<State>,
+        longest: Duration,
+    ) -> Self {
         let state = state.unwrap_or_else(|| State::new(clock::now()));
         let unsent = state.answer().cloned();
         let decision = Decision::Retry { due_at: clock::now() };
@@ -118,7 +125,7 @@ impl Run {
             unsent,
             sent: None,
         };
-        run.advance(revision, Outcome::Begin);
+        run.advance(revision, Outcome::Begin, longest);
         run
     }
 
@@ -129,10 +136,14 @@ impl Run {
 
     /// Goes on to the next effect. What was made of a long body does not stay in memory while the effect is carried out:
     /// it is made again when it is needed again.
-    fn advance(&mut self, revision: &CompiledRevision, outcome: Outcome) {
+    fn advance(&mut self, revision: &CompiledRevision, outcome: Outcome, longest: Duration) {
         let (now, random) = (clock::now(), rand::random());
+        let started = Instant::now();
+        let is_over = move || started.elapsed() > longest;
         let decided = catch_unwind(AssertUnwindSafe(|| {
-            advance(revision, &self.request, &mut self.state, outcome, now, random)
+            template::until(is_over, || {
+                advance(revision, &self.request, &mut self.state, outcome, now, random)
+            })
         }));
         self.decision = decided.unwrap_or_else(|_| {
             tracing::error!(event = %self.request.event().id, "a flow's evaluation panicked");
@@ -152,8 +163,9 @@ impl Run {
     async fn advance_aside(mut self, job: &Job, outcome: Outcome) -> Option<Self> {
         let memory = self.request.most_memory();
         let revision = Arc::clone(&job.revision);
+        let longest = job.shared.settings.template_timeout();
         let advance = move || {
-            self.advance(&revision, outcome);
+            self.advance(&revision, outcome, longest);
             self
         };
         job.shared.apart.run(memory, advance).await
@@ -323,7 +335,7 @@ fn none(failure: HttpFailure, detail: String) -> Made {
         outcome: HttpOutcome::Failed { failure, detail },
         url: String::new(),
         started_at: clock::now(),
-        duration: std::time::Duration::ZERO,
+        duration: Duration::ZERO,
         timing: serde_json::json!({}),
     }
 }

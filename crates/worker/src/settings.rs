@@ -21,6 +21,9 @@ pub struct Settings {
     pub calls_per_job: usize,
     /// Bytes of memory for reading long bodies at the same time; what there is no room for waits. Default 512 MiB.
     pub body_memory_bytes: usize,
+    /// How long the templates of a flow may take from one effect to the next, in milliseconds; then the run fails.
+    /// Default 5,000.
+    pub template_timeout_ms: u64,
     /// How long a worker may be silent before another takes over its jobs, in milliseconds; it extends its leases three
     /// times as often. Default 30,000.
     pub lease_ms: u64,
@@ -51,6 +54,7 @@ impl Default for Settings {
             calls_per_tenant: 128,
             calls_per_job: 16,
             body_memory_bytes: 512 << 20,
+            template_timeout_ms: 5_000,
             lease_ms: 30_000,
             claims: 5,
             poll_least_ms: 50,
@@ -65,6 +69,10 @@ impl Default for Settings {
 }
 
 impl Settings {
+    pub(crate) fn template_timeout(&self) -> Duration {
+        Duration::from_millis(self.template_timeout_ms.max(1))
+    }
+
     pub(crate) fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)
     }

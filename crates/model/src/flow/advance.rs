@@ -163,6 +163,7 @@ impl<'a> Run<'a> {
     fn steps(mut self) -> Decision {
         let revision = self.revision;
         while let Some(step) = revision.steps.get(self.state.next) {
+            self.variables.enter(&step.name);
             let run = match self.is_due(step) {
                 Ok(false) => {
                     self.over(step, StepOutcome::Skipped, None, Value::Null, Value::Null);
@@ -313,6 +314,7 @@ impl<'a> Run<'a> {
     }
 
     fn succeeded(mut self) -> Decision {
+        self.variables.leave();
         if !self.revision.waits() {
             return self.done(RunOutcome::Succeeded, None, None);
         }

@@ -102,6 +102,7 @@ impl CompiledRevision {
         step: Option<&str>,
         message: &str,
     ) -> Answer {
+        variables.leave();
         variables.insert(ERROR_VARIABLE, &json!({ "step": step, "message": message }));
         self.outcome_answer(self.failed.as_ref(), &variables, || failed_by_default().clone())
     }

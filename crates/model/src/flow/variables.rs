@@ -10,6 +10,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use minijinja::value::{Enumerator, Object, Serde, Value as Variable};
 use serde_json::Value;
 
+use super::template::stop;
 use crate::body::document::Document;
 use crate::body::{Body, form, most_memory};
 use crate::headers;
@@ -253,7 +254,24 @@ fn optional(text: Option<&str>) -> Variable {
 pub struct Variables {
     request: Option<Arc<Request>>,
     steps: Arc<Vec<(String, Variable)>>,
+    /// The step whose templates are evaluated.
+    step: Option<Arc<str>>,
 }
+
+/// What the functions of templates know of the event and the step without being told.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    pub event: EventId,
+    pub received_at: DateTime<Utc>,
+    pub step: Option<Arc<str>>,
+}
+
+impl Identity {
+    /// Its name among the variables, which no template can write.
+    pub const VARIABLE: &str = "@identity";
+}
+
+impl Object for Identity {}
 
 impl Variables {
     /// The request alone.
@@ -261,6 +279,7 @@ impl Variables {
         Self {
             request: Some(Arc::clone(request)),
             steps: Arc::default(),
+            step: None,
         }
     }
 
@@ -269,12 +288,32 @@ impl Variables {
         Self {
             request: None,
             steps: Arc::default(),
+            step: None,
         }
     }
 
     /// Adds a step's result, or the error.
     pub fn insert(&mut self, name: &str, value: &Value) {
         Arc::make_mut(&mut self.steps).push((name.to_owned(), Variable::from(Serde(value))));
+    }
+
+    /// Says whose templates are evaluated from now on.
+    pub(super) fn enter(&mut self, step: &str) {
+        self.step = Some(step.into());
+    }
+
+    /// No step's, but the response's.
+    pub(super) fn leave(&mut self) {
+        self.step = None;
+    }
+
+    fn identity(&self) -> Option<Variable> {
+        let event = self.request.as_ref()?.event();
+        Some(Variable::from_object(Identity {
+            event: event.id,
+            received_at: event.received_at,
+            step: self.step.clone(),
+        }))
     }
 
     /// The form that templates take.
@@ -289,9 +328,14 @@ impl Object for Variables {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Variable> {
+        if key == Identity::VARIABLE {
+            return self.identity();
+        }
         let step = self.steps.iter().rev().find(|(name, _)| name == key);
-        step.map(|(_, value)| value.clone())
-            .or_else(|| self.request.as_ref()?.variable(key))
+        let value = step
+            .map(|(_, value)| value.clone())
+            .or_else(|| self.request.as_ref()?.variable(key));
+        value.map(|value| stop::check().map_or_else(Variable::from, |()| value))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {

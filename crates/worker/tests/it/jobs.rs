@@ -357,3 +357,26 @@ async fn work_of_a_tenant_that_is_gone_ends() {
     .await;
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_that_computes_for_too_long_fails_and_holds_nobody_up() {
+    let stage = Stage::new();
+    let long =
+        "{% for i in range(9999) %}{% set x = body.text | upper | lower | upper | lower %}{% endfor %}";
+    let slow = stage
+        .webhook(json!({ "flow": { "steps": [{ "name": "a", "kind": "set", "values": { "x": long } }] } }));
+    let webhook = stage.webhook(set_only());
+    let worker = stage.worker(Settings {
+        template_timeout_ms: 50,
+        ..settings()
+    });
+    let text = json!({ "text": "a".repeat(200_000) });
+    let stuck = stage.event(&slow, text);
+    let quick = stage.event(&webhook, json!({ "n": 1 }));
+    assert_eq!(stage.run_of(quick).await.outcome, "succeeded");
+    let run = stage.run_of(stuck).await;
+    assert_eq!(run.outcome, "failed");
+    let error = run.error.expect("an error");
+    assert!(error.contains("taken too long"), "{error}");
+    worker.stop().await;
+}

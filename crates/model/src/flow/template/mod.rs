@@ -3,7 +3,8 @@
 //! A string leaf that is one whole `{{ expression }}` keeps the type of its value; any other leaf with `{{ }}` or
 //! `{% %}` is text. An undefined value is an error wherever it would be used, but for a condition, where it is false. In text a
 //! string stands as it is and everything else as JSON. There are no includes, macros or blocks, no access to a file or a
-//! clock; source size, instructions ("fuel") and output size are bounded.
+//! clock. Bounded are the source, the instructions ("fuel"), the output, how much larger than its inputs a value may become
+//! ([`growth`]), and the time, by whoever evaluates ([`until`]).
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -18,9 +19,13 @@ use super::definition::MAX_TEMPLATE_BYTES;
 use crate::body::document;
 use engine::{LENIENT, PLAIN, URL};
 pub use json::{JsonTemplate, JsonTemplateError};
+pub use stop::until;
 
 mod engine;
+mod functions;
+mod growth;
 mod json;
+pub(in crate::flow) mod stop;
 
 /// How many instructions the evaluation of one string may take.
 pub const FUEL: u64 = 100_000;
@@ -46,6 +51,9 @@ impl TemplateError {
                     "a value in `{shown}` is not there; `| default(…)` gives one for what may be absent"
                 ),
             },
+            ErrorKind::OutOfFuel if error.detail().is_some() => {
+                format!("`{shown}` was ended: it has taken too long")
+            }
             ErrorKind::OutOfFuel => format!("`{shown}` takes too long: more than {FUEL} instructions"),
             ErrorKind::WriteFailure => too_large(),
             kind => match error.detail() {
@@ -105,15 +113,21 @@ impl Leaf {
         if !["{{", "{%", "{#"].iter().any(|mark| source.contains(mark)) {
             return Ok(Self::Literal(source.to_owned()));
         }
+        growth::shallow(source, false)?;
         if escape == Escape::None
             && let Some(inner) = whole_expression(source)
-            && let Ok(expression) = PLAIN.compile_expression_owned(inner.to_owned())
+            && is_expression(inner)
         {
+            growth::expression(source, inner)?;
+            let expression = PLAIN
+                .compile_expression_owned(inner.to_owned())
+                .map_err(|error| TemplateError::from_engine(source, &error))?;
             return Ok(Self::Expression {
                 source: source.to_owned(),
                 expression: Box::new(expression),
             });
         }
+        growth::text(source)?;
         let base = if escape == Escape::Url { &URL } else { &PLAIN };
         let mut environment = LazyLock::force(base).clone();
         environment
@@ -182,6 +196,11 @@ fn whole_expression(source: &str) -> Option<&str> {
     let inner = source.trim().strip_prefix("{{")?.strip_suffix("}}")?;
     let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
     Some(inner.strip_suffix(['-', '+']).unwrap_or(inner))
+}
+
+/// `{{ a }} and {{ b }}` begins and ends like one.
+fn is_expression(inner: &str) -> bool {
+    minijinja::machinery::parse_expr(inner).is_ok()
 }
 
 fn to_value(source: &str, value: &Variable, left: &mut usize) -> Result<Value, TemplateError> {
@@ -302,6 +321,8 @@ impl ExpressionTemplate {
                 "a template has at most {MAX_TEMPLATE_BYTES} bytes"
             )));
         }
+        growth::shallow(inner, true)?;
+        growth::expression(source, inner)?;
         let expression = LENIENT
             .compile_expression_owned(inner.to_owned())
             .map_err(|error| TemplateError::from_engine(source, &error))?;

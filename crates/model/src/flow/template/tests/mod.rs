@@ -3,6 +3,9 @@ use serde_json::json;
 
 use super::*;
 
+mod hostile;
+mod page;
+
 fn variables() -> Variable {
     Variable::from(minijinja::value::Serde(json!({
         "body": { "order": { "id": 42, "total": "12.50", "lines": [1, 2, 3] }, "name": "Ada \"x\"", "none": null, "yes": true },
@@ -74,11 +77,16 @@ fn what_is_wrong_is_said() {
         ("{% include 'x' %}", "syntax error"),
         ("{% macro m() %}{% endmacro %}", "syntax error"),
         (
-            "{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}",
+            "{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}",
             "too long",
         ),
         ("{{ 'x' | fromjson }}", "no JSON"),
-        ("x{{ 'x' * 9000000 }}", "larger"),
+        ("{{ body.order.lines * body.order.id }}", "repeat a text"),
+        ("{{ body.name | regex_replace('(', '') }}", "regular expression"),
+        ("{{ 'x' | b64decode | sha1(encoding='oct') }}", "base64"),
+        ("{{ 'a' | sha1(encoding='oct') }}", "oct"),
+        ("{{ 'tomorrow' | date }}", "no time of a known form"),
+        ("{{ body.order.lines | nope }}", "unknown filter"),
         ("{{ body.order.id / 0 }}", "unable to calculate"),
     ] {
         let error = evaluate(json!(template)).expect_err(template);
