@@ -17,6 +17,8 @@ pub const ALLOWLIST_ENTRIES: i64 = 10_000;
 pub const ATTACHED_ALLOWLISTS: usize = 10;
 /// Destinations of one tenant.
 pub const DESTINATIONS: i64 = 1_000;
+/// Collections of one tenant.
+pub const COLLECTIONS: i64 = 200;
 /// Secrets of one tenant.
 pub const SECRETS: i64 = 1_000;
 /// Live secrets of one sender in a webhook's authentication.

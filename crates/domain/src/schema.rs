@@ -386,11 +386,37 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    collections (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        schema -> Nullable<Json>,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    records (tenant_id, collection_id, id) {
+        tenant_id -> Uuid,
+        collection_id -> Uuid,
+        id -> Uuid,
+        key -> Text,
+        data -> Jsonb,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     allowlist_entries,
     allowlists,
     api_keys,
     attempts,
+    collections,
     deduplication_keys,
     destinations,
     duplicates,
@@ -401,6 +427,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     management_keys,
     memberships,
     pairings,
+    records,
     refresh_tokens,
     refusals,
     revisions,

@@ -59,7 +59,10 @@ impl Services {
         if let Some((database, master_key)) = worker {
             let database = Database::new(&database)?;
             databases.push(("worker", database.clone()));
-            let worker = settings.worker.clone();
+            let worker = hookgate_worker::Settings {
+                collections: settings.collections,
+                ..settings.worker.clone()
+            };
             services.2 = Some(hookgate_worker::start(
                 worker,
                 database,
@@ -73,6 +76,7 @@ impl Services {
             databases.push(("management", database.clone()));
             let own = hookgate_management::Settings {
                 tenant_limits: settings.tenant_limits.0,
+                collections: settings.collections,
                 ..settings.management.clone()
             };
             let started =

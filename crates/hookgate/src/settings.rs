@@ -13,7 +13,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::DatabaseSettings;
 use hookgate_domain::redis::Redis;
-use hookgate_model::limits::TenantLimits;
+use hookgate_model::limits::{CollectionLimits, TenantLimits};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -38,6 +38,8 @@ pub struct Settings {
     pub egress: hookgate_egress::Settings,
     /// What each tenant may use, unless it has limits of its own.
     pub tenant_limits: TenantLimitsSection,
+    /// What a collection may hold.
+    pub collections: CollectionLimits,
     /// The public URLs.
     pub ingress: hookgate_ingress::Settings,
     /// The management API.

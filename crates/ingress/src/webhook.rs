@@ -125,6 +125,7 @@ impl Webhook {
             (false, _, _) => Work::None,
             (true, true, _) => Work::Hold,
             (true, false, Some(node)) => Work::RunAndAnswer(Arc::clone(node)),
+            (true, false, None) if self.revision.keeps_progress() => Work::RunAlone,
             (true, false, None) => Work::Run,
         }
     }

@@ -345,6 +345,7 @@ fn from_constraint(name: &str) -> ApiError {
         "memberships_pkey" => ApiError::new(ErrorCode::AlreadyExists, "the person is a member already"),
         "allowlists_name_key" => named("allowlist"),
         "destinations_name_key" => named("destination"),
+        "collections_name_key" => named("collection"),
         "secrets_name_key" => named("secret"),
         "allowlist_entries_network_key" => {
             ApiError::new(ErrorCode::AlreadyExists, "the allowlist has this network already")

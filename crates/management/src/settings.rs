@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
-use hookgate_model::limits::TenantLimits;
+use hookgate_model::limits::{CollectionLimits, TenantLimits};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -46,6 +46,9 @@ pub struct Settings {
     /// What a tenant without limits of its own may use: a section of the program's settings, which the ingress reads too.
     #[serde(skip)]
     pub tenant_limits: TenantLimits,
+    /// What a collection may hold: a section of the program's settings, which the worker reads too.
+    #[serde(skip)]
+    pub collections: CollectionLimits,
 }
 
 impl Default for Settings {
@@ -68,6 +71,7 @@ impl Default for Settings {
             registration_window_seconds: 3_600,
             trusted_proxies: Vec::new(),
             tenant_limits: TenantLimits::NONE,
+            collections: CollectionLimits::default(),
         }
     }
 }

@@ -82,6 +82,10 @@ named! {
         DestinationsRead = "destinations:read",
         /// Change destinations.
         DestinationsWrite = "destinations:write",
+        /// Read collections and their records.
+        CollectionsRead = "collections:read",
+        /// Change collections and their records.
+        CollectionsWrite = "collections:write",
         /// Read the names of secrets, never their values.
         SecretsRead = "secrets:read",
         /// Make, rotate and delete secrets.
@@ -122,6 +126,10 @@ named! {
         DestinationsRead = "destinations:read",
         /// Change destinations.
         DestinationsWrite = "destinations:write",
+        /// Read collections and their records.
+        CollectionsRead = "collections:read",
+        /// Change collections and their records.
+        CollectionsWrite = "collections:write",
         /// Read the names of secrets, never their values.
         SecretsRead = "secrets:read",
         /// Make, rotate and delete secrets.
@@ -152,6 +160,8 @@ impl Permission {
             Self::AllowlistsWrite => (Editor, &[Scope::AllowlistsWrite]),
             Self::DestinationsRead => (Viewer, &[Scope::DestinationsRead, Scope::DestinationsWrite]),
             Self::DestinationsWrite => (Editor, &[Scope::DestinationsWrite]),
+            Self::CollectionsRead => (Viewer, &[Scope::CollectionsRead, Scope::CollectionsWrite]),
+            Self::CollectionsWrite => (Editor, &[Scope::CollectionsWrite]),
             Self::SecretsRead => (Viewer, &[Scope::SecretsRead, Scope::SecretsWrite]),
             Self::SecretsWrite => (Editor, &[Scope::SecretsWrite]),
             Self::EventsRead => (Viewer, &[Scope::EventsRead, Scope::EventsWrite]),

@@ -192,6 +192,10 @@ ids! {
     SecretId = Secret, "sec";
     /// Stored events that run again.
     ReplayId = Replay, "rpl";
+    /// A named set of records.
+    CollectionId = Collection, "col";
+    /// A row of a collection.
+    RecordId = Record, "rec";
     /// Work that is due.
     JobId = Job, "job";
 }

@@ -15,6 +15,7 @@ pub mod fair_share;
 pub mod flow;
 pub mod headers;
 pub mod ids;
+pub mod json_schema;
 pub mod limits;
 pub mod methods;
 pub mod network_set;

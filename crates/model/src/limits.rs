@@ -9,6 +9,25 @@ use crate::rate::Rate;
 /// The highest rate that can be set, in requests per second, and the greatest burst.
 pub const RATE_MOST: u32 = 100_000;
 
+/// What a collection may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CollectionLimits {
+    /// Records of one collection. Default 100,000.
+    pub records: u32,
+    /// Bytes of one record, as JSON. Default 65,536.
+    pub record_bytes: usize,
+}
+
+impl Default for CollectionLimits {
+    fn default() -> Self {
+        Self {
+            records: 100_000,
+            record_bytes: 64 * 1024,
+        }
+    }
+}
+
 /// The limits of a URL or a webhook; what is not set is not limited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

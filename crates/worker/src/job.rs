@@ -157,6 +157,10 @@ async fn run_all(
     mut payload: Option<Payload>,
     gathered: &mut Gathered,
 ) -> bool {
+    if revision.keeps_progress() && claimed.event_ids.len() > 1 {
+        gathered.take_apart(claimed, 0, false);
+        return true;
+    }
     let mut waiting = claimed.event_ids.as_slice();
     while !waiting.is_empty() {
         if shared.releasing.is_cancelled() {
@@ -270,14 +274,19 @@ impl Gathered {
             events = claimed.event_ids.len(),
             "no worker completed the job: its events are taken apart"
         );
+        self.take_apart(claimed, claimed.claims - 1, true);
+    }
+
+    /// Gives each event a job of its own.
+    fn take_apart(&mut self, claimed: &ClaimedJob, claims: i32, is_retry: bool) {
         self.result
             .again
             .extend(claimed.event_ids.iter().map(|event| Again {
                 event_ids: vec![*event],
                 due_at: clock::now(),
                 state: None,
-                claims: claimed.claims - 1,
-                is_retry: true,
+                claims,
+                is_retry,
             }));
     }
 

@@ -9,16 +9,18 @@ use chrono::{DateTime, Utc};
 use hookgate_domain::jobs::{Again, FinishedRun, Lease, NewAttempt, save_progress};
 use hookgate_domain::{Error, clock};
 use hookgate_model::answer::Answer;
-use hookgate_model::flow::advance::{Decision, Outcome, advance, give_up};
+use hookgate_model::flow::advance::{Decision, Outcome, advance, give_up, written};
 use hookgate_model::flow::compiled::CompiledRevision;
 use hookgate_model::flow::state::State;
 use hookgate_model::flow::step::http::{HttpCall, HttpFailure, HttpOutcome};
+use hookgate_model::flow::step::record::{RecordWrite, RecordWritten};
 use hookgate_model::flow::template;
 use hookgate_model::flow::variables::Request;
 use hookgate_model::ids::{DestinationId, EventId};
 
 use crate::Shared;
 use crate::effects::http::Made;
+use crate::effects::record::{self, Wrote};
 use crate::effects::target::{self, Target};
 use crate::protection::Protected;
 use crate::record::{Caller, attempt, finished_run};
@@ -33,7 +35,9 @@ pub struct Job {
     pub revision: Arc<CompiledRevision>,
     pub answer_to: Option<String>,
     /// For an event that is stored masked: what may be recorded.
-    pub protected: Option<Protected>,
+    pub protected: Option<Arc<Protected>>,
+    /// Whether the progress is kept from one effect to the next; the job has one event then.
+    keeps_progress: bool,
     targets: Mutex<HashMap<DestinationId, Arc<Result<Target, String>>>>,
 }
 
@@ -43,6 +47,8 @@ pub struct Run {
     state: State,
     decision: Decision,
     attempts: Vec<NewAttempt>,
+    /// Whether an effect was carried out since the progress was last stored.
+    is_unstored: bool,
     /// The answer that is stored, and may not have been sent: the worker that stored it did not live to complete the run.
     unsent: Option<Answer>,
     /// The answer that was sent from the middle of the run.
@@ -76,11 +82,12 @@ impl Job {
         protected: Option<Protected>,
     ) -> Arc<Self> {
         Arc::new(Self {
+            keeps_progress: revision.keeps_progress(),
             shared,
             lease,
             revision,
             answer_to,
-            protected,
+            protected: protected.map(Arc::new),
             targets: Mutex::default(),
         })
     }
@@ -122,6 +129,7 @@ impl Run {
             state,
             decision,
             attempts: Vec::new(),
+            is_unstored: false,
             unsent,
             sent: None,
         };
@@ -193,8 +201,18 @@ impl Run {
                     self.send(job, answer).await;
                     Outcome::Answered
                 }
+                Decision::Write(write) => {
+                    let write = write.clone();
+                    match self.write(job, write).await {
+                        Ok(outcome) => outcome,
+                        Err(end) => return self.end(end),
+                    }
+                }
                 Decision::Call(call) => {
                     let call = call.clone();
+                    if job.keeps_progress && self.is_unstored && !self.store(job).await {
+                        return self.end(End::LeaseLost);
+                    }
                     let made = tokio::select! {
                         biased;
                         () = job.shared.releasing.cancelled() => None,
@@ -209,7 +227,8 @@ impl Run {
                         Err(error) => not_made(&error),
                     };
                     self.attempts
-                        .push(attempt(event, &call, &made, job.protected.as_ref()));
+                        .push(attempt(event, &call, &made, job.protected.as_deref()));
+                    self.is_unstored = true;
                     Outcome::Called(made.outcome)
                 }
             };
@@ -228,10 +247,45 @@ impl Run {
         }
     }
 
-    /// Stores the progress with the answer, if there is a caller for whom it must not be lost. Returns whether the
-    /// lease is still held.
-    async fn store(&self, job: &Job) -> bool {
-        if job.answer_to.is_none() {
+    /// Writes a row with the progress; tries again while Postgres is away.
+    async fn write(&mut self, job: &Job, write: RecordWrite) -> Result<Outcome, End> {
+        let now = clock::now();
+        loop {
+            let (revision, protected) = (Arc::clone(&job.revision), job.protected.clone());
+            let mut state = self.state.clone();
+            let progress = move |row: &RecordWritten| {
+                written(&revision, &mut state, row, now);
+                stored(&state, protected.as_deref())
+            };
+            match record::write(&job.shared, job.lease, write.clone(), progress).await {
+                Ok(Wrote::Stored(row)) => {
+                    written(&job.revision, &mut self.state, &row, now);
+                    self.is_unstored = false;
+                    return Ok(Outcome::Begin);
+                }
+                Ok(Wrote::Refused(detail)) => return Ok(Outcome::NotWritten(detail)),
+                Ok(Wrote::LeaseLost) => return Err(End::LeaseLost),
+                // Somebody else wrote the row, or deleted the collection, at the same time: now it is seen.
+                Err(Error::Constraint(_)) => {}
+                Err(error) if error.is_transient() => {
+                    if job.shared.releasing.is_cancelled() {
+                        return Err(self.later(job, clock::now(), false));
+                    }
+                    tracing::warn!(%error, "a record could not be written; trying again");
+                    tokio::time::sleep(crate::job::RETRY_DELAY).await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a record could not be written");
+                    return Ok(Outcome::NotWritten("the record cannot be stored".to_owned()));
+                }
+            }
+        }
+    }
+
+    /// Stores the progress, if something would be lost with it: the answer to a caller, or steps that must not be done
+    /// again. Returns whether the lease is still held.
+    async fn store(&mut self, job: &Job) -> bool {
+        if job.answer_to.is_none() && !job.keeps_progress {
             return true;
         }
         let (lease, Some(state)) = (job.lease, self.stored_state(job)) else {
@@ -245,7 +299,10 @@ impl Run {
                     .transaction(conn, |conn| save_progress(conn, &lease, &state))
             };
             match job.shared.database.run(save).await {
-                Ok(held) => return held,
+                Ok(held) => {
+                    self.is_unstored = false;
+                    return held;
+                }
                 Err(error) if error.is_transient() && !job.shared.releasing.is_cancelled() => {
                     tracing::warn!(%error, "an answer could not be stored; trying again");
                     tokio::time::sleep(crate::job::RETRY_DELAY).await;
@@ -267,10 +324,7 @@ impl Run {
 
     /// How far the run has come, as it is stored in its job.
     fn stored_state(&self, job: &Job) -> Option<Vec<u8>> {
-        match &job.protected {
-            Some(protected) => protected.seal_state(&self.state),
-            None => Some(self.state.encode()),
-        }
+        stored(&self.state, job.protected.as_deref())
     }
 
     fn ended(self, job: &Job) -> Ended {
@@ -280,19 +334,23 @@ impl Run {
         let answer = finished.answer.clone();
         let caller = Caller::of(job.answer_to.as_deref());
         let event = self.request.event().id;
-        let run = finished_run(event, &self.state, finished, caller, job.protected.as_ref());
+        let run = finished_run(event, &self.state, finished, caller, job.protected.as_deref());
         self.end(End::Finished(run, answer))
     }
 
     fn again(self, job: &Job, due_at: DateTime<Utc>, is_retry: bool) -> Ended {
-        let again = Again {
+        let later = self.later(job, due_at, is_retry);
+        self.end(later)
+    }
+
+    fn later(&self, job: &Job, due_at: DateTime<Utc>, is_retry: bool) -> End {
+        End::Again(Again {
             event_ids: vec![self.request.event().id],
             due_at,
             state: self.stored_state(job),
             claims: 0,
             is_retry,
-        };
-        self.end(End::Again(again))
+        })
     }
 
     fn end(self, end: End) -> Ended {
@@ -302,6 +360,14 @@ impl Run {
             attempts: self.attempts,
             sent: self.sent,
         }
+    }
+}
+
+/// The progress as it is stored.
+fn stored(state: &State, protected: Option<&Protected>) -> Option<Vec<u8>> {
+    match protected {
+        Some(protected) => protected.seal_state(state),
+        None => Some(state.encode()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hookgate_model::limits::CollectionLimits;
 use serde::{Deserialize, Serialize};
 
 /// The settings of the worker.
@@ -43,6 +44,9 @@ pub struct Settings {
     pub refused_bytes_per_webhook: u64,
     /// How often the maintenance runs, in seconds; it also runs at the start. Default 3,600.
     pub maintenance_seconds: u64,
+    /// What a collection may hold: a section of the program's settings, which the management API reads too.
+    #[serde(skip)]
+    pub collections: CollectionLimits,
 }
 
 impl Default for Settings {
@@ -64,6 +68,7 @@ impl Default for Settings {
             refusals_per_webhook: 1_000,
             refused_bytes_per_webhook: 64 << 20,
             maintenance_seconds: 3_600,
+            collections: CollectionLimits::default(),
         }
     }
 }

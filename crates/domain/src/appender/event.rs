@@ -89,6 +89,8 @@ pub enum Work {
     None,
     /// Run the flow. Events of one webhook that are committed together share a job.
     Run,
+    /// Run the flow. The event gets a job of its own, which keeps its progress.
+    RunAlone,
     /// Run the flow and tell this node the answer. The event gets a job of its own.
     RunAndAnswer(Arc<str>),
     /// Run the flow when the webhook is activated again.
@@ -168,7 +170,7 @@ impl JobPart {
 
     /// Whether two events can share a job.
     fn shares_with(&self, other: &Self) -> bool {
-        !matches!(self.work, Work::RunAndAnswer(_))
+        !matches!(self.work, Work::RunAlone | Work::RunAndAnswer(_))
             && self.payload.is_none()
             && other.payload.is_none()
             && (self.tenant, self.webhook, self.revision, &self.work)

@@ -164,6 +164,8 @@ fn the_roles_have_only_these_privileges() {
         "webhook_allowlists",
         "destinations",
         "pairings",
+        "collections",
+        "records",
         "secrets",
         "replays",
     ] {
@@ -184,7 +186,7 @@ fn the_roles_have_only_these_privileges() {
     ] {
         expected.push(format!("hookgate_ingress {table}: SELECT"));
     }
-    for table in ["revisions", "destinations"] {
+    for table in ["revisions", "destinations", "collections"] {
         expected.push(format!("hookgate_worker {table}: SELECT"));
     }
     expected.push("hookgate_worker events: INSERT,SELECT".to_owned());
@@ -204,6 +206,7 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker replays: DELETE,SELECT,UPDATE",
             "hookgate_worker usage: DELETE,INSERT,SELECT",
             "hookgate_worker jobs: DELETE,INSERT,SELECT,UPDATE",
+            "hookgate_worker records: DELETE,INSERT,SELECT,UPDATE",
             "hookgate_worker runs: INSERT,SELECT",
             "hookgate_worker attempts: INSERT,SELECT",
             "hookgate_worker refusals: DELETE,SELECT",

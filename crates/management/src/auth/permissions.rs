@@ -32,6 +32,8 @@ demands!(
     AllowlistsWrite,
     DestinationsRead,
     DestinationsWrite,
+    CollectionsRead,
+    CollectionsWrite,
     SecretsRead,
     SecretsWrite,
     EventsRead,

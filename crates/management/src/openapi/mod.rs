@@ -20,7 +20,7 @@ Send `Authorization: Bearer` with an access token (from logging in) or a managem
 with `next_cursor`. Every POST takes an `Idempotency-Key`; a PATCH is a JSON Merge Patch (RFC 7396) and honours `If-Match`. \
 Errors are problem details (RFC 9457) with a stable `code`. Another tenant's object is 404, like one that does not exist.";
 
-const TAGS: [(&str, &str); 14] = [
+const TAGS: [(&str, &str); 15] = [
     ("authentication", "Registering, logging in and out"),
     ("account", "The caller and their tenants"),
     ("management keys", "What machines call this API with"),
@@ -37,6 +37,10 @@ const TAGS: [(&str, &str); 14] = [
     ),
     ("allowlists", "From which networks senders may come"),
     ("destinations", "Where flows call"),
+    (
+        "collections",
+        "Named sets of records, which flows write and this API reads.",
+    ),
     (
         "secrets",
         "Encrypted values that webhooks verify their senders with",

@@ -35,6 +35,7 @@ pub mod allowlists;
 pub mod api_keys;
 pub mod attempts;
 pub mod auth;
+pub mod collections;
 pub mod destinations;
 pub(crate) mod docs;
 pub mod events;
@@ -73,6 +74,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(simulation::register)
         .configure(allowlists::register)
         .configure(destinations::register)
+        .configure(collections::register)
         .configure(secrets::register)
         .configure(events::register)
         .configure(refusals::register)

@@ -8,6 +8,7 @@ mod account;
 mod allowlists;
 mod api_keys;
 mod auth;
+mod collections;
 mod deduplication;
 mod destinations;
 mod document;

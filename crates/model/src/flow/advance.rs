@@ -9,8 +9,9 @@ use utoipa::ToSchema;
 
 use super::compiled::{CompiledRevision, failed_by_default};
 use super::definition::OnError;
-use super::state::{State, StepOutcome, StepRecord};
+use super::state::{State, StepOutcome};
 use super::step::http::{HttpCall, HttpOutcome};
+use super::step::record::{RecordWrite, RecordWritten};
 use super::step::{Action, CompiledStep};
 use super::variables::{Request, Variables};
 use crate::answer::Answer;
@@ -24,6 +25,8 @@ pub enum Outcome {
     Begin,
     /// The call was made.
     Called(HttpOutcome),
+    /// The row was not written. One that was written is in the progress already ([`written`]).
+    NotWritten(String),
     /// The progress with the answer is stored, and the answer is sent.
     Answered,
 }
@@ -33,6 +36,8 @@ pub enum Outcome {
 pub enum Decision {
     /// Make this call, then go on.
     Call(HttpCall),
+    /// Write this row and store the progress that [`written`] gives, in one transaction; then go on from the beginning.
+    Write(RecordWrite),
     /// Store the progress, which holds this answer, then send it, then go on.
     Answer(Answer),
     /// Store the progress and begin again at that time.
@@ -118,6 +123,21 @@ pub fn advance(
         },
         Outcome::Begin | Outcome::Answered => run.steps(),
         Outcome::Called(outcome) => run.called(&outcome),
+        Outcome::NotWritten(detail) => run.not_written(&detail),
+    }
+}
+
+/// Takes into the progress that a row was written: what is stored together with it.
+pub fn written(revision: &CompiledRevision, state: &mut State, written: &RecordWritten, now: DateTime<Utc>) {
+    if let Some(step) = revision.steps.get(state.next) {
+        state.over(
+            step,
+            StepOutcome::Succeeded,
+            None,
+            written.result(),
+            written.record(),
+            now,
+        );
     }
 }
 
@@ -218,6 +238,10 @@ impl<'a> Run<'a> {
                     .map(Decision::Call)
                     .map(Some)
             }
+            Action::Record(record) => record
+                .write(&step.name, &self.variables)
+                .map(Decision::Write)
+                .map(Some),
             Action::Respond(_) if self.state.answer.is_some() => {
                 self.over(step, StepOutcome::Skipped, None, Value::Null, Value::Null);
                 Ok(None)
@@ -275,6 +299,18 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn not_written(mut self, detail: &str) -> Decision {
+        let step = self.revision.steps.get(self.state.next);
+        let Some(step) = step.filter(|step| matches!(step.action, Action::Record(_))) else {
+            // The step writes nothing: the outcome belongs to nothing, and going on is right.
+            return self.steps();
+        };
+        match self.step_failed(step, detail, json!({ "error": detail }), Value::Null) {
+            Some(decision) => decision,
+            None => self.steps(),
+        }
+    }
+
     /// Records a step that is over and moves to the next.
     fn over(
         &mut self,
@@ -284,19 +320,8 @@ impl<'a> Run<'a> {
         result: Value,
         record: Value,
     ) {
-        self.state.records.push(StepRecord {
-            name: step.name.clone(),
-            kind: step.kind.to_owned(),
-            outcome,
-            error: error.map(str::to_owned),
-            attempts: matches!(step.action, Action::Http(_)).then_some(self.state.attempts),
-            result: record,
-            finished_at: self.now,
-        });
         self.variables.insert(&step.name, &result);
-        self.state.results.insert(step.name.clone(), result);
-        self.state.next += 1;
-        self.state.attempts = 0;
+        self.state.over(step, outcome, error, result, record, self.now);
     }
 
     fn step_failed(

@@ -14,6 +14,8 @@ use crate::ids::DestinationId;
 pub struct Context<'a> {
     /// The tenant's destinations.
     pub destinations: &'a HashSet<DestinationId>,
+    /// The names of the tenant's collections.
+    pub collections: &'a HashSet<String>,
 }
 
 /// Something that cannot work.
@@ -44,6 +46,10 @@ pub enum ProblemCode {
     DuplicateName,
     /// A destination that the tenant does not have.
     UnknownDestination,
+    /// A collection that the tenant does not have.
+    UnknownCollection,
+    /// A `record` step that deletes and says what the row is to hold, or does not say it.
+    MisplacedData,
     /// A `respond` step after one that always answers, or without a caller who waits.
     MisplacedRespond,
     /// An answer that no caller waits for.
@@ -66,6 +72,8 @@ impl ProblemCode {
             Self::InvalidName => "invalid_name",
             Self::DuplicateName => "duplicate_name",
             Self::UnknownDestination => "unknown_destination",
+            Self::UnknownCollection => "unknown_collection",
+            Self::MisplacedData => "misplaced_data",
             Self::MisplacedRespond => "misplaced_respond",
             Self::UnusedAnswer => "unused_answer",
             Self::InvalidHeader => "invalid_header",
@@ -94,6 +102,7 @@ mod tests {
             &document,
             Context {
                 destinations: &destinations,
+                collections: &["orders".to_owned()].into(),
             },
         )
         .into_iter()
@@ -181,6 +190,32 @@ mod tests {
             (
                 steps(json!([{ "name": "a", "kind": "set", "when": "true", "values": {} }])),
                 ("/flow/steps/0/when", "invalid_condition"),
+            ),
+            (
+                steps(json!([{ "name": "a", "kind": "record", "collection": "x", "key": "k", "data": {} }])),
+                ("/flow/steps/0/collection", "unknown_collection"),
+            ),
+            (
+                steps(json!([{ "name": "a", "kind": "record", "collection": "orders", "key": "k" }])),
+                ("/flow/steps/0/data", "misplaced_data"),
+            ),
+            (
+                steps(
+                    json!([{ "name": "a", "kind": "record", "collection": "orders", "key": "k", "operation": "delete", "data": {} }]),
+                ),
+                ("/flow/steps/0/data", "misplaced_data"),
+            ),
+            (
+                steps(
+                    json!([{ "name": "a", "kind": "record", "collection": "orders", "key": "", "data": {} }]),
+                ),
+                ("/flow/steps/0/key", "out_of_range"),
+            ),
+            (
+                steps(
+                    json!([{ "name": "a", "kind": "record", "collection": "orders", "key": "k", "data": { "x": "{{ a.y }}" } }]),
+                ),
+                ("/flow/steps/0/data/x", "unknown_variable"),
             ),
             (
                 steps(json!([{ "name": "a", "kind": "filter", "condition": "body.x" }])),

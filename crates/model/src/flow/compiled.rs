@@ -26,6 +26,7 @@ pub struct CompiledRevision {
     pub(super) steps: Vec<CompiledStep>,
     mode: ResponseMode,
     timeout: Duration,
+    keeps_progress: bool,
     pub(super) succeeded: AnswerTemplate,
     failed: Option<AnswerTemplate>,
     filtered: Option<AnswerTemplate>,
@@ -59,6 +60,11 @@ impl CompiledRevision {
     /// Whether an event has no work behind it: no job and no run are needed.
     pub fn is_idle(&self) -> bool {
         self.steps.is_empty() && !self.waits()
+    }
+
+    /// Whether the progress of a run must be kept from one effect to the next ([`RevisionDocument::keeps_progress`]).
+    pub fn keeps_progress(&self) -> bool {
+        self.keeps_progress
     }
 
     /// The answer of a revision that does not wait, when it is the same for every request.
@@ -206,6 +212,7 @@ pub(super) fn compile(
         steps,
         mode: response.mode,
         timeout,
+        keeps_progress: document.keeps_progress(),
         succeeded,
         failed,
         filtered,

@@ -122,6 +122,16 @@ impl Compiler<'_> {
         }
     }
 
+    pub fn collection(&mut self, pointer: &str, name: &str) {
+        if self
+            .context
+            .is_some_and(|context| !context.collections.contains(name))
+        {
+            let detail = format!("there is no collection {name:?}");
+            self.problem(pointer, ProblemCode::UnknownCollection, detail);
+        }
+    }
+
     /// A field name of RFC 9110, section 5.1, that is not Hookgate's own.
     pub fn header_name(&mut self, pointer: &str, name: &str, taken: &[&str]) {
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);

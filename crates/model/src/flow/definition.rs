@@ -140,6 +140,33 @@ pub enum Step {
         #[serde(default)]
         retry: Retry,
     },
+    /// Writes a row of a collection: `{{ <name>.id }}`, `{{ <name>.key }}`, `{{ <name>.change }}` (`created`, `updated`,
+    /// `deleted`, `absent`) and `{{ <name>.data }}` afterwards. It is written once, whatever happens to the worker.
+    Record {
+        /// A word of a-z, 0-9 and `_`, beginning with a letter, unique in the flow.
+        #[schema(pattern = "^[a-z][a-z0-9_]{0,63}$", example = "save")]
+        name: String,
+        /// A condition, `{{ expression }}`: when it does not hold, the step is skipped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        when: Option<String>,
+        /// What it means for the flow when the row cannot be written.
+        #[serde(default)]
+        on_error: OnError,
+        /// The collection's name.
+        #[schema(example = "orders")]
+        collection: String,
+        /// What to do.
+        #[serde(default)]
+        operation: RecordOperation,
+        /// A template: which row.
+        #[schema(max_length = 16384, example = "{{ path.order_id }}")]
+        key: String,
+        /// What the row is to hold: JSON templates by name. For `update` what changes: objects go into objects, `null`
+        /// removes a field. None for `delete`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Object>, example = json!({ "total": "{{ order.total }}" }))]
+        data: Option<Map<String, Value>>,
+    },
     /// Answers the caller, who waits (`response.mode` is `wait`), and goes on with the steps after it.
     Respond {
         /// A word of a-z, 0-9 and `_`, beginning with a letter, unique in the flow.
@@ -177,6 +204,21 @@ pub enum OnError {
     Fail,
     /// The next step runs; `{{ <name>.error }}` tells what happened.
     Continue,
+}
+
+/// What a `record` step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordOperation {
+    /// Makes a row; an error when the key is taken.
+    Insert,
+    /// Makes a row, or replaces what it holds.
+    #[default]
+    Upsert,
+    /// Changes fields of a row; an error when there is none.
+    Update,
+    /// Deletes a row, if there is one.
+    Delete,
 }
 
 /// The method of an outbound call.
@@ -326,6 +368,14 @@ impl RevisionDocument {
     pub fn is_idle(&self) -> bool {
         self.flow.steps.is_empty() && self.response.mode == ResponseMode::Immediate
     }
+
+    /// Whether the progress of a run must be kept from one effect to the next, so that each event needs a job of its own:
+    /// a row is written once, and what was called successfully is not called again when the next step is all that is left.
+    pub fn keeps_progress(&self) -> bool {
+        let is_record = |step: &Step| matches!(step, Step::Record { .. });
+        let is_call = |step: &&Step| matches!(step, Step::Http { .. });
+        self.flow.steps.iter().any(is_record) || self.flow.steps.iter().filter(is_call).count() > 1
+    }
 }
 
 impl Step {
@@ -335,6 +385,7 @@ impl Step {
             Self::Set { name, .. }
             | Self::Filter { name, .. }
             | Self::Http { name, .. }
+            | Self::Record { name, .. }
             | Self::Respond { name, .. } => name,
         }
     }
@@ -345,6 +396,7 @@ impl Step {
             Self::Set { .. } => "set",
             Self::Filter { .. } => "filter",
             Self::Http { .. } => "http",
+            Self::Record { .. } => "record",
             Self::Respond { .. } => "respond",
         }
     }
@@ -355,6 +407,7 @@ impl Step {
             Self::Set { when, .. }
             | Self::Filter { when, .. }
             | Self::Http { when, .. }
+            | Self::Record { when, .. }
             | Self::Respond { when, .. } => when.as_deref(),
         }
     }
@@ -365,6 +418,7 @@ impl Step {
             Self::Set { on_error, .. }
             | Self::Filter { on_error, .. }
             | Self::Http { on_error, .. }
+            | Self::Record { on_error, .. }
             | Self::Respond { on_error, .. } => *on_error,
         }
     }

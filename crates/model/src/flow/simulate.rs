@@ -5,10 +5,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::advance::{Decision, Finished, Outcome, advance};
+use super::advance::{Decision, Finished, Outcome, advance, written};
 use super::compiled::CompiledRevision;
+use super::definition::RecordOperation;
 use super::state::{State, StepRecord};
 use super::step::http::{HttpCall, HttpOutcome};
+use super::step::record::{RecordChange, RecordWrite, RecordWritten};
 use super::variables::Request;
 use crate::answer::Answer;
 
@@ -61,6 +63,10 @@ pub fn simulate(
                 });
                 Outcome::Called(outcome)
             }
+            Decision::Write(write) => {
+                written(revision, &mut state, &as_if_written(write), now);
+                Outcome::Begin
+            }
             Decision::Answer(_) => Outcome::Answered,
             Decision::Retry { due_at } => {
                 if let Some(last) = calls.last_mut() {
@@ -84,6 +90,20 @@ pub fn simulate(
                 };
             }
         };
+    }
+}
+
+/// What a step would see of a row that nobody wrote: as if it were there where it must be, and new where it may be.
+fn as_if_written(write: RecordWrite) -> RecordWritten {
+    RecordWritten {
+        id: None,
+        key: write.key,
+        change: match write.operation {
+            RecordOperation::Insert | RecordOperation::Upsert => RecordChange::Created,
+            RecordOperation::Update => RecordChange::Updated,
+            RecordOperation::Delete => RecordChange::Deleted,
+        },
+        data: Value::Object(write.data),
     }
 }
 
@@ -140,6 +160,15 @@ mod tests {
             .collect();
         assert_eq!(waits, [true, true, false]);
         assert_eq!(simulated.records[1].attempts, Some(3));
+    }
+
+    #[test]
+    fn rows_are_as_if_they_were_written() {
+        let step = json!({"name": "save", "kind": "record", "collection": "orders", "key": "{{ body.n }}", "data": {"n": "{{ body.n }}"}});
+        let document = json!({"flow": {"steps": [step]}, "response": {"mode": "wait", "body": "{{ save.data.n }} {{ save.change }}"}});
+        let simulated = run(document, |_| response(500, ""));
+        assert_eq!(simulated.answer.body, b"7 created");
+        assert_eq!(simulated.records.len(), 1);
     }
 
     #[test]

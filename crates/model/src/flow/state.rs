@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::step::{Action, CompiledStep};
 use crate::answer::Answer;
 
 /// The progress of one event's run.
@@ -48,7 +49,7 @@ pub struct StepRecord {
     /// How many attempts a call took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
-    /// What it gave: a `set` step's values, the status of an `http` or `respond` step.
+    /// What it gave: a `set` step's values, the status of an `http` or `respond` step, which row a `record` step wrote.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     #[schema(example = json!({ "status": 201 }))]
     pub result: Value,
@@ -81,6 +82,35 @@ impl State {
             records: Vec::new(),
             answer: None,
         }
+    }
+
+    /// Records a step that is over and moves to the next.
+    pub(super) fn over(
+        &mut self,
+        step: &CompiledStep,
+        outcome: StepOutcome,
+        error: Option<&str>,
+        result: Value,
+        record: Value,
+        now: DateTime<Utc>,
+    ) {
+        self.records.push(StepRecord {
+            name: step.name.clone(),
+            kind: step.kind.to_owned(),
+            outcome,
+            error: error.map(str::to_owned),
+            attempts: matches!(step.action, Action::Http(_)).then_some(self.attempts),
+            result: record,
+            finished_at: now,
+        });
+        self.results.insert(step.name.clone(), result);
+        self.next += 1;
+        self.attempts = 0;
+    }
+
+    /// Whether a step is over, or tried, so that something would be lost with the progress.
+    pub fn has_progress(&self) -> bool {
+        self.next > 0 || self.attempts > 0
     }
 
     /// What became of each step so far.

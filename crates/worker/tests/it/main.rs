@@ -8,4 +8,5 @@ mod destinations;
 mod held;
 mod jobs;
 mod maintenance;
+mod records;
 mod stage;

@@ -284,7 +284,7 @@ impl Stage {
 }
 
 /// A scope, which a claim proves.
-async fn scope_of(database: &TestDatabase, tenant: TenantId) -> TenantScope {
+pub async fn scope_of(database: &TestDatabase, tenant: TenantId) -> TenantScope {
     let statement = "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids)
         VALUES ($1, gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), '{}')";
     sql_query(statement)

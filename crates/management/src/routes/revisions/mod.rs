@@ -6,11 +6,11 @@ use std::collections::HashSet;
 
 use actix_web::{get, post, put};
 use hookgate_domain::database::PgConnection;
-use hookgate_domain::destinations;
 use hookgate_domain::redis::changes::Change;
 use hookgate_domain::revisions;
 use hookgate_domain::scope::TenantScope;
 use hookgate_domain::webhooks;
+use hookgate_domain::{collections, destinations};
 use hookgate_model::flow::check::{Context, Problem, ProblemCode, check};
 use hookgate_model::flow::definition::{RevisionDocument, Step};
 use hookgate_model::ids::{DestinationId, RevisionId, WebhookId};
@@ -232,10 +232,21 @@ pub(super) fn problems(
         })
         .collect();
     let destinations: HashSet<DestinationId> = destinations::existing(conn, scope, &called)?;
+    let written: Vec<&str> = document
+        .flow
+        .steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Record { collection, .. } => Some(collection.as_str()),
+            _ => None,
+        })
+        .collect();
+    let collections = collections::existing(conn, scope, &written)?;
     Ok(check(
         document,
         Context {
             destinations: &destinations,
+            collections: &collections,
         },
     ))
 }
@@ -243,13 +254,14 @@ pub(super) fn problems(
 impl From<Problem> for FieldError {
     fn from(problem: Problem) -> Self {
         let code = match problem.code {
-            ProblemCode::UnknownDestination => FieldCode::NotFound,
+            ProblemCode::UnknownDestination | ProblemCode::UnknownCollection => FieldCode::NotFound,
             ProblemCode::OutOfRange => FieldCode::OutOfRange,
             ProblemCode::InvalidTemplate => FieldCode::InvalidTemplate,
             ProblemCode::UnknownVariable => FieldCode::UnknownVariable,
             ProblemCode::InvalidCondition
             | ProblemCode::InvalidName
             | ProblemCode::DuplicateName
+            | ProblemCode::MisplacedData
             | ProblemCode::MisplacedRespond
             | ProblemCode::UnusedAnswer
             | ProblemCode::InvalidHeader

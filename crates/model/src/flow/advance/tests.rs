@@ -2,9 +2,12 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::flow::definition::RecordOperation;
 use crate::flow::definition::RevisionDocument;
 use crate::flow::step::http::HttpFailure;
+use crate::flow::step::record::RecordChange;
 use crate::flow::variables::tests::event;
+use crate::ids::RecordId;
 
 fn revision(document: Value) -> CompiledRevision {
     let document: RevisionDocument = serde_json::from_value(document).expect("a document");
@@ -382,6 +385,71 @@ fn answers_outside_a_run() {
     );
 }
 
+fn row(write: &RecordWrite) -> RecordWritten {
+    RecordWritten {
+        id: Some(RecordId::from(uuid::Uuid::from_u128(7))),
+        key: write.key.clone(),
+        change: RecordChange::Created,
+        data: Value::Object(write.data.clone()),
+    }
+}
+
+#[test]
+fn a_record_is_written_with_the_progress_and_its_result_goes_on() {
+    let document = |on_error: &str| {
+        revision(json!({
+            "flow": { "steps": [
+                { "name": "save", "kind": "record", "collection": "orders", "key": "{{ body.email }}", "data": { "total": "{{ body.total }}" }, "on_error": on_error },
+                { "name": "after", "kind": "set", "values": { "change": "{{ save.change | default(none) }}", "error": "{{ save.error | default(none) }}" } },
+            ] },
+            "response": { "mode": "wait", "body": "{{ after }}" },
+        }))
+    };
+    let revision = document("continue");
+    assert!(revision.keeps_progress());
+    let (state, decision) = begin(&revision);
+    let Decision::Write(write) = decision else {
+        panic!("{decision:?}")
+    };
+    assert_eq!(
+        (write.key.as_str(), write.operation),
+        ("a@b.c", RecordOperation::Upsert)
+    );
+    assert_eq!(Value::Object(write.data.clone()), json!({ "total": 12 }));
+
+    let mut after = state.clone();
+    written(&revision, &mut after, &row(&write), now());
+    let finished = done(go(&revision, &mut after, Outcome::Begin));
+    let answer = finished.answer.as_ref().map(text);
+    assert_eq!(answer, Some((200, r#"{"change":"created","error":null}"#.into())));
+    assert_eq!(after.records()[0].result["change"], "created");
+    assert_eq!(after.records()[0].result.get("data"), None);
+
+    let finished = done(go(
+        &revision,
+        &mut state.clone(),
+        Outcome::NotWritten("full".into()),
+    ));
+    let answer = finished.answer.as_ref().map(text);
+    assert_eq!(answer, Some((200, r#"{"change":null,"error":"full"}"#.into())));
+    let revision = document("fail");
+    let finished = done(go(
+        &revision,
+        &mut state.clone(),
+        Outcome::NotWritten("full".into()),
+    ));
+    assert_eq!(finished.error.as_deref(), Some("save: full"));
+}
+
+#[test]
+fn a_record_needs_a_key() {
+    let revision = revision(json!({ "flow": { "steps": [
+        { "name": "save", "kind": "record", "collection": "orders", "key": "{{ body.absent | default('') }}", "data": {} },
+    ] } }));
+    let finished = done(begin(&revision).1);
+    assert!(finished.error.expect("an error").contains("256 characters"));
+}
+
 proptest! {
     /// Whatever destinations answer, a run ends, calls at most as often as it may, and always with the same key.
     #[test]
@@ -389,6 +457,7 @@ proptest! {
         let revision = revision(json!({ "flow": { "steps": [
             { "name": "a", "kind": "http", "destination": DESTINATION, "retry": { "attempts": attempts }, "on_error": "continue" },
             { "name": "r", "kind": "respond" },
+            { "name": "w", "kind": "record", "collection": "orders", "key": "{{ a.status }}", "data": {}, "on_error": "continue" },
             { "name": "f", "kind": "filter", "condition": if passes { "{{ true }}" } else { "{{ a.status == 204 }}" } },
             { "name": "b", "kind": "http", "destination": DESTINATION, "retry": { "attempts": attempts } },
         ] }, "response": { "mode": "wait" } }));
@@ -397,6 +466,7 @@ proptest! {
         let mut outcome = Outcome::Begin;
         let mut statuses = statuses.into_iter();
         let mut calls = Vec::new();
+        let mut writes = 0;
         loop {
             state = State::decode(&state.encode()).expect("a state");
             outcome = match advance(&revision, &request, &mut state, outcome, now(), random) {
@@ -405,6 +475,15 @@ proptest! {
                     response(statuses.next().expect("it ends before"), &[], "x")
                 }
                 Decision::Answer(_) => Outcome::Answered,
+                Decision::Write(write) => {
+                    writes += 1;
+                    if random < 0.5 {
+                        written(&revision, &mut state, &row(&write), now());
+                        Outcome::Begin
+                    } else {
+                        Outcome::NotWritten("full".into())
+                    }
+                }
                 Decision::Retry { due_at } => {
                     prop_assert!(due_at >= now());
                     Outcome::Begin
@@ -417,6 +496,7 @@ proptest! {
                 }
             };
         }
+        prop_assert_eq!(writes, 1);
         for step in ["a", "b"] {
             let mine: Vec<_> = calls.iter().filter(|(name, _, _)| name == step).collect();
             prop_assert!(mine.len() <= attempts as usize);

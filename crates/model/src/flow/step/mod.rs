@@ -2,6 +2,7 @@
 
 pub mod filter;
 pub mod http;
+pub mod record;
 pub mod respond;
 pub mod set;
 
@@ -25,6 +26,7 @@ pub(super) enum Action {
     Set(set::SetStep),
     Filter(Box<filter::FilterStep>),
     Http(Box<http::HttpStep>),
+    Record(Box<record::RecordStep>),
     Respond(respond::RespondStep),
 }
 
@@ -44,6 +46,9 @@ impl CompiledStep {
                 answer.as_ref(),
             ))),
             Step::Http { .. } => Action::Http(Box::new(http::HttpStep::compile(compiler, pointer, step))),
+            Step::Record { .. } => {
+                Action::Record(Box::new(record::RecordStep::compile(compiler, pointer, step)))
+            }
             Step::Respond { .. } => Action::Respond(respond::RespondStep::compile(compiler, pointer, step)),
         };
         Self {
