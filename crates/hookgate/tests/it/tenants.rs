@@ -78,3 +78,45 @@ async fn a_tenant_is_suspended_at_once_and_goes_on_later() {
     assert!(!wrong.status.success());
     installation.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspension_holds_flows_and_lets_no_caller_wait_for_ever() {
+    let database = TestDatabase::create();
+    let mut installation = Installation::start(&Storage::of(&database), &[]).await;
+    let revision = json!({
+        "flow": { "steps": [{ "name": "seen", "kind": "set", "values": { "n": "{{ body.n }}" } }] },
+        "response": { "mode": "wait", "timeout_ms": 4000, "status": 201 },
+    });
+    let url = installation
+        .api
+        .webhook(&json!({ "name": "Orders" }), Some(&revision))
+        .await;
+    let environment = [
+        ("HOOKGATE_DATABASE__OWNER_URL".to_owned(), database.owner_url()),
+        ("HOOKGATE_REDIS__URL".to_owned(), database.redis_url()),
+    ];
+    let list = stdout(&run(["tenants", "list"], &environment));
+    let id = list.split_whitespace().next().unwrap();
+
+    // A caller waits, and no worker has taken the event up yet.
+    installation.worker.kill();
+    let caller = tokio::spawn(http_client().post(&url).body(r#"{"n": 1}"#).send());
+    let due = "SELECT count(*)::text FROM jobs WHERE attempt = 0";
+    eventually(Duration::from_secs(10), "the event is stored", async || {
+        (database.query_text(due) == ["1"]).then_some(())
+    })
+    .await;
+    assert!(run(["tenants", "suspend", id], &environment).status.success());
+    installation.worker.start();
+    installation.worker.ready().await;
+    let answer = caller.await.unwrap().unwrap();
+    assert_eq!(answer.status(), 202, "its time is over, and its event is stored");
+    let event = answer.headers()["hookgate-event-id"].to_str().unwrap().to_owned();
+    assert_eq!(database.query_text(due), ["1"], "no worker has touched it");
+
+    assert!(run(["tenants", "resume", id], &environment).status.success());
+    let run = event.replace("evt_", "run_");
+    let run = installation.api.get_eventually(&format!("/runs/{run}")).await;
+    assert_eq!(run["outcome"], "succeeded");
+    installation.stop();
+}
