@@ -11,6 +11,7 @@ pub mod cors;
 pub mod deduplication;
 pub mod egress;
 pub mod email;
+pub mod expected_data;
 pub mod fair_share;
 pub mod flow;
 pub mod headers;
