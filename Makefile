@@ -1,6 +1,6 @@
 # One target per habit. Each calls the real tool; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt openapi bench deny
+.PHONY: help run test check fmt openapi bench fuzz deny
 CARGO_RUN = cargo run --locked --quiet
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
@@ -33,6 +33,9 @@ bench: ## measure the durable ingest against a bare handler and a naive one; the
 	@scripts/install-deps.sh test
 	@test -d crates/hookgate/tests/node/node_modules || npm ci --silent --prefix crates/hookgate/tests/node
 	cargo run --locked --release -p hookgate-bench -- $(ARGS)
+
+fuzz: ## let libFuzzer try what reads hostile bytes (ARGS="120 body suffix": seconds for each, targets)
+	@scripts/fuzz.sh $(ARGS)
 
 deny: ## licences, bans, advisories and sources of the dependencies (needs cargo-deny)
 	cargo deny --all-features check
