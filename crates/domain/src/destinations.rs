@@ -4,7 +4,7 @@
 //!
 //! Functions run inside a [`TenantScope::transaction`] that the caller opened.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
@@ -21,7 +21,7 @@ use crate::crypto::MasterKey;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::page::Page;
-use crate::schema::{destinations, revisions, webhooks};
+use crate::schema::{destination_pauses, destinations, revisions, webhooks};
 use crate::scope::TenantScope;
 use crate::stored_json::{MaybeJson, StoredJson, to_json};
 
@@ -50,6 +50,12 @@ pub struct Destination {
     previous_signing_secret: Option<Vec<u8>>,
     /// Until when it signs too.
     pub previous_secret_expires_at: Option<DateTime<Utc>>,
+    /// How many calls it takes in a second.
+    pub calls_per_second: Option<i32>,
+    /// How many calls it takes at the same time.
+    pub calls_at_once: Option<i32>,
+    /// Whether 410 Gone pauses it.
+    pub pauses_on_gone: bool,
     /// Counts the changes.
     pub version: i64,
     /// When it was made.
@@ -69,16 +75,35 @@ pub struct DestinationSettings {
     pub authentication: OutboundAuthentication,
     /// The client certificate for TLS.
     pub client_certificate: Option<ClientCertificate>,
+    /// How many calls it takes in a second.
+    pub calls_per_second: Option<i32>,
+    /// How many calls it takes at the same time.
+    pub calls_at_once: Option<i32>,
+    /// Whether 410 Gone pauses it.
+    pub pauses_on_gone: bool,
+}
+
+/// That no call goes to a destination until somebody resumes it.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = destination_pauses, check_for_backend(diesel::pg::Pg))]
+pub struct Pause {
+    /// Since when.
+    pub paused_at: DateTime<Utc>,
+    /// Why, in words.
+    pub reason: String,
 }
 
 impl DestinationSettings {
-    /// Without authentication.
+    /// Without authentication and limits.
     pub fn new(name: impl Into<String>, base_url: BaseUrl) -> Self {
         Self {
             name: name.into(),
             base_url,
             authentication: OutboundAuthentication::default(),
             client_certificate: None,
+            calls_per_second: None,
+            calls_at_once: None,
+            pauses_on_gone: true,
         }
     }
 }
@@ -167,6 +192,9 @@ pub fn create(
             destinations::base_url.eq(settings.base_url.as_str()),
             destinations::authentication.eq(to_json(&settings.authentication)?),
             destinations::client_certificate.eq(certificate.map(to_json).transpose()?),
+            destinations::calls_per_second.eq(settings.calls_per_second),
+            destinations::calls_at_once.eq(settings.calls_at_once),
+            destinations::pauses_on_gone.eq(settings.pauses_on_gone),
             destinations::signing_secret.eq(sealed),
             destinations::public_key.eq(signing_secret.and_then(SigningSecret::public_key)),
         ))
@@ -234,6 +262,9 @@ pub fn update(
                 destinations::base_url.eq(settings.base_url.as_str()),
                 destinations::authentication.eq(to_json(&settings.authentication)?),
                 destinations::client_certificate.eq(certificate.map(to_json).transpose()?),
+                destinations::calls_per_second.eq(settings.calls_per_second),
+                destinations::calls_at_once.eq(settings.calls_at_once),
+                destinations::pauses_on_gone.eq(settings.pauses_on_gone),
                 destinations::version.eq(destinations::version + 1),
                 destinations::updated_at.eq(clock::now()),
             ))
@@ -272,6 +303,53 @@ pub fn replace_signing_secret(
             .returning(Destination::as_returning())
             .get_result(conn)?,
     )
+}
+
+/// Pauses a destination: no call goes there until it is resumed. Returns whether it was not paused before.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub fn pause(conn: &mut PgConnection, scope: &TenantScope, id: DestinationId, reason: &str) -> Result<bool> {
+    let paused = diesel::insert_into(destination_pauses::table)
+        .values((
+            destination_pauses::tenant_id.eq(scope.uuid()),
+            destination_pauses::destination_id.eq(id.uuid()),
+            destination_pauses::paused_at.eq(clock::now()),
+            destination_pauses::reason.eq(reason),
+        ))
+        .on_conflict_do_nothing()
+        .execute(conn)?;
+    Ok(paused > 0)
+}
+
+/// Resumes a destination. Workers release what waits for it ([`crate::jobs::held`]).
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn resume(conn: &mut PgConnection, scope: &TenantScope, id: DestinationId) -> Result<()> {
+    diesel::delete(destination_pauses::table.find((scope.uuid(), id.uuid()))).execute(conn)?;
+    Ok(())
+}
+
+/// Of some destinations, those that are paused.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn pauses(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    ids: &[DestinationId],
+) -> Result<HashMap<DestinationId, Pause>> {
+    let wanted: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let paused: Vec<(Uuid, Pause)> = destination_pauses::table
+        .filter(destination_pauses::tenant_id.eq(scope.uuid()))
+        .filter(destination_pauses::destination_id.eq_any(wanted))
+        .select((destination_pauses::destination_id, Pause::as_select()))
+        .load(conn)?;
+    Ok(paused
+        .into_iter()
+        .map(|(id, pause)| (DestinationId::from(id), pause))
+        .collect())
 }
 
 /// The destinations whose authentication or client certificate names a secret.

@@ -224,9 +224,21 @@ diesel::table! {
         public_key -> Nullable<Text>,
         previous_signing_secret -> Nullable<Bytea>,
         previous_secret_expires_at -> Nullable<Timestamptz>,
+        calls_per_second -> Nullable<Int4>,
+        calls_at_once -> Nullable<Int4>,
+        pauses_on_gone -> Bool,
         version -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    destination_pauses (tenant_id, destination_id) {
+        tenant_id -> Uuid,
+        destination_id -> Uuid,
+        paused_at -> Timestamptz,
+        reason -> Text,
     }
 }
 
@@ -418,6 +430,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     attempts,
     collections,
     deduplication_keys,
+    destination_pauses,
     destinations,
     duplicates,
     events,

@@ -8,6 +8,8 @@ use crate::flow::definition::Retry;
 
 /// How much longer the bound of each delay is than that of the one before.
 pub const GROWTH: u32 = 3;
+/// How much is added at most to a delay of a list, as a part of it.
+pub const LIST_JITTER: f64 = 0.1;
 /// A destination's `Retry-After` is honoured up to this, or the policy's longest delay if that is more.
 pub const RETRY_AFTER_MOST: Duration = Duration::from_secs(3600);
 
@@ -34,14 +36,22 @@ pub const fn classify(status: u16) -> Verdict {
 
 /// How long to wait after the `finished`-th attempt failed; `None` when it was the last.
 ///
-/// Exponential backoff with full jitter: `random` (0 to 1) of the bound, which grows with each attempt. A `Retry-After` is
-/// a lower bound, itself bounded.
+/// Exponential backoff with full jitter: `random` (0 to 1) of the bound, which grows with each attempt; or the next delay of
+/// the list, and up to a tenth more. A `Retry-After` is a lower bound, itself bounded.
 pub fn delay_after(
     finished: u32,
     policy: &Retry,
     retry_after: Option<Duration>,
     random: f64,
 ) -> Option<Duration> {
+    let most = RETRY_AFTER_MOST.max(Duration::from_millis(u64::from(policy.max_delay_ms)));
+    let asked = retry_after.unwrap_or_default().min(most);
+    let random = random.clamp(0.0, 1.0);
+    if let Some(delays) = &policy.delays_seconds {
+        let place = usize::try_from(finished.saturating_sub(1)).ok()?;
+        let delay = Duration::from_secs(u64::from(*delays.get(place)?));
+        return Some((delay + delay.mul_f64(random * LIST_JITTER)).max(asked));
+    }
     if finished >= policy.attempts {
         return None;
     }
@@ -50,9 +60,7 @@ pub fn delay_after(
         .saturating_mul(growth)
         .min(u64::from(policy.max_delay_ms));
     let bound = Duration::from_millis(bound);
-    let jittered = bound.mul_f64(random.clamp(0.0, 1.0));
-    let most = RETRY_AFTER_MOST.max(Duration::from_millis(u64::from(policy.max_delay_ms)));
-    Some(jittered.max(retry_after.unwrap_or_default().min(most)))
+    Some(bound.mul_f64(random).max(asked))
 }
 
 /// Reads a `Retry-After` field (RFC 9110, section 10.2.3): seconds, or a date, of which the rest from `now` is given.
@@ -104,6 +112,7 @@ mod tests {
             attempts: 5,
             initial_delay_ms: 1_000,
             max_delay_ms: 10_000,
+            delays_seconds: None,
         };
         let delays: Vec<_> = (1..=5)
             .map(|n| delay_after(n, &policy, None, 1.0).map(|d| d.as_secs()))
@@ -119,6 +128,24 @@ mod tests {
             Some(RETRY_AFTER_MOST)
         );
         assert_eq!(delay_after(5, &policy, Some(Duration::from_secs(7)), 0.5), None);
+    }
+
+    #[test]
+    fn a_list_of_delays_is_gone_through_once() {
+        let policy = Retry {
+            delays_seconds: Some(vec![5, 300, 86_400]),
+            attempts: 1,
+            ..Retry::default()
+        };
+        let delays = |random, after| -> Vec<_> {
+            (1..=4)
+                .map(|n| delay_after(n, &policy, after, random).map(|delay| delay.as_secs()))
+                .collect()
+        };
+        assert_eq!(delays(0.0, None), [Some(5), Some(300), Some(86_400), None]);
+        assert_eq!(delays(1.0, None), [Some(5), Some(330), Some(95_040), None]);
+        let after = Some(Duration::from_secs(600));
+        assert_eq!(delays(0.0, after), [Some(600), Some(600), Some(86_400), None]);
     }
 
     #[test]
@@ -148,7 +175,7 @@ mod tests {
             finished in 0u32..100, attempts in 1u32..=25, initial in 100u32..=3_600_000, most in 1_000u32..=86_400_000,
             after in proptest::option::of(any::<u64>()), random in 0.0f64..=1.0,
         ) {
-            let policy = Retry { attempts, initial_delay_ms: initial, max_delay_ms: most };
+            let policy = Retry { attempts, initial_delay_ms: initial, max_delay_ms: most, delays_seconds: None };
             let delay = delay_after(finished, &policy, after.map(Duration::from_secs), random);
             prop_assert_eq!(delay.is_none(), finished >= attempts);
             let bound = Duration::from_millis(most.into()).max(RETRY_AFTER_MOST);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use hookgate_domain::jobs::{self, Again, ClaimedJob, Completion, JobResult, Lease, Payload};
+use hookgate_domain::jobs::{self, Again, ClaimedJob, Completion, JobResult, Lease, Payload, Waits};
 use hookgate_domain::{Error, clock, events};
 use hookgate_model::answer::Answer;
 use hookgate_model::flow::advance::{Finished, RunOutcome, give_up};
@@ -170,6 +170,7 @@ async fn run_all(
                 state: claimed.state.clone(),
                 claims: 0,
                 is_retry: claimed.state.is_some(),
+                waits: Waits::Nothing,
             });
             return true;
         }
@@ -220,13 +221,7 @@ async fn run_some(
     };
     let begun = shared.apart.run(memory.unwrap_or_default(), begin);
     let Some(runs) = begun.await else { return false };
-    let job = Job::new(
-        Arc::clone(shared),
-        claimed.lease,
-        Arc::clone(revision),
-        claimed.answer_to.clone(),
-        protected,
-    );
+    let job = Job::new(Arc::clone(shared), claimed, Arc::clone(revision), protected);
     let (done, open): (Vec<_>, Vec<_>) = runs.into_iter().partition(Run::is_done);
     let at_once = shared.settings.calls_per_job.max(1);
     let mut ends = stream::iter(done.into_iter().chain(open))
@@ -287,6 +282,7 @@ impl Gathered {
                 state: None,
                 claims,
                 is_retry,
+                waits: Waits::Nothing,
             }));
     }
 

@@ -9,6 +9,7 @@ mod effects;
 mod job;
 mod leases;
 mod maintenance;
+mod outgoing;
 mod protection;
 mod record;
 mod recorder;
@@ -17,6 +18,7 @@ mod replays;
 mod revisions;
 mod run;
 mod settings;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,29 +1,27 @@
 //! One event's run, from effect to effect.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
-use hookgate_domain::jobs::{Again, FinishedRun, Lease, NewAttempt, save_progress};
+use chrono::{DateTime, TimeDelta, Utc};
+use hookgate_domain::jobs::{Again, ClaimedJob, FinishedRun, Lease, NewAttempt, Waits, save_progress};
 use hookgate_domain::{Error, clock};
 use hookgate_model::answer::Answer;
 use hookgate_model::flow::advance::{Decision, Outcome, advance, give_up, written};
 use hookgate_model::flow::compiled::CompiledRevision;
 use hookgate_model::flow::state::State;
-use hookgate_model::flow::step::http::{HttpCall, HttpFailure, HttpOutcome};
 use hookgate_model::flow::step::record::{RecordWrite, RecordWritten};
 use hookgate_model::flow::template;
 use hookgate_model::flow::variables::Request;
 use hookgate_model::ids::{DestinationId, EventId};
 
 use crate::Shared;
-use crate::effects::http::Made;
 use crate::effects::record::{self, Wrote};
-use crate::effects::target::{self, Target};
+use crate::outgoing::{Called, Outgoing};
 use crate::protection::Protected;
 use crate::record::{Caller, attempt, finished_run};
+use crate::turns::Waiting;
 
 /// What was made of a body is kept from one effect to the next if it takes less memory than this, in bytes.
 const KEPT_MEMORY: usize = 1 << 20;
@@ -38,7 +36,7 @@ pub struct Job {
     pub protected: Option<Arc<Protected>>,
     /// Whether the progress is kept from one effect to the next; the job has one event then.
     keeps_progress: bool,
-    targets: Mutex<HashMap<DestinationId, Arc<Result<Target, String>>>>,
+    outgoing: Outgoing,
 }
 
 /// A run in hand.
@@ -76,40 +74,20 @@ pub enum End {
 impl Job {
     pub fn new(
         shared: Arc<Shared>,
-        lease: Lease,
+        claimed: &ClaimedJob,
         revision: Arc<CompiledRevision>,
-        answer_to: Option<String>,
         protected: Option<Protected>,
     ) -> Arc<Self> {
+        let outgoing = Outgoing::new(Arc::clone(&shared), claimed.lease.scope, claimed.turn_of);
         Arc::new(Self {
             keeps_progress: revision.keeps_progress(),
             shared,
-            lease,
+            lease: claimed.lease,
             revision,
-            answer_to,
+            answer_to: claimed.answer_to.clone(),
             protected: protected.map(Arc::new),
-            targets: Mutex::default(),
+            outgoing,
         })
-    }
-
-    /// Where a destination's calls go: read once per job, so a change holds for the next.
-    async fn target(&self, id: DestinationId) -> Result<Arc<Result<Target, String>>, Error> {
-        let known = |id| {
-            self.targets
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(&id)
-                .cloned()
-        };
-        if let Some(target) = known(id) {
-            return Ok(target);
-        }
-        let target = Arc::new(target::read(&self.shared, self.lease.scope, id).await?);
-        self.targets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, Arc::clone(&target));
-        Ok(target)
     }
 }
 
@@ -216,15 +194,15 @@ impl Run {
                     let made = tokio::select! {
                         biased;
                         () = job.shared.releasing.cancelled() => None,
-                        made = make(job, &call) => Some(made),
-                    };
-                    let Some(made) = made else {
-                        let is_retry = self.state.attempts() > 0;
-                        return self.again(job, clock::now(), is_retry);
+                        called = job.outgoing.make(&call) => Some(called),
                     };
                     let made = match made {
-                        Ok(made) => made,
-                        Err(error) => not_made(&error),
+                        Some(Called::Made(made)) => *made,
+                        Some(Called::Waits(waiting)) => return self.wait(job, call.destination, waiting),
+                        None => {
+                            let is_retry = self.state.attempts() > 0;
+                            return self.again(job, clock::now(), is_retry);
+                        }
                     };
                     self.attempts
                         .push(attempt(event, &call, &made, job.protected.as_deref()));
@@ -350,7 +328,24 @@ impl Run {
             state: self.stored_state(job),
             claims: 0,
             is_retry,
+            waits: Waits::Nothing,
         })
+    }
+
+    /// Puts the run off until it is its turn to call. It queues with the retries: what waits for a slow destination is not to
+    /// be looked at before what has not begun.
+    fn wait(self, job: &Job, destination: DestinationId, waiting: Waiting) -> Ended {
+        let (delay, waits) = match waiting {
+            Waiting::Held => (Duration::ZERO, Waits::Resumption(destination)),
+            Waiting::For { delay, has_turn } if has_turn => (delay, Waits::Turn(destination)),
+            Waiting::For { delay, .. } => (delay, Waits::Nothing),
+        };
+        let due_at = clock::now() + TimeDelta::from_std(delay).unwrap_or(TimeDelta::hours(1));
+        let mut ended = self.again(job, due_at, true);
+        if let End::Again(again) = &mut ended.end {
+            again.waits = waits;
+        }
+        ended
     }
 
     fn end(self, end: End) -> Ended {
@@ -375,33 +370,5 @@ fn stored(state: &State, protected: Option<&Protected>) -> Option<Vec<u8>> {
 pub async fn send_answer(shared: &Shared, node: &str, event: EventId, answer: &Answer) {
     if let Err(error) = shared.redis.send_answer(node, event, answer).await {
         tracing::debug!(%event, %error, "an answer was not sent; the ingress reads it from Postgres");
-    }
-}
-
-async fn make(job: &Job, call: &HttpCall) -> Result<Made, Error> {
-    let target = job.target(call.destination).await?;
-    let _permit = job.shared.calls.acquire(job.lease.scope.tenant()).await;
-    Ok(match target.as_ref() {
-        Ok(target) => job.shared.http.call(call, target).await,
-        Err(detail) => none(HttpFailure::Refused, detail.clone()),
-    })
-}
-
-/// Postgres did not say where to: an attempt like any other that failed, so that it is tried again later.
-fn not_made(error: &Error) -> Made {
-    tracing::warn!(%error, "a destination could not be read");
-    none(
-        HttpFailure::Internal,
-        "the destination's settings could not be read".to_owned(),
-    )
-}
-
-fn none(failure: HttpFailure, detail: String) -> Made {
-    Made {
-        outcome: HttpOutcome::Failed { failure, detail },
-        url: String::new(),
-        started_at: clock::now(),
-        duration: Duration::ZERO,
-        timing: serde_json::json!({}),
     }
 }

@@ -18,6 +18,15 @@ pub struct Settings {
     pub calls: usize,
     /// Outgoing calls of one tenant at the same time. Default 128.
     pub calls_per_tenant: usize,
+    /// Outgoing calls at the same time to one destination that has no limit of its own, by all workers. Default 32.
+    pub calls_per_destination: u32,
+    /// Calls to a destination that fail in a row before no more are made for a while. Default 10.
+    pub breaker_failures: u32,
+    /// How long no more are made, in seconds; then one call tries whether it is over, and if it is not, the time doubles.
+    /// Default 30.
+    pub breaker_open_seconds: u64,
+    /// How long at most, in seconds. Default 600.
+    pub breaker_open_most_seconds: u64,
     /// Outgoing calls at the same time for the events of one job. Default 16.
     pub calls_per_job: usize,
     /// Bytes of memory for reading long bodies at the same time; what there is no room for waits. Default 512 MiB.
@@ -56,6 +65,10 @@ impl Default for Settings {
             jobs_per_tenant: 64,
             calls: 512,
             calls_per_tenant: 128,
+            calls_per_destination: 32,
+            breaker_failures: 10,
+            breaker_open_seconds: 30,
+            breaker_open_most_seconds: 600,
             calls_per_job: 16,
             body_memory_bytes: 512 << 20,
             template_timeout_ms: 5_000,

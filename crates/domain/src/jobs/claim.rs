@@ -9,7 +9,7 @@ use diesel::sql_query;
 use diesel::sql_types::{
     Array, BigInt, Bool, Bytea, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
-use hookgate_model::ids::{EventId, JobId, RevisionId, TenantId, WebhookId};
+use hookgate_model::ids::{DestinationId, EventId, JobId, RevisionId, TenantId, WebhookId};
 use uuid::Uuid;
 
 use super::lease::Lease;
@@ -61,6 +61,8 @@ pub struct ClaimedJob {
     pub state: Option<Vec<u8>>,
     /// Whether its one event is stored masked, and what the flow needs of it is in the job.
     pub has_payload: bool,
+    /// The destination whose turn it has waited for.
+    pub turn_of: Option<DestinationId>,
 }
 
 /// How many tenants one claim looks at: bounds its cost where very many have jobs that are not due.
@@ -106,7 +108,7 @@ WITH RECURSIVE visited AS (
     attempt = CASE WHEN is_stopped THEN 0 ELSE attempt + 1 END
   FROM chosen WHERE jobs.tenant_id = chosen.tenant_id AND jobs.id = chosen.id
   RETURNING jobs.tenant_id, jobs.id, lease_token, webhook_id, revision_id, event_ids, due_at, attempt, answer_to, state,
-    payload IS NOT NULL AS has_payload, is_held
+    payload IS NOT NULL AS has_payload, is_held, waits_for
 )
 SELECT claimed.*, (SELECT tenant_id FROM visited WHERE place = $2) AS last_visited,
   CASE WHEN (SELECT count(*) FROM chosen) >= $4
@@ -147,6 +149,8 @@ struct JobRow {
     state: Option<Vec<u8>>,
     #[diesel(sql_type = Bool)]
     has_payload: bool,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    waits_for: Option<Uuid>,
     #[diesel(sql_type = Bool)]
     is_held: bool,
 }
@@ -197,6 +201,7 @@ impl From<JobRow> for ClaimedJob {
             answer_to: row.answer_to,
             state: row.state,
             has_payload: row.has_payload,
+            turn_of: row.waits_for.map(DestinationId::from),
         }
     }
 }

@@ -102,6 +102,33 @@ pub struct Again {
     pub claims: i32,
     /// Whether it has been tried before, and queues behind what has not.
     pub is_retry: bool,
+    /// What it waits for besides its time.
+    pub waits: Waits,
+}
+
+/// What work waits for besides its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Waits {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The turn that a destination's rate has given it.
+    Turn(DestinationId),
+    /// That somebody resumes a destination. It is held until then.
+    Resumption(DestinationId),
+}
+
+impl Waits {
+    fn destination(self) -> Option<Uuid> {
+        match self {
+            Self::Nothing => None,
+            Self::Turn(destination) | Self::Resumption(destination) => Some(destination.uuid()),
+        }
+    }
+
+    fn is_held(self) -> bool {
+        matches!(self, Self::Resumption(_))
+    }
 }
 
 /// Whether a job's result was written.
@@ -183,8 +210,9 @@ fn put_off(conn: &mut PgConnection, results: &[&JobResult]) -> Result<HashSet<Le
     }
     let rows: Vec<HeldRow> = sql_query(
         "UPDATE jobs SET due_at = due, leased_until = NULL, lease_token = lease_token + 1, attempt = claims,
-           is_retry = retry, state = new_state
-         FROM unnest($1, $2, $3, $4, $5, $6, $7) AS mine (tenant_id, id, token, due, claims, retry, new_state)
+           is_retry = retry, state = new_state, waits_for = waits, is_held = held
+         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
+           AS mine (tenant_id, id, token, due, claims, retry, new_state, waits, held)
          WHERE jobs.tenant_id = mine.tenant_id AND jobs.id = mine.id AND lease_token = token
          RETURNING jobs.id, token AS lease_token",
     )
@@ -195,6 +223,8 @@ fn put_off(conn: &mut PgConnection, results: &[&JobResult]) -> Result<HashSet<Le
     .bind::<Array<Integer>, _>(column!(again => again.claims))
     .bind::<Array<Bool>, _>(column!(again => again.is_retry))
     .bind::<Array<Nullable<Bytea>>, _>(column!(again => again.state.as_deref()))
+    .bind::<Array<Nullable<SqlUuid>>, _>(column!(again => again.waits.destination()))
+    .bind::<Array<Bool>, _>(column!(again => again.waits.is_held()))
     .load(conn)?;
     Ok(held(rows, leases()))
 }
@@ -295,7 +325,7 @@ fn insert_jobs(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResu
             };
             sql_query(
                 "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at, lease_token, attempt, is_retry,
-                   answer_to, state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                   answer_to, state, waits_for, is_held) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             )
             .bind::<SqlUuid, _>(scope.uuid())
             .bind::<SqlUuid, _>(first.uuid())
@@ -308,6 +338,8 @@ fn insert_jobs(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResu
             .bind::<Bool, _>(again.is_retry)
             .bind::<Nullable<Text>, _>(result.answer_to.as_deref())
             .bind::<Nullable<Bytea>, _>(again.state.as_deref())
+            .bind::<Nullable<SqlUuid>, _>(again.waits.destination())
+            .bind::<Bool, _>(again.waits.is_held())
             .execute(conn)?;
         }
     }

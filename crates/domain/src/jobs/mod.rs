@@ -11,6 +11,6 @@ pub mod lease;
 pub mod payload;
 
 pub use claim::{Claimed, ClaimedJob, Claims, claim};
-pub use complete::{Again, Completion, FinishedRun, JobResult, NewAttempt, complete};
+pub use complete::{Again, Completion, FinishedRun, JobResult, NewAttempt, Waits, complete};
 pub use lease::{Lease, extend, save_progress};
 pub use payload::{Payload, payload};

@@ -3,15 +3,14 @@
 //!
 //! Redis' own clock counts, so the nodes' clocks need not agree.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use hookgate_model::ids::TenantId;
 use hookgate_model::rate::Rate;
-use redis::{ErrorKind, RedisError, ServerErrorKind};
 use uuid::Uuid;
 
 use super::Redis;
+use super::script::Script;
 use crate::error::Result;
 
 /// GCRA as in `hookgate_model::rate`, in microseconds since some moment of 2025, so that the fraction keeps its digits.
@@ -116,53 +115,8 @@ pub struct QuotaDrawn {
     pub left: u64,
 }
 
-/// A script, by its digest once Redis knows it.
-struct Script {
-    text: &'static str,
-    digest: OnceLock<String>,
-}
-
 static RATE_SCRIPT: Script = Script::new(RATE);
 static QUOTA_SCRIPT: Script = Script::new(QUOTA);
-
-impl Script {
-    const fn new(text: &'static str) -> Self {
-        Self {
-            text,
-            digest: OnceLock::new(),
-        }
-    }
-
-    /// Runs it for each of the calls, in one round trip, or three when Redis does not know it.
-    async fn run(&self, redis: &Redis, calls: &[(String, Vec<String>)]) -> Result<Vec<(i64, i64)>> {
-        let mut connection = redis.connection().await?;
-        if let Some(digest) = self.digest.get() {
-            match pipeline(digest, calls).query_async(&mut connection).await {
-                Err(error) if is_unknown_script(&error) => {}
-                answered => return Ok(answered?),
-            }
-        }
-        let digest: String = redis::cmd("SCRIPT")
-            .arg("LOAD")
-            .arg(self.text)
-            .query_async(&mut connection)
-            .await?;
-        let digest = self.digest.get_or_init(|| digest);
-        Ok(pipeline(digest, calls).query_async(&mut connection).await?)
-    }
-}
-
-fn pipeline(digest: &str, calls: &[(String, Vec<String>)]) -> redis::Pipeline {
-    let mut pipeline = redis::Pipeline::with_capacity(calls.len());
-    for (key, arguments) in calls {
-        pipeline.cmd("EVALSHA").arg(digest).arg(1).arg(key).arg(arguments);
-    }
-    pipeline
-}
-
-fn is_unknown_script(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
-}
 
 impl Redis {
     /// Draws from rates, in one round trip; the answers are in the order of the wishes.

@@ -4,6 +4,8 @@ pub mod answers;
 pub mod changes;
 pub mod counters;
 pub mod draws;
+mod script;
+pub mod turns;
 pub mod wakeups;
 
 use std::sync::Arc;

@@ -117,6 +117,7 @@ fn policies_that_show_more_than_one_tenant_are_few() {
             "presented on management_keys for select",
             // Workers claim over all tenants; maintenance deletes what is old, and leaves what is due.
             "claim on jobs for all",
+            "claim on destination_pauses for select",
             "claim on tenants for select",
             "claim on webhooks for select",
             // They go on with the replays of all tenants.
@@ -194,6 +195,8 @@ fn the_roles_have_only_these_privileges() {
         [
             "hookgate_management events: INSERT,SELECT",
             "hookgate_management jobs: DELETE,INSERT",
+            "hookgate_management destination_pauses: DELETE,INSERT,SELECT",
+            "hookgate_worker destination_pauses: INSERT,SELECT",
             "hookgate_ingress jobs: INSERT",
             "hookgate_ingress deduplication_keys: INSERT,SELECT,UPDATE",
             "hookgate_ingress duplicates: INSERT,SELECT,UPDATE",

@@ -228,3 +228,48 @@ async fn a_rotation_keeps_the_secret_before_for_a_while_and_shows_the_public_key
         .await
         .is_invalid(&[("/signature_version", "invalid")]);
 }
+
+#[tokio::test]
+async fn a_destination_has_limits_and_is_paused_and_resumed() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let body =
+        json!({"name": "CRM", "base_url": "https://crm.example.com", "limits": {"calls_per_second": 10}});
+    let made = owner.post("/v1/destinations", body).await.is(201);
+    assert_eq!(
+        made["limits"],
+        json!({"calls_per_second": 10, "calls_at_once": null})
+    );
+    assert_eq!(
+        (&made["pauses_on_gone"], &made["status"]),
+        (&json!(true), &json!("active"))
+    );
+    let path = format!("/v1/destinations/{}", made["id"].as_str().expect("an id"));
+    for wrong in [0, 1_001] {
+        owner
+            .patch(&path, json!({"limits": {"calls_at_once": wrong}}))
+            .await
+            .is_invalid(&[("/limits/calls_at_once", "out_of_range")]);
+    }
+    let changed = json!({"limits": {"calls_at_once": 4, "calls_per_second": null}, "pauses_on_gone": false});
+    let changed = owner.patch(&path, changed).await.is(200);
+    assert_eq!(
+        changed["limits"],
+        json!({"calls_per_second": null, "calls_at_once": 4})
+    );
+
+    let paused = owner.post(&format!("{path}/pause"), json!({})).await.is(200);
+    assert_eq!(paused["status"], "paused");
+    assert!(paused["paused_at"].is_string() && paused["paused_reason"].is_string());
+    let again = owner.post(&format!("{path}/pause"), json!({})).await.is(200);
+    assert_eq!(again["paused_at"], paused["paused_at"]);
+    let listed = owner.get("/v1/destinations").await.is(200);
+    assert_eq!(listed["data"][0]["status"], "paused");
+    assert_eq!(owner.get(&path).await.is(200)["paused_at"], paused["paused_at"]);
+    let resumed = owner.post(&format!("{path}/resume"), json!({})).await.is(200);
+    assert_eq!(
+        (&resumed["status"], &resumed["paused_at"]),
+        (&json!("active"), &Value::Null)
+    );
+    assert_eq!(owner.get(&path).await.is(200)["status"], "active");
+}

@@ -32,6 +32,10 @@ pub const RETRY_ATTEMPTS: std::ops::RangeInclusive<u32> = 1..=25;
 pub const RETRY_INITIAL_DELAY_MS: std::ops::RangeInclusive<u32> = 100..=3_600_000;
 /// What the longest delay between attempts may be, in milliseconds: at most a day.
 pub const RETRY_MAX_DELAY_MS: std::ops::RangeInclusive<u32> = 1_000..=86_400_000;
+/// How many delays a list may have: with the first attempt, as many as [`RETRY_ATTEMPTS`].
+pub const RETRY_DELAYS: std::ops::RangeInclusive<usize> = 1..=24;
+/// What a delay of a list may be, in seconds: at most a week.
+pub const RETRY_DELAY_SECONDS: std::ops::RangeInclusive<u32> = 1..=604_800;
 /// Status codes that an answer may have.
 pub const ANSWER_STATUS: std::ops::RangeInclusive<u16> = 200..=599;
 
@@ -248,8 +252,8 @@ impl HttpMethod {
 }
 
 /// When a failed call is repeated: after a network error, a timeout, or status 408, 425, 429 or 5xx. The delay grows
-/// exponentially with full jitter; a `Retry-After` of the destination is honoured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// exponentially with full jitter, or is the next one of a list; a `Retry-After` of the destination is honoured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
     /// All attempts, the first included.
@@ -261,6 +265,11 @@ pub struct Retry {
     /// The bound of every delay, in milliseconds.
     #[schema(minimum = 1000, maximum = 86400000)]
     pub max_delay_ms: u32,
+    /// The delays, in seconds, each from 1 to 604,800; a little is added, so that not all calls come at the same time. There
+    /// is one attempt more than there are delays, and the other settings do not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 24, example = json!([5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]))]
+    pub delays_seconds: Option<Vec<u32>>,
 }
 
 impl Default for Retry {
@@ -269,6 +278,7 @@ impl Default for Retry {
             attempts: 8,
             initial_delay_ms: 2_000,
             max_delay_ms: 3_600_000,
+            delays_seconds: None,
         }
     }
 }

@@ -28,6 +28,14 @@ pub struct Target {
     pub credentials: Credentials,
     /// What makes the call.
     pub client: Client,
+    /// Whether no call goes there until somebody resumes it.
+    pub is_paused: bool,
+    /// Whether 410 Gone pauses it.
+    pub pauses_on_gone: bool,
+    /// How many calls it takes in a second.
+    pub calls_per_second: Option<u32>,
+    /// How many calls it takes at the same time.
+    pub calls_at_once: Option<u32>,
 }
 
 /// The clients that present a certificate, by destination. One whose certificate has changed is dropped.
@@ -77,10 +85,11 @@ pub(crate) async fn read(
             let destination = destinations::read(conn, &scope, id)?;
             let secrets = secrets::open(conn, &scope, &key, &destination.secret_ids())?;
             let signing = destination.signing_secrets(&scope, &key, clock::now())?;
-            Ok::<_, Error>((destination, secrets, signing))
+            let is_paused = !destinations::pauses(conn, &scope, &[id])?.is_empty();
+            Ok::<_, Error>((destination, secrets, signing, is_paused))
         })
     };
-    let (destination, secrets, signing) = match shared.database.run(read).await {
+    let (destination, secrets, signing, is_paused) = match shared.database.run(read).await {
         Err(Error::NotFound) => return Ok(Err("the destination was deleted".to_owned())),
         other => other?,
     };
@@ -104,6 +113,10 @@ pub(crate) async fn read(
             signing,
             credentials: credentials?,
             client,
+            is_paused,
+            pauses_on_gone: destination.pauses_on_gone,
+            calls_per_second: destination.calls_per_second.and_then(|rate| rate.try_into().ok()),
+            calls_at_once: destination.calls_at_once.and_then(|most| most.try_into().ok()),
         })
     }))
 }

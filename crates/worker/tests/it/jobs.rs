@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diesel::PgConnection;
 use hookgate_domain::jobs::ClaimedJob;
-use hookgate_domain::jobs::{self, Completion, FinishedRun, JobResult};
+use hookgate_domain::jobs::{self, Completion, FinishedRun, JobResult, Waits};
 use hookgate_domain::{clock, jobs::Again};
 use hookgate_model::flow::advance::RunOutcome;
 use hookgate_testkit::receiver::Reply;
@@ -100,6 +100,7 @@ async fn an_old_lease_does_not_fit_what_was_put_off() {
         state: Some(b"{}".to_vec()),
         claims: 0,
         is_retry: true,
+        waits: Waits::Nothing,
     };
     let put_off = JobResult {
         finished: Vec::new(),

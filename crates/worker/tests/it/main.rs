@@ -5,6 +5,7 @@
 mod answers;
 mod calls;
 mod destinations;
+mod flow_control;
 mod held;
 mod jobs;
 mod maintenance;

@@ -6,7 +6,9 @@ mod view;
 use actix_web::{delete, get, patch, post};
 use chrono::TimeDelta;
 use hookgate_domain::clock;
-use hookgate_domain::destinations::{self, DestinationSettings};
+use hookgate_domain::database::PgConnection;
+use hookgate_domain::destinations::{self, Destination, DestinationSettings, Pause};
+use hookgate_domain::scope::TenantScope;
 use hookgate_model::ids::DestinationId;
 use hookgate_model::outbound_authentication::{ClientCertificate, OutboundAuthentication};
 use hookgate_model::outbound_signature::{SignatureVersion, SigningSecret};
@@ -15,7 +17,7 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub(super) use settings::require_usable;
-pub use settings::{Settings, SettingsBody};
+pub use settings::{CallLimits, Settings, SettingsBody};
 pub use view::{DestinationView, DestinationWithSecret};
 
 use crate::auth::Guarded;
@@ -43,6 +45,8 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
         .service(read)
         .service(update)
         .service(remove)
+        .service(pause_calls)
+        .service(resume_calls)
         .service(rotate_secret)
         .service(remove_secret);
 }
@@ -62,6 +66,12 @@ pub struct NewDestination {
     pub authentication: OutboundAuthentication,
     /// The certificate that is presented when a connection is made (mTLS), beside any authentication.
     pub client_certificate: Option<ClientCertificate>,
+    /// How much it takes; what is over waits.
+    #[schema(required = false)]
+    pub limits: CallLimits,
+    /// Whether an answer of 410 Gone pauses it: no call goes there until somebody resumes it.
+    #[schema(required = false, default = true)]
+    pub pauses_on_gone: bool,
     /// Whether calls are signed per Standard Webhooks.
     #[schema(required = false, default = true)]
     pub signed: bool,
@@ -159,7 +169,7 @@ async fn create(
         })
         .await?;
     let version = destination.version;
-    Ok(Reply::created(DestinationWithSecret::new(destination, secret.as_ref())).version(version))
+    Ok(Reply::created(DestinationWithSecret::new(destination, None, secret.as_ref())).version(version))
 }
 
 /// List destinations
@@ -170,13 +180,21 @@ async fn create(
 async fn index(caller: Guarded<DestinationsRead>, paging: Paging) -> ApiResult<Reply<Page<DestinationView>>> {
     let window = paging.window(&caller)?;
     let rows = window.rows();
-    let found = caller
-        .run(move |conn, scope| destinations::list(conn, scope, rows))
+    let (found, mut pauses) = caller
+        .run(move |conn, scope| {
+            let found = destinations::list(conn, scope, rows)?;
+            let ids: Vec<DestinationId> = found.iter().map(|destination| destination.id).collect();
+            let pauses = destinations::pauses(conn, scope, &ids)?;
+            Ok::<_, ApiError>((found, pauses))
+        })
         .await?;
     Ok(Reply::ok(window.page(
         found,
         |destination| destination.id.uuid(),
-        DestinationView::from,
+        |destination| {
+            let pause = pauses.remove(&destination.id);
+            DestinationView::new(destination, pause)
+        },
     )?))
 }
 
@@ -189,11 +207,21 @@ async fn read(
     caller: Guarded<DestinationsRead>,
     Path((id,)): Path<(DestinationId,)>,
 ) -> ApiResult<Reply<DestinationView>> {
-    let destination = caller
-        .run(move |conn, scope| destinations::read(conn, scope, id))
-        .await?;
+    caller
+        .run(move |conn, scope| {
+            let destination = destinations::read(conn, scope, id)?;
+            Ok::<_, ApiError>(show(destination, pause_of(conn, scope, id)?))
+        })
+        .await
+}
+
+fn pause_of(conn: &mut PgConnection, scope: &TenantScope, id: DestinationId) -> ApiResult<Option<Pause>> {
+    Ok(destinations::pauses(conn, scope, &[id])?.remove(&id))
+}
+
+fn show(destination: Destination, pause: Option<Pause>) -> Reply<DestinationView> {
     let version = destination.version;
-    Ok(Reply::ok(DestinationView::from(destination)).version(version))
+    Reply::ok(DestinationView::new(destination, pause)).version(version)
 }
 
 /// Change a destination
@@ -212,18 +240,61 @@ async fn update(
     patch: Patch<Settings>,
 ) -> ApiResult<Reply<DestinationView>> {
     let key = caller.state().master_key.clone();
-    let destination = caller
+    caller
         .run(move |conn, scope| {
             let current = destinations::read_for_change(conn, scope, id)?;
             if_match.check(current.version)?;
             let Settings(settings) = patch.apply(&SettingsBody::from(current))?;
             let (authentication, certificate) = (&settings.authentication, &settings.client_certificate);
             require_usable(conn, scope, &key, authentication, certificate.as_ref())?;
-            Ok::<_, ApiError>(destinations::update(conn, scope, id, &settings)?)
+            let changed = destinations::update(conn, scope, id, &settings)?;
+            Ok::<_, ApiError>(show(changed, pause_of(conn, scope, id)?))
+        })
+        .await
+}
+
+/// Pause a destination
+///
+/// No call goes there until it is resumed; flows that come to such a call wait.
+#[utoipa::path(tag = "destinations", operation_id = "pauseDestination",
+    security(("bearer" = ["destinations:write"])),
+    responses((status = 200, description = "The destination as it is now", body = DestinationView)))]
+#[post("/destinations/{id}/pause")]
+async fn pause_calls(
+    caller: Guarded<DestinationsWrite>,
+    Path((id,)): Path<(DestinationId,)>,
+) -> ApiResult<Reply<DestinationView>> {
+    caller
+        .run(move |conn, scope| {
+            let destination = destinations::read_for_change(conn, scope, id)?;
+            destinations::pause(conn, scope, id, "it was paused over the API")?;
+            Ok::<_, ApiError>(show(destination, pause_of(conn, scope, id)?))
+        })
+        .await
+}
+
+/// Resume a destination
+///
+/// What waits for it goes on; a circuit that was open is closed.
+#[utoipa::path(tag = "destinations", operation_id = "resumeDestination",
+    security(("bearer" = ["destinations:write"])),
+    responses((status = 200, description = "The destination as it is now", body = DestinationView)))]
+#[post("/destinations/{id}/resume")]
+async fn resume_calls(
+    caller: Guarded<DestinationsWrite>,
+    Path((id,)): Path<(DestinationId,)>,
+) -> ApiResult<Reply<DestinationView>> {
+    let (destination, tenant) = caller
+        .run(move |conn, scope| {
+            let destination = destinations::read_for_change(conn, scope, id)?;
+            destinations::resume(conn, scope, id)?;
+            Ok::<_, ApiError>((destination, scope.tenant()))
         })
         .await?;
-    let version = destination.version;
-    Ok(Reply::ok(DestinationView::from(destination)).version(version))
+    if let Err(error) = caller.state().redis.forget_turns((tenant, id)).await {
+        tracing::debug!(%error, "an open circuit could not be closed; it closes by itself");
+    }
+    Ok(show(destination, None))
 }
 
 /// Delete a destination
@@ -311,12 +382,13 @@ async fn rotate_secret(
     let key = caller.state().master_key.clone();
     let own = secret.clone();
     let until = (grace_seconds > 0).then(|| clock::now() + TimeDelta::seconds(grace_seconds.into()));
-    let replace = move |conn: &mut _, scope: &_| {
-        destinations::replace_signing_secret(conn, scope, &key, id, Some(&own), until)
+    let replace = move |conn: &mut PgConnection, scope: &TenantScope| {
+        let replaced = destinations::replace_signing_secret(conn, scope, &key, id, Some(&own), until)?;
+        Ok::<_, ApiError>((replaced, pause_of(conn, scope, id)?))
     };
-    let destination = caller.run(replace).await?;
+    let (destination, pause) = caller.run(replace).await?;
     let version = destination.version;
-    Ok(Reply::ok(DestinationWithSecret::new(destination, Some(&secret))).version(version))
+    Ok(Reply::ok(DestinationWithSecret::new(destination, pause, Some(&secret))).version(version))
 }
 
 /// Remove the signing secret of a destination

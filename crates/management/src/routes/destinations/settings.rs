@@ -15,13 +15,17 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::error::{ApiError, ApiResult, FieldCode, FieldError};
-use crate::fields::{Fields, FromFields, Read, json, text, wrong};
+use crate::fields::{Fields, FromFields, Read, boolean, integer, json, object, text, wrong};
 use crate::routes::webhooks::authentication::field_error;
+
+/// The greatest limit.
+const MOST_CALLS: i64 = 1_000;
 
 /// What can be changed of a destination.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DestinationSettings, example = json!({"name": "CRM", "base_url": "https://crm.example.com/api",
-    "authentication": {"kind": "bearer", "token": "sec_01k9z3v8e5f2q8r7w6t5y4x3m2"}, "client_certificate": null}))]
+    "authentication": {"kind": "bearer", "token": "sec_01k9z3v8e5f2q8r7w6t5y4x3m2"}, "client_certificate": null,
+    "limits": {"calls_per_second": 10, "calls_at_once": 4}, "pauses_on_gone": true}))]
 pub struct SettingsBody {
     /// A name, unique in the tenant.
     #[schema(min_length = 1, max_length = 200)]
@@ -35,11 +39,51 @@ pub struct SettingsBody {
     /// The certificate that is presented when a connection is made (mTLS), beside any authentication.
     #[schema(required = false)]
     client_certificate: Option<ClientCertificate>,
+    /// How much it takes; what is over waits.
+    #[schema(required = false)]
+    limits: CallLimits,
+    /// Whether an answer of 410 Gone pauses it: no call goes there until somebody resumes it. By default it does.
+    #[schema(required = false, default = true)]
+    pauses_on_gone: bool,
+}
+
+/// How much a destination takes; null is no limit of its own.
+#[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
+#[schema(as = DestinationLimits, example = json!({"calls_per_second": 10, "calls_at_once": null}))]
+pub struct CallLimits {
+    /// Calls in a second, at most so many at once.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub calls_per_second: Option<i32>,
+    /// Calls at the same time; by default what the operator allows.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub calls_at_once: Option<i32>,
+}
+
+impl FromFields for CallLimits {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let calls_per_second = fields.optional("calls_per_second", integer(1..=MOST_CALLS));
+        let calls_at_once = fields.optional("calls_at_once", integer(1..=MOST_CALLS));
+        Some(Self {
+            calls_per_second: calls_per_second?,
+            calls_at_once: calls_at_once?,
+        })
+    }
+}
+
+impl From<&Destination> for CallLimits {
+    fn from(destination: &Destination) -> Self {
+        Self {
+            calls_per_second: destination.calls_per_second,
+            calls_at_once: destination.calls_at_once,
+        }
+    }
 }
 
 impl From<Destination> for SettingsBody {
     fn from(destination: Destination) -> Self {
         Self {
+            limits: CallLimits::from(&destination),
+            pauses_on_gone: destination.pauses_on_gone,
             name: destination.name,
             base_url: destination.base_url,
             authentication: destination.authentication,
@@ -61,11 +105,17 @@ impl FromFields for Settings {
             authentication,
         );
         let client_certificate = fields.optional("client_certificate", client_certificate);
+        let limits = fields.or("limits", CallLimits::default(), object);
+        let pauses_on_gone = fields.or("pauses_on_gone", true, boolean);
+        let limits = limits?;
         Some(Self(DestinationSettings {
             name: name?,
             base_url: base_url?,
             authentication: authentication?,
             client_certificate: client_certificate?,
+            calls_per_second: limits.calls_per_second,
+            calls_at_once: limits.calls_at_once,
+            pauses_on_gone: pauses_on_gone?,
         }))
     }
 }

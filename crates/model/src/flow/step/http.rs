@@ -9,7 +9,8 @@ use crate::flow::answer_template::{HeaderTemplates, compile_headers, encode_body
 use crate::flow::check::ProblemCode;
 use crate::flow::compiler::Compiler;
 use crate::flow::definition::{
-    HTTP_TIMEOUT_MS, HttpMethod, RETRY_ATTEMPTS, RETRY_INITIAL_DELAY_MS, RETRY_MAX_DELAY_MS, Retry, Step,
+    HTTP_TIMEOUT_MS, HttpMethod, RETRY_ATTEMPTS, RETRY_DELAY_SECONDS, RETRY_DELAYS, RETRY_INITIAL_DELAY_MS,
+    RETRY_MAX_DELAY_MS, Retry, Step,
 };
 use crate::flow::template::{Escape, JsonTemplate, TextTemplate};
 use crate::flow::variables::Variables;
@@ -229,6 +230,25 @@ fn compile_path(compiler: &mut Compiler<'_>, pointer: &str, path: &str) -> Optio
     Some(template)
 }
 
+/// Notes what is out of its bounds in a retry policy.
+pub(in crate::flow) fn check_retry(compiler: &mut Compiler<'_>, pointer: &str, retry: &Retry) {
+    let (first, most) = (retry.initial_delay_ms, retry.max_delay_ms);
+    compiler.range(&format!("{pointer}/attempts"), retry.attempts, &RETRY_ATTEMPTS);
+    compiler.range(
+        &format!("{pointer}/initial_delay_ms"),
+        first,
+        &RETRY_INITIAL_DELAY_MS,
+    );
+    compiler.range(&format!("{pointer}/max_delay_ms"), most, &RETRY_MAX_DELAY_MS);
+    if let Some(delays) = &retry.delays_seconds {
+        let pointer = format!("{pointer}/delays_seconds");
+        compiler.range(&pointer, delays.len(), &RETRY_DELAYS);
+        for (index, delay) in delays.iter().enumerate() {
+            compiler.range(&format!("{pointer}/{index}"), *delay, &RETRY_DELAY_SECONDS);
+        }
+    }
+}
+
 impl HttpStep {
     pub fn compile(compiler: &mut Compiler<'_>, pointer: &str, step: &Step) -> Self {
         let Step::Http {
@@ -246,22 +266,7 @@ impl HttpStep {
         };
         compiler.destination(&format!("{pointer}/destination"), *destination);
         compiler.range(&format!("{pointer}/timeout_ms"), *timeout_ms, &HTTP_TIMEOUT_MS);
-        compiler.range(
-            &format!("{pointer}/retry/attempts"),
-            retry.attempts,
-            &RETRY_ATTEMPTS,
-        );
-        let (first, most) = (retry.initial_delay_ms, retry.max_delay_ms);
-        compiler.range(
-            &format!("{pointer}/retry/initial_delay_ms"),
-            first,
-            &RETRY_INITIAL_DELAY_MS,
-        );
-        compiler.range(
-            &format!("{pointer}/retry/max_delay_ms"),
-            most,
-            &RETRY_MAX_DELAY_MS,
-        );
+        check_retry(compiler, &format!("{pointer}/retry"), retry);
         Self {
             destination: *destination,
             method: *method,
@@ -269,7 +274,7 @@ impl HttpStep {
             headers: compile_headers(compiler, pointer, headers, &CALL_HEADERS_TAKEN),
             body: compiler.json(&format!("{pointer}/body"), body),
             timeout_ms: *timeout_ms,
-            retry: *retry,
+            retry: retry.clone(),
         }
     }
 
