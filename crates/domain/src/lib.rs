@@ -38,6 +38,7 @@ pub mod runs;
 pub mod schema;
 pub mod scope;
 pub mod secrets;
+pub mod sessions;
 pub mod signing_keys;
 mod stored_json;
 pub mod tenants;

@@ -399,6 +399,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    sessions (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        webhook_id -> Uuid,
+        key -> Text,
+        state -> Json,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     collections (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,

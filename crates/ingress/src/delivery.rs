@@ -10,9 +10,11 @@ use hookgate_domain::{answers, clock};
 use hookgate_model::answer::Answer;
 use hookgate_model::body::most_memory;
 use hookgate_model::deduplication::Keys;
+use hookgate_model::flow::session;
 use hookgate_model::flow::variables::{EventInput, Request};
 use hookgate_model::ids::EventId;
 use hookgate_model::webhook::Status;
+use uuid::Uuid;
 
 use crate::answer::Prepared;
 use crate::service::{READ_APART, Service};
@@ -28,6 +30,8 @@ pub struct Delivery {
     /// The answer to an event that is remembered, if it is made from the request, and from the request alone.
     pub answer: Option<Answer>,
     remember: Remember,
+    /// The session in which the event has its turn.
+    pub session_id: Option<Uuid>,
 }
 
 impl Delivery {
@@ -50,10 +54,12 @@ impl Service {
     /// Reads the type, the delivery id and the keys of a request, and makes the answer that is remembered with them.
     pub async fn read_delivery(&self, webhook: &Arc<Webhook>, event: EventInput) -> Delivery {
         let request = Request::new(event);
+        let session_id = self.session_of(webhook, &request).await;
         let forgotten = |request, remember| Delivery {
             request,
             answer: None,
             remember,
+            session_id,
         };
         if webhook.recognition.is_idle() {
             return forgotten(request, Remember::Off);
@@ -84,7 +90,21 @@ impl Service {
                 remember: webhook.recognition.remember(),
                 answer: kept,
             }),
+            session_id,
         }
+    }
+
+    /// The session of a request. When its key cannot be read now, the worker reads it, and the event takes its turn then.
+    async fn session_of(&self, webhook: &Arc<Webhook>, request: &Arc<Request>) -> Option<Uuid> {
+        webhook.revision.session()?;
+        let event = request.event();
+        let memory = most_memory(&event.headers, event.body.len());
+        let (evaluated, request) = (Arc::clone(webhook), Arc::clone(request));
+        let read = move || evaluated.revision.session_key(&request);
+        let longest = self.template_timeout();
+        let read = webhook.evaluations.within(&self.apart, memory, longest, read);
+        let key = read.await?.ok()??;
+        Some(session::id(webhook.route.webhook_id, &key))
     }
 
     /// Reads at once what takes little, and apart what may take long: a long body, or a template that does more than name

@@ -381,6 +381,7 @@ impl Service {
             payload: stored.payload.as_deref(),
             remember: &delivery.remembered(stored.masked.is_some()),
             work,
+            session_id: delivery.session_id,
         });
         let ticket = ticket.map_err(|error| refusal_of(&error))?;
         charge.settle(ticket).await.map_err(|error| refusal_of(&error))

@@ -22,6 +22,7 @@ use crate::protection::Protected;
 use crate::record::{Caller, finished_run};
 use crate::revisions;
 use crate::run::{End, Ended, Job, Run, send_answer};
+use crate::session::{self, Begun};
 
 /// How long to wait before something is tried again while Postgres is away.
 pub const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -43,8 +44,8 @@ pub async fn work(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: InHand) {
 }
 
 /// What becomes of a job's events, gathered while it is worked at.
-struct Gathered {
-    result: JobResult,
+pub struct Gathered {
+    pub result: JobResult,
     /// The answers to the callers who wait.
     answers: Vec<(EventId, Answer)>,
     /// Answers that were sent before the end.
@@ -58,6 +59,8 @@ async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHand) 
             webhook_id: claimed.webhook_id,
             revision_id: claimed.revision_id,
             answer_to: claimed.answer_to.clone(),
+            session_id: claimed.session_id,
+            session: None,
             finished: Vec::new(),
             attempts: Vec::new(),
             again: Vec::new(),
@@ -102,7 +105,7 @@ async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHand) 
 }
 
 /// Tries again while Postgres is away; `None` when that makes no sense, and the lease is left to run out.
-async fn patiently<T, F: Future<Output = Result<T, Error>>>(
+pub async fn patiently<T, F: Future<Output = Result<T, Error>>>(
     shared: &Shared,
     mut query: impl FnMut() -> F,
 ) -> Option<T> {
@@ -209,9 +212,20 @@ async fn run_some(
     protected: Option<Protected>,
     gathered: &mut Gathered,
 ) -> bool {
-    let state = stored_state(claimed, protected.as_ref());
+    let mut state = stored_state(claimed, protected.as_ref());
     let begin_with = Arc::clone(revision);
     let requests: Vec<_> = inputs.into_iter().map(Request::new).collect();
+    // A job of events with sessions has one event.
+    if let ([request], None, Some(_)) = (&requests[..], &state, revision.session()) {
+        match session::begin(shared, revision, request, gathered).await {
+            Begun::With(begun) => state = Some(*begun),
+            Begun::Failed(error) => {
+                gathered.fail_all(claimed, &error);
+                return true;
+            }
+            Begun::NotNow => return false,
+        }
+    }
     // A run forgets what it made of a long body, so that one at a time takes memory.
     let memory = requests.iter().map(|request| request.most_memory()).max();
     let longest = shared.settings.template_timeout();
@@ -228,7 +242,7 @@ async fn run_some(
         .map(|run| run.drive(&job))
         .buffer_unordered(at_once);
     while let Some(ended) = ends.next().await {
-        if !gathered.take(ended) {
+        if !gathered.take(ended, &job) {
             return false;
         }
     }
@@ -237,13 +251,16 @@ async fn run_some(
 
 impl Gathered {
     /// Takes the end of a run; returns whether the job is still this worker's.
-    fn take(&mut self, ended: Ended) -> bool {
+    fn take(&mut self, ended: Ended, job: &Job) -> bool {
         self.result.attempts.extend(ended.attempts);
         if let Some(answer) = ended.sent {
             self.sent.insert(ended.event, answer);
         }
         match ended.end {
             End::Finished(run, answer) => {
+                if let (Some(session), Some(id)) = (ended.session, self.result.session_id) {
+                    self.result.session = session::left(&job.revision, session, id, job.protected.as_deref());
+                }
                 self.answers.extend(answer.map(|answer| (run.event_id, answer)));
                 self.result.finished.push(run);
             }

@@ -17,6 +17,7 @@ mod release;
 mod replays;
 mod revisions;
 mod run;
+mod session;
 mod settings;
 mod turns;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveTime, Utc};
-use hookgate_domain::{clock, deduplication, maintenance, partitions, replays};
+use hookgate_domain::{clock, deduplication, jobs, maintenance, partitions, replays, sessions};
 
 use crate::Shared;
 
@@ -56,6 +56,9 @@ async fn run(shared: &Shared) -> hookgate_domain::Result<()> {
     }
     let before = oldest.and_time(NaiveTime::MIN).and_utc();
     in_chunks(shared, deduplication::delete_expired).await?;
+    in_chunks(shared, sessions::delete_expired).await?;
+    let stranded = |conn: &mut _| maintenance::alone(conn, jobs::release_stranded);
+    shared.database.run(stranded).await?;
     in_chunks(shared, move |conn, most| {
         deduplication::delete_counts(conn, before, most)
     })

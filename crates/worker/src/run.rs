@@ -10,6 +10,7 @@ use hookgate_domain::{Error, clock};
 use hookgate_model::answer::Answer;
 use hookgate_model::flow::advance::{Decision, Outcome, advance, give_up, written};
 use hookgate_model::flow::compiled::CompiledRevision;
+use hookgate_model::flow::session::Session;
 use hookgate_model::flow::state::State;
 use hookgate_model::flow::step::record::{RecordWrite, RecordWritten};
 use hookgate_model::flow::template;
@@ -59,6 +60,8 @@ pub struct Ended {
     pub end: End,
     pub attempts: Vec<NewAttempt>,
     pub sent: Option<Answer>,
+    /// The event's session, with what it holds by now.
+    pub session: Option<Session>,
 }
 
 /// What is left of a run.
@@ -219,6 +222,7 @@ impl Run {
                         end: End::LeaseLost,
                         attempts: Vec::new(),
                         sent: None,
+                        session: None,
                     };
                 }
             }
@@ -354,6 +358,7 @@ impl Run {
             end,
             attempts: self.attempts,
             sent: self.sent,
+            session: self.state.session().cloned(),
         }
     }
 }

@@ -58,6 +58,8 @@ pub struct NewEvent<'a> {
     pub remember: &'a Remember,
     /// The work that the event starts.
     pub work: Work,
+    /// The session in which it has its turn. The event gets a job of its own.
+    pub session_id: Option<Uuid>,
 }
 
 /// Whether a delivery is remembered, so that it is recognised when it comes again.
@@ -147,6 +149,7 @@ pub(super) struct JobPart {
     pub(super) work: Work,
     /// The payload in base64: an event that has one gets a job of its own.
     pub(super) payload: Option<String>,
+    pub(super) session: Option<Uuid>,
 }
 
 impl JobPart {
@@ -160,6 +163,7 @@ impl JobPart {
             event: event.id.uuid(),
             work: event.work.clone(),
             payload: event.payload.map(|payload| STANDARD.encode(payload)),
+            session: event.session_id,
         })
     }
 
@@ -171,6 +175,8 @@ impl JobPart {
     /// Whether two events can share a job.
     fn shares_with(&self, other: &Self) -> bool {
         !matches!(self.work, Work::RunAlone | Work::RunAndAnswer(_))
+            && self.session.is_none()
+            && other.session.is_none()
             && self.payload.is_none()
             && other.payload.is_none()
             && (self.tenant, self.webhook, self.revision, &self.work)
@@ -188,10 +194,10 @@ const EVENTS_PER_JOB: usize = 100;
 
 /// Prepared once for a session, as planning would cost more than inserting. The text forms are cast there, so that a call
 /// is built from strings alone.
-pub(super) const PREPARE_JOBS: &str = "PREPARE insert_jobs (uuid[], uuid[], uuid[], uuid[], text[], bool[], text[], text[]) AS \
-    INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, is_held, answer_to, payload) \
-    SELECT tenant, id, webhook, revision, events::uuid[], held, answer_to, decode(payload, 'base64') \
-    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS job (tenant, id, webhook, revision, events, held, answer_to, payload)";
+pub(super) const PREPARE_JOBS: &str = "PREPARE insert_jobs (uuid[], uuid[], uuid[], uuid[], text[], bool[], text[], text[], uuid[]) AS \
+    INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, is_held, answer_to, payload, session_id) \
+    SELECT tenant, id, webhook, revision, events::uuid[], held, answer_to, decode(payload, 'base64'), session \
+    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS job (tenant, id, webhook, revision, events, held, answer_to, payload, session)";
 
 /// The statement that inserts the jobs of a batch; `None` when there are none. The values are UUIDs, node names and
 /// base64 that this program made: nothing that came from outside.
@@ -206,13 +212,23 @@ pub(super) fn job_statement(mut parts: Vec<&JobPart>) -> Option<String> {
         parts.sort_by_key(|part| key(part));
     }
     // One array for each parameter, in their order.
-    let mut arrays: [String; 8] = Default::default();
+    let mut arrays: [String; 9] = Default::default();
     for group in parts
         .chunk_by(|a, b| a.shares_with(b))
         .flat_map(|group| group.chunks(EVENTS_PER_JOB))
     {
         let Some(first) = group.first() else { continue };
-        let [tenants, ids, webhooks, revisions, events, held, answers, payloads] = &mut arrays;
+        let [
+            tenants,
+            ids,
+            webhooks,
+            revisions,
+            events,
+            held,
+            answers,
+            payloads,
+            sessions,
+        ] = &mut arrays;
         // The job's id is its first event's, which is unique and in the order of time.
         for (array, id) in [
             (tenants, first.tenant),
@@ -237,6 +253,12 @@ pub(super) fn job_statement(mut parts: Vec<&JobPart>) -> Option<String> {
         }
         payloads.push_str(first.payload.as_deref().unwrap_or("NULL"));
         payloads.push(',');
+        match first.session {
+            Some(session) => {
+                let _ = write!(sessions, "{},", session.as_hyphenated());
+            }
+            None => sessions.push_str("NULL,"),
+        }
     }
     let arrays = arrays.map(|array| format!("'{{{}}}'", array.trim_end_matches(',')));
     Some(format!("EXECUTE insert_jobs ({})", arrays.join(", ")))
@@ -255,6 +277,7 @@ mod tests {
             event: id(event),
             work,
             payload: None,
+            session: None,
         }
     }
 
@@ -278,7 +301,7 @@ mod tests {
         parts[1].payload = Some("AQID".into());
         let statement = job_statement(parts.iter().collect()).expect("jobs");
         assert_eq!(jobs(&statement), 3);
-        assert!(statement.ends_with("'{NULL,AQID,NULL}')"), "{statement}");
+        assert!(statement.contains("'{NULL,AQID,NULL}'"), "{statement}");
     }
 
     #[test]

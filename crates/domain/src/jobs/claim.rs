@@ -1,5 +1,6 @@
 //! Taking up work, fairly: a few jobs of each tenant that has any, first attempts and retries by turns.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -13,6 +14,7 @@ use hookgate_model::ids::{DestinationId, EventId, JobId, RevisionId, TenantId, W
 use uuid::Uuid;
 
 use super::lease::Lease;
+use super::session;
 use crate::error::Result;
 use crate::scope::TenantScope;
 
@@ -63,6 +65,8 @@ pub struct ClaimedJob {
     pub has_payload: bool,
     /// The destination whose turn it has waited for.
     pub turn_of: Option<DestinationId>,
+    /// The session in which it has its turn, if the ingress knew it.
+    pub session_id: Option<Uuid>,
 }
 
 /// How many tenants one claim looks at: bounds its cost where very many have jobs that are not due.
@@ -70,49 +74,55 @@ const TENANTS: i32 = 500;
 
 /// The loose index scan goes from tenant to tenant, one look-up each, however many jobs a tenant has. There is a row
 /// without a job when there is none. The work of suspended tenants stays where it is; what has not begun of a webhook that is
-/// not active is held ([`super::held`]) instead of claimed, unless a caller waits for it.
+/// not active is held ([`super::held`]) instead of claimed, unless a caller waits for it; what does not come first in its
+/// session is queued ([`super::session`]). A job whose lease has run out still has its turn.
 const CLAIM: &str = "
 WITH RECURSIVE visited AS (
-  (SELECT tenant_id, 1 AS place FROM jobs WHERE tenant_id > $1 AND NOT is_held ORDER BY tenant_id LIMIT 1)
+  (SELECT tenant_id, 1 AS place FROM jobs WHERE tenant_id > $1 AND NOT is_held AND NOT is_queued ORDER BY tenant_id LIMIT 1)
   UNION ALL
   SELECT following.tenant_id, place + 1 FROM visited, LATERAL (
-    SELECT tenant_id FROM jobs WHERE jobs.tenant_id > visited.tenant_id AND NOT is_held
+    SELECT tenant_id FROM jobs WHERE jobs.tenant_id > visited.tenant_id AND NOT is_held AND NOT is_queued
     ORDER BY tenant_id LIMIT 1) following
   WHERE place < $2
 ), firsts AS (
   SELECT job.*, place FROM visited, LATERAL (
     SELECT due.*, row_number() OVER () AS turn FROM (
-      SELECT tenant_id, id, webhook_id, attempt > 0 OR state IS NOT NULL OR answer_to IS NOT NULL AS has_begun FROM jobs
+      SELECT tenant_id, id, webhook_id, session_id, leased_until, attempt > 0 OR state IS NOT NULL OR answer_to IS NOT NULL AS has_begun FROM jobs
       WHERE jobs.tenant_id = visited.tenant_id AND NOT is_retry AND greatest(due_at, leased_until) <= now()
-        AND NOT is_held
+        AND NOT is_held AND NOT is_queued
       ORDER BY greatest(due_at, leased_until) LIMIT $3 FOR UPDATE SKIP LOCKED) due) job
   WHERE visited.tenant_id <> ALL ($6) AND NOT EXISTS (
     SELECT FROM tenants WHERE tenants.id = visited.tenant_id AND status = 'suspended') LIMIT $4
 ), retries AS (
   SELECT job.*, place FROM visited, LATERAL (
     SELECT due.*, row_number() OVER () AS turn FROM (
-      SELECT tenant_id, id, webhook_id, true AS has_begun FROM jobs
+      SELECT tenant_id, id, webhook_id, session_id, leased_until, true AS has_begun FROM jobs
       WHERE jobs.tenant_id = visited.tenant_id AND is_retry AND greatest(due_at, leased_until) <= now()
-        AND NOT is_held
+        AND NOT is_held AND NOT is_queued
       ORDER BY greatest(due_at, leased_until) LIMIT $3 FOR UPDATE SKIP LOCKED) due) job
   WHERE visited.tenant_id <> ALL ($6) AND NOT EXISTS (
     SELECT FROM tenants WHERE tenants.id = visited.tenant_id AND status = 'suspended') LIMIT $4
 ), chosen AS (
   SELECT tenant_id, id, place, NOT has_begun AND EXISTS (
     SELECT FROM webhooks WHERE webhooks.tenant_id = due.tenant_id AND webhooks.id = due.webhook_id AND status <> 'active'
-  ) AS is_stopped
+  ) AS is_stopped, CASE WHEN EXISTS (
+    SELECT FROM jobs first WHERE first.tenant_id = due.tenant_id AND first.session_id = due.session_id AND first.id <> due.id
+      AND (first.leased_until IS NOT NULL OR due.leased_until IS NULL AND first.id < due.id)
+  ) THEN session_id END AS queued_in
   FROM (SELECT * FROM firsts UNION ALL SELECT * FROM retries) due ORDER BY turn, place LIMIT $4
 ), claimed AS (
   UPDATE jobs SET is_held = is_stopped, lease_token = lease_token + 1,
     leased_until = CASE WHEN NOT is_stopped THEN now() + make_interval(secs => $5) END,
     attempt = CASE WHEN is_stopped THEN 0 ELSE attempt + 1 END
-  FROM chosen WHERE jobs.tenant_id = chosen.tenant_id AND jobs.id = chosen.id
+  FROM chosen WHERE jobs.tenant_id = chosen.tenant_id AND jobs.id = chosen.id AND (is_stopped OR queued_in IS NULL)
   RETURNING jobs.tenant_id, jobs.id, lease_token, webhook_id, revision_id, event_ids, due_at, attempt, answer_to, state,
-    payload IS NOT NULL AS has_payload, is_held, waits_for
+    payload IS NOT NULL AS has_payload, is_held, waits_for, session_id
 )
 SELECT claimed.*, (SELECT tenant_id FROM visited WHERE place = $2) AS last_visited,
   CASE WHEN (SELECT count(*) FROM chosen) >= $4
-    THEN (SELECT tenant_id FROM chosen ORDER BY place DESC LIMIT 1) END AS last_chosen
+    THEN (SELECT tenant_id FROM chosen ORDER BY place DESC LIMIT 1) END AS last_chosen,
+  ARRAY(SELECT tenant_id FROM chosen WHERE queued_in IS NOT NULL AND NOT is_stopped ORDER BY id) AS queued_tenants,
+  ARRAY(SELECT queued_in FROM chosen WHERE queued_in IS NOT NULL AND NOT is_stopped ORDER BY id) AS queued_sessions
 FROM (SELECT) AS always LEFT JOIN claimed ON true";
 
 #[derive(QueryableByName)]
@@ -123,6 +133,10 @@ struct Row {
     last_visited: Option<Uuid>,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     last_chosen: Option<Uuid>,
+    #[diesel(sql_type = Array<SqlUuid>)]
+    queued_tenants: Vec<Uuid>,
+    #[diesel(sql_type = Array<SqlUuid>)]
+    queued_sessions: Vec<Uuid>,
 }
 
 #[derive(QueryableByName)]
@@ -153,6 +167,8 @@ struct JobRow {
     waits_for: Option<Uuid>,
     #[diesel(sql_type = Bool)]
     is_held: bool,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    session_id: Option<Uuid>,
 }
 
 /// Claims jobs that are due, of the tenants after `after`: a worker goes from claim to claim by [`Claimed::next`] and then
@@ -171,6 +187,20 @@ pub fn claim(conn: &mut PgConnection, claims: &Claims, after: Uuid) -> Result<Cl
         .bind::<Array<SqlUuid>, _>(not_of)
         .load(conn)?;
     let next = rows.first().and_then(|row| row.last_chosen.or(row.last_visited));
+    let queued: BTreeSet<_> = rows
+        .first()
+        .into_iter()
+        .flat_map(|row| {
+            row.queued_tenants
+                .iter()
+                .copied()
+                .zip(row.queued_sessions.iter().copied())
+        })
+        .collect();
+    // What was claimed is claimed all the same: those jobs are met again.
+    if let Err(error) = session::queue(conn, queued) {
+        tracing::warn!(%error, "jobs behind others of their session could not be marked");
+    }
     let rows = rows.into_iter().filter_map(|row| row.job);
     let (held, rows): (Vec<JobRow>, Vec<JobRow>) = rows.partition(|row| row.is_held);
     let mut jobs: Vec<ClaimedJob> = rows.into_iter().map(ClaimedJob::from).collect();
@@ -202,6 +232,7 @@ impl From<JobRow> for ClaimedJob {
             state: row.state,
             has_payload: row.has_payload,
             turn_of: row.waits_for.map(DestinationId::from),
+            session_id: row.session_id,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Completing work: the runs, their attempts, what is left for later, and the end of the job, in one transaction.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
@@ -15,8 +15,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::lease::{HeldRow, Lease, columns, held};
+use super::session;
 use crate::error::Result;
 use crate::scope::{TenantScope, transaction};
+use crate::sessions::{self, SessionWrite};
 
 /// What became of a job while it was leased.
 #[derive(Debug, Clone)]
@@ -29,6 +31,10 @@ pub struct JobResult {
     pub revision_id: RevisionId,
     /// The ingress node whose caller waits.
     pub answer_to: Option<String>,
+    /// The session that the job has its turn in.
+    pub session_id: Option<Uuid>,
+    /// What is left in it.
+    pub session: Option<SessionWrite>,
     /// The events that are over.
     pub finished: Vec<FinishedRun>,
     /// The calls that were made.
@@ -150,7 +156,7 @@ pub fn complete(conn: &mut PgConnection, results: &[JobResult]) -> Result<Vec<Co
         tenants.entry(result.lease.scope.uuid()).or_default().push(result);
     }
     let held = transaction(conn, |conn| {
-        let mut held = HashSet::new();
+        let (mut held, mut turns) = (HashSet::new(), BTreeSet::new());
         for results in tenants.values() {
             let Some(first) = results.first() else { continue };
             let scope = first.lease.scope;
@@ -167,8 +173,19 @@ pub fn complete(conn: &mut PgConnection, results: &[JobResult]) -> Result<Vec<Co
             insert_runs(conn, &scope, &written)?;
             insert_attempts(conn, &scope, &written)?;
             insert_jobs(conn, &scope, &written)?;
+            for result in &written {
+                if let Some(session) = &result.session {
+                    sessions::write(conn, &scope, result.webhook_id, session)?;
+                }
+            }
+            turns.extend(
+                written
+                    .iter()
+                    .filter_map(|result| Some((scope.uuid(), result.session_id?))),
+            );
             held.extend(written.iter().map(|result| result.lease));
         }
+        session::release(conn, turns)?;
         Ok::<_, crate::Error>(held)
     })?;
     let completion = |result: &JobResult| {
@@ -325,7 +342,8 @@ fn insert_jobs(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResu
             };
             sql_query(
                 "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at, lease_token, attempt, is_retry,
-                   answer_to, state, waits_for, is_held) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                   answer_to, state, waits_for, is_held, session_id)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
             )
             .bind::<SqlUuid, _>(scope.uuid())
             .bind::<SqlUuid, _>(first.uuid())
@@ -340,6 +358,7 @@ fn insert_jobs(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResu
             .bind::<Nullable<Bytea>, _>(again.state.as_deref())
             .bind::<Nullable<SqlUuid>, _>(again.waits.destination())
             .bind::<Bool, _>(again.waits.is_held())
+            .bind::<Nullable<SqlUuid>, _>(result.session_id)
             .execute(conn)?;
         }
     }

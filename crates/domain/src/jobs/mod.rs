@@ -9,8 +9,10 @@ pub mod complete;
 pub mod held;
 pub mod lease;
 pub mod payload;
+pub mod session;
 
 pub use claim::{Claimed, ClaimedJob, Claims, claim};
 pub use complete::{Again, Completion, FinishedRun, JobResult, NewAttempt, Waits, complete};
 pub use lease::{Lease, extend, save_progress};
 pub use payload::{Payload, payload};
+pub use session::{Turn, enter_session, release_stranded};

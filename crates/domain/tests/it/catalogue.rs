@@ -131,6 +131,7 @@ fn policies_that_show_more_than_one_tenant_are_few() {
             "maintenance on duplicates for all",
             "maintenance on idempotency_keys for all",
             "maintenance on refusals for all",
+            "maintenance on sessions for all",
             "maintenance on usage for all",
         ],
     );
@@ -210,6 +211,8 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker usage: DELETE,INSERT,SELECT",
             "hookgate_worker jobs: DELETE,INSERT,SELECT,UPDATE",
             "hookgate_worker records: DELETE,INSERT,SELECT,UPDATE",
+            "hookgate_worker sessions: DELETE,INSERT,SELECT,UPDATE",
+            "hookgate_management sessions: DELETE,SELECT",
             "hookgate_worker runs: INSERT,SELECT",
             "hookgate_worker attempts: INSERT,SELECT",
             "hookgate_worker refusals: DELETE,SELECT",

@@ -21,6 +21,7 @@ mod protection;
 mod proxies;
 mod quotas;
 mod refused;
+mod sessions;
 mod shares;
 mod storage;
 mod wire;

@@ -48,6 +48,7 @@ pub mod replays;
 pub mod revisions;
 pub mod runs;
 pub mod secrets;
+pub mod sessions;
 pub mod simulation;
 pub mod templates;
 pub mod tenant;
@@ -72,6 +73,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(api_keys::register)
         .configure(revisions::register)
         .configure(simulation::register)
+        .configure(sessions::register)
         .configure(allowlists::register)
         .configure(destinations::register)
         .configure(collections::register)

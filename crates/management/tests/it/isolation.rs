@@ -29,6 +29,7 @@ struct World {
     secret: String,
     collection: String,
     record: String,
+    session: String,
     event: String,
     file: String,
     run: String,
@@ -78,7 +79,10 @@ impl World {
         make("/v1/collections", json!({"name": collection, "schema": schema})).await;
         let path = format!("/v1/collections/{collection}/records/{record}");
         caller.put(&path, json!({"data": {"note": MARK}})).await.is(200);
+        let session = format!("chat of {collection}");
+        stored::session(service, &webhook, &session, MARK);
         Self {
+            session,
             collection,
             record,
             tenant: id(&account["tenant"]),
@@ -125,6 +129,7 @@ impl World {
             "secrets" => &self.secret,
             "collections" => &self.collection,
             "records" => &self.record,
+            "sessions" => &self.session,
             "templates" => "stripe",
             "events" => &self.event,
             "files" => &self.file,

@@ -214,3 +214,15 @@ pub fn held_job(service: &Service, webhook: &Value) {
         id = id.uuid(),
     ));
 }
+
+/// A session of a webhook.
+pub fn session(service: &Service, webhook: &Value, key: &str, note: &str) {
+    let id: hookgate_model::ids::WebhookId = webhook["id"].as_str().expect("an id").parse().expect("an id");
+    service.database.execute(&format!(
+        "INSERT INTO sessions (tenant_id, id, webhook_id, key, state, expires_at)
+         SELECT tenant_id, '{}', id, '{key}', '{}', now() + interval '1 day' FROM webhooks WHERE id = '{}'",
+        hookgate_model::flow::session::id(id, key),
+        serde_json::json!({ "note": note }),
+        id.uuid(),
+    ));
+}

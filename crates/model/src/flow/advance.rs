@@ -13,7 +13,7 @@ use super::state::{State, StepOutcome};
 use super::step::http::{HttpCall, HttpOutcome};
 use super::step::record::{RecordWrite, RecordWritten};
 use super::step::{Action, CompiledStep};
-use super::variables::{Request, Variables};
+use super::variables::{Request, SESSION_VARIABLE, Variables};
 use crate::answer::Answer;
 use crate::retry::{self, Verdict};
 
@@ -104,6 +104,9 @@ pub fn advance(
     random: f64,
 ) -> Decision {
     let mut variables = Variables::of_request(request);
+    if revision.session().is_some() {
+        variables.insert(SESSION_VARIABLE, &state.session_values());
+    }
     for (name, result) in &state.results {
         variables.insert(name, result);
     }
@@ -242,6 +245,17 @@ impl<'a> Run<'a> {
                 .write(&step.name, &self.variables)
                 .map(Decision::Write)
                 .map(Some),
+            Action::Session(change) => {
+                let values = change.evaluate(&self.variables)?;
+                let Some(session) = &mut self.state.session else {
+                    return Err("the event has no session: its key is empty".to_owned());
+                };
+                session.change(change.clear, values)?;
+                self.variables
+                    .insert(SESSION_VARIABLE, &self.state.session_values());
+                self.over(step, StepOutcome::Succeeded, None, Value::Null, Value::Null);
+                Ok(None)
+            }
             Action::Respond(_) if self.state.answer.is_some() => {
                 self.over(step, StepOutcome::Skipped, None, Value::Null, Value::Null);
                 Ok(None)

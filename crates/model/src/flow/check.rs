@@ -50,6 +50,8 @@ pub enum ProblemCode {
     UnknownCollection,
     /// A `record` step that deletes and says what the row is to hold, or does not say it.
     MisplacedData,
+    /// A `session` step of a revision whose events have none.
+    MissingSession,
     /// A `respond` step after one that always answers, or without a caller who waits.
     MisplacedRespond,
     /// An answer that no caller waits for.
@@ -74,6 +76,7 @@ impl ProblemCode {
             Self::UnknownDestination => "unknown_destination",
             Self::UnknownCollection => "unknown_collection",
             Self::MisplacedData => "misplaced_data",
+            Self::MissingSession => "missing_session",
             Self::MisplacedRespond => "misplaced_respond",
             Self::UnusedAnswer => "unused_answer",
             Self::InvalidHeader => "invalid_header",
@@ -216,6 +219,28 @@ mod tests {
                     json!([{ "name": "a", "kind": "record", "collection": "orders", "key": "k", "data": { "x": "{{ a.y }}" } }]),
                 ),
                 ("/flow/steps/0/data/x", "unknown_variable"),
+            ),
+            (
+                steps(json!([{ "name": "a", "kind": "session" }])),
+                ("/flow/steps/0", "missing_session"),
+            ),
+            (
+                steps(json!([{ "name": "a", "kind": "set", "values": { "x": "{{ session.y }}" } }])),
+                ("/flow/steps/0/values/x", "unknown_variable"),
+            ),
+            (
+                problems(json!({ "session": { "key": "{{ session.y }}" } })),
+                ("/session/key", "unknown_variable"),
+            ),
+            (
+                problems(json!({ "session": { "key": "{{ body.y }}", "ttl_seconds": 0 } })),
+                ("/session/ttl_seconds", "out_of_range"),
+            ),
+            (
+                problems(
+                    json!({ "session": { "key": "{{ body.y }}" }, "response": { "body": "{{ session.y }}" } }),
+                ),
+                ("/response/body", "unknown_variable"),
             ),
             (
                 steps(json!([{ "name": "a", "kind": "filter", "condition": "body.x" }])),

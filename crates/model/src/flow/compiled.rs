@@ -13,15 +13,17 @@ use super::definition::{
     MAX_NAME_CHARS, MAX_STEPS, MAX_TEMPLATES, OutcomeAnswer, RESPONSE_TIMEOUT_MS, ResponseMode,
     RevisionDocument, Step,
 };
+use super::session::CompiledSession;
 use super::step::CompiledStep;
 use super::template::ExpressionTemplate;
-use super::variables::{ERROR_VARIABLE, RESERVED_NAMES, Request, Variables};
+use super::variables::{ERROR_VARIABLE, RESERVED_NAMES, Request, SESSION_VARIABLE, Variables};
 use crate::answer::Answer;
 use crate::ids::EventId;
 
 /// A compiled revision.
 #[derive(Debug)]
 pub struct CompiledRevision {
+    session: Option<CompiledSession>,
     pub(super) only_if: Option<ExpressionTemplate>,
     pub(super) steps: Vec<CompiledStep>,
     mode: ResponseMode,
@@ -60,6 +62,22 @@ impl CompiledRevision {
     /// Whether an event has no work behind it: no job and no run are needed.
     pub fn is_idle(&self) -> bool {
         self.steps.is_empty() && !self.waits()
+    }
+
+    /// Which events belong together.
+    pub fn session(&self) -> Option<&CompiledSession> {
+        self.session.as_ref()
+    }
+
+    /// The key of a request's session, if it has one.
+    ///
+    /// # Errors
+    /// What is wrong, for the tenant.
+    pub fn session_key(&self, request: &Arc<Request>) -> Result<Option<String>, String> {
+        match &self.session {
+            Some(session) => session.key(&Variables::of_request(request)),
+            None => Ok(None),
+        }
     }
 
     /// Whether the progress of a run must be kept from one effect to the next ([`RevisionDocument::keeps_progress`]).
@@ -166,6 +184,11 @@ pub(super) fn compile(
         steps: names,
     };
     compiler.range("/flow/steps", document.flow.steps.len(), &(0..=MAX_STEPS));
+    let session = document.session.as_ref();
+    let session = session.map(|settings| CompiledSession::compile(&mut compiler, settings));
+    if session.is_some() {
+        compiler.known.push(SESSION_VARIABLE.to_owned());
+    }
     let only_if = document
         .flow
         .only_if
@@ -208,6 +231,7 @@ pub(super) fn compile(
     }
     let timeout = Duration::from_millis(response.timeout_ms.into());
     let compiled = CompiledRevision {
+        session,
         only_if,
         steps,
         mode: response.mode,
@@ -231,6 +255,10 @@ fn compile_steps(compiler: &mut Compiler<'_>, document: &RevisionDocument) -> Ve
         if let Some(first) = seen.insert(step.name(), index) {
             let detail = format!("step {first} has the same name");
             compiler.problem(&format!("{pointer}/name"), ProblemCode::DuplicateName, detail);
+        }
+        if matches!(step, Step::Session { .. }) && document.session.is_none() {
+            let detail = "events have no session: set session.key";
+            compiler.problem(&pointer, ProblemCode::MissingSession, detail);
         }
         if matches!(step, Step::Respond { .. }) {
             if document.response.mode == ResponseMode::Immediate {

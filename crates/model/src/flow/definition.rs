@@ -53,10 +53,27 @@ pub const ANSWER_STATUS: std::ops::RangeInclusive<u16> = 200..=599;
         "on": { "failed": { "status": 500, "body": { "error": "the order was not taken" } }, "timed_out": { "status": 202 } } }
 }))]
 pub struct RevisionDocument {
+    /// Which events belong together: they run one at a time, in their order, and share a state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionSettings>,
     /// What runs for each event.
     pub flow: Flow,
     /// What the caller gets back.
     pub response: Response,
+}
+
+/// Which events belong together. Those of one key run one at a time, in the order of their receipt; what `session` steps keep
+/// of them is `{{ session.<name> }}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionSettings {
+    /// A template of the request. An event whose key is empty or null has no session.
+    #[schema(max_length = 16384, example = "{{ body.sessionId }}")]
+    pub key: String,
+    /// How long the state is kept after the last event, in seconds.
+    #[serde(default = "default_ttl_seconds")]
+    #[schema(minimum = 1, maximum = 34560000)]
+    pub ttl_seconds: u32,
 }
 
 /// The steps that run for each event, in order.
@@ -170,6 +187,26 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(value_type = Option<Object>, example = json!({ "total": "{{ order.total }}" }))]
         data: Option<Map<String, Value>>,
+    },
+    /// Changes what the event's session holds: `{{ session.<value> }}` afterwards, also in later events. It is stored once,
+    /// when the run is over, whatever happens to the worker.
+    Session {
+        /// A word of a-z, 0-9 and `_`, beginning with a letter, unique in the flow.
+        #[schema(pattern = "^[a-z][a-z0-9_]{0,63}$", example = "remember")]
+        name: String,
+        /// A condition, `{{ expression }}`: when it does not hold, the step is skipped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        when: Option<String>,
+        /// What an error means for the flow.
+        #[serde(default)]
+        on_error: OnError,
+        /// Whether everything is forgotten first.
+        #[serde(default)]
+        clear: bool,
+        /// JSON templates by name; `null` forgets a value. Together at most 64 KiB.
+        #[serde(default)]
+        #[schema(value_type = Object, example = json!({ "count": "{{ session.count | default(0) + 1 }}" }))]
+        values: Map<String, Value>,
     },
     /// Answers the caller, who waits (`response.mode` is `wait`), and goes on with the steps after it.
     Respond {
@@ -369,6 +406,9 @@ pub struct OutcomeAnswer {
 const fn default_timeout_ms() -> u32 {
     10_000
 }
+const fn default_ttl_seconds() -> u32 {
+    86_400
+}
 const fn default_status() -> u16 {
     200
 }
@@ -379,12 +419,14 @@ impl RevisionDocument {
         self.flow.steps.is_empty() && self.response.mode == ResponseMode::Immediate
     }
 
-    /// Whether the progress of a run must be kept from one effect to the next, so that each event needs a job of its own:
+    /// Whether each event needs a job of its own: its session has turns, or its progress must be kept from one effect to the next:
     /// a row is written once, and what was called successfully is not called again when the next step is all that is left.
     pub fn keeps_progress(&self) -> bool {
         let is_record = |step: &Step| matches!(step, Step::Record { .. });
         let is_call = |step: &&Step| matches!(step, Step::Http { .. });
-        self.flow.steps.iter().any(is_record) || self.flow.steps.iter().filter(is_call).count() > 1
+        self.session.is_some()
+            || self.flow.steps.iter().any(is_record)
+            || self.flow.steps.iter().filter(is_call).count() > 1
     }
 }
 
@@ -396,6 +438,7 @@ impl Step {
             | Self::Filter { name, .. }
             | Self::Http { name, .. }
             | Self::Record { name, .. }
+            | Self::Session { name, .. }
             | Self::Respond { name, .. } => name,
         }
     }
@@ -407,6 +450,7 @@ impl Step {
             Self::Filter { .. } => "filter",
             Self::Http { .. } => "http",
             Self::Record { .. } => "record",
+            Self::Session { .. } => "session",
             Self::Respond { .. } => "respond",
         }
     }
@@ -418,6 +462,7 @@ impl Step {
             | Self::Filter { when, .. }
             | Self::Http { when, .. }
             | Self::Record { when, .. }
+            | Self::Session { when, .. }
             | Self::Respond { when, .. } => when.as_deref(),
         }
     }
@@ -429,6 +474,7 @@ impl Step {
             | Self::Filter { on_error, .. }
             | Self::Http { on_error, .. }
             | Self::Record { on_error, .. }
+            | Self::Session { on_error, .. }
             | Self::Respond { on_error, .. } => *on_error,
         }
     }
@@ -453,7 +499,8 @@ mod tests {
         with_typo["timeout"] = json!(3);
         for (document, good) in [
             (json!({ "expected_data": {} }), false),
-            (json!({ "session": { "key": "x" } }), false),
+            (json!({ "session": { "key": "x" } }), true),
+            (json!({ "session": { "key": "x", "ttl": 1 } }), false),
             (json!({ "flow": { "step": [] } }), false),
             (json!({ "flow": { "steps": [http] } }), true),
             (json!({ "flow": { "steps": [with_typo] } }), false),

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::advance::{Decision, Finished, Outcome, advance, written};
 use super::compiled::CompiledRevision;
 use super::definition::RecordOperation;
+use super::session::Session;
 use super::state::{State, StepRecord};
 use super::step::http::{HttpCall, HttpOutcome};
 use super::step::record::{RecordChange, RecordWrite, RecordWritten};
@@ -47,7 +48,12 @@ pub fn simulate(
     now: DateTime<Utc>,
     mut answer: impl FnMut(&HttpCall) -> HttpOutcome,
 ) -> Simulated {
-    let mut state = State::new(now);
+    // A session is as if this were its first event.
+    let session = revision.session_key(request).ok().flatten().map(|key| Session {
+        key,
+        values: Map::new(),
+    });
+    let mut state = State::new(now).in_session(session);
     let mut calls: Vec<SimulatedCall> = Vec::new();
     let (mut now, mut outcome) = (now, Outcome::Begin);
     loop {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::session::Session;
 use super::step::{Action, CompiledStep};
 use crate::answer::Answer;
 
@@ -21,6 +22,9 @@ pub struct State {
     /// How many attempts of that step are over.
     #[serde(default)]
     pub(super) attempts: u32,
+    /// The event's session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) session: Option<Session>,
     /// The results of the steps that ran, by name.
     #[serde(default)]
     pub(super) results: Map<String, Value>,
@@ -78,6 +82,7 @@ impl State {
             started_at: now,
             next: 0,
             attempts: 0,
+            session: None,
             results: Map::new(),
             records: Vec::new(),
             answer: None,
@@ -108,9 +113,20 @@ impl State {
         self.attempts = 0;
     }
 
-    /// Whether a step is over, or tried, so that something would be lost with the progress.
-    pub fn has_progress(&self) -> bool {
-        self.next > 0 || self.attempts > 0
+    /// The same run, in a session.
+    pub fn in_session(self, session: Option<Session>) -> Self {
+        Self { session, ..self }
+    }
+
+    /// The event's session, with what it holds by now.
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    /// What templates see of the session.
+    pub(super) fn session_values(&self) -> Value {
+        let values = self.session.as_ref().map(|session| session.values.clone());
+        Value::Object(values.unwrap_or_default())
     }
 
     /// What became of each step so far.

@@ -24,6 +24,8 @@ pub const REQUEST_VARIABLES: [&str; 7] = ["headers", "query", "path", "body", "b
 pub const BODY_VARIABLES: [&str; 3] = ["body", "body_text", "files"];
 /// The variable that the answer to a failure sees besides.
 pub const ERROR_VARIABLE: &str = "error";
+/// The variable with what the event's session holds.
+pub const SESSION_VARIABLE: &str = "session";
 /// Words that have, or will have, a meaning of their own, so that no step may be named so.
 pub const RESERVED_NAMES: [&str; 25] = [
     "headers",

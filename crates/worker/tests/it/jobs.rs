@@ -29,6 +29,8 @@ fn result(claimed: &ClaimedJob) -> JobResult {
         webhook_id: claimed.webhook_id,
         revision_id: claimed.revision_id,
         answer_to: None,
+        session_id: None,
+        session: None,
         finished: claimed.event_ids.iter().copied().map(run).collect(),
         attempts: Vec::new(),
         again: Vec::new(),

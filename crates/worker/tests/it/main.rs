@@ -10,4 +10,5 @@ mod held;
 mod jobs;
 mod maintenance;
 mod records;
+mod sessions;
 mod stage;

@@ -167,6 +167,7 @@ fn take(
         payload: None,
         remember: &remember,
         work,
+        session_id: None,
     };
     Ok(events::take_refused(conn, scope, refusal.id, &new)?)
 }

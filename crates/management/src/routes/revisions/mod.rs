@@ -61,9 +61,11 @@ pub(super) struct Document(pub RevisionDocument);
 
 impl FromFields for Document {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let session = fields.optional("session", json);
         let flow = fields.or("flow", RevisionDocument::default().flow, json);
         let response = fields.or("response", RevisionDocument::default().response, json);
         Some(Self(RevisionDocument {
+            session: session?,
             flow: flow?,
             response: response?,
         }))
@@ -262,6 +264,7 @@ impl From<Problem> for FieldError {
             | ProblemCode::InvalidName
             | ProblemCode::DuplicateName
             | ProblemCode::MisplacedData
+            | ProblemCode::MissingSession
             | ProblemCode::MisplacedRespond
             | ProblemCode::UnusedAnswer
             | ProblemCode::InvalidHeader

@@ -4,6 +4,7 @@ pub mod filter;
 pub mod http;
 pub mod record;
 pub mod respond;
+pub mod session;
 pub mod set;
 
 use super::compiler::Compiler;
@@ -27,6 +28,7 @@ pub(super) enum Action {
     Filter(Box<filter::FilterStep>),
     Http(Box<http::HttpStep>),
     Record(Box<record::RecordStep>),
+    Session(session::SessionStep),
     Respond(respond::RespondStep),
 }
 
@@ -48,6 +50,9 @@ impl CompiledStep {
             Step::Http { .. } => Action::Http(Box::new(http::HttpStep::compile(compiler, pointer, step))),
             Step::Record { .. } => {
                 Action::Record(Box::new(record::RecordStep::compile(compiler, pointer, step)))
+            }
+            Step::Session { clear, values, .. } => {
+                Action::Session(session::SessionStep::compile(compiler, pointer, *clear, values))
             }
             Step::Respond { .. } => Action::Respond(respond::RespondStep::compile(compiler, pointer, step)),
         };
