@@ -41,6 +41,7 @@ pub mod secrets;
 pub mod sessions;
 pub mod signing_keys;
 mod stored_json;
+pub mod status_urls;
 pub mod tenants;
 pub mod urls;
 pub mod usage;

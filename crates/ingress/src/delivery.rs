@@ -137,7 +137,11 @@ impl Service {
     ) -> HttpResponse {
         let Duplicate { first, answer } = duplicate;
         self.repetitions.note(webhook.route.scope, first, clock::now());
-        let answer = match answer.as_deref().and_then(Answer::decode) {
+        let own = match webhook.revision.answers_duplicates() {
+            true => self.answer_of_its_own(webhook, delivery.request.of_event(first)).await,
+            false => None,
+        };
+        let answer = match own.or_else(|| answer.as_deref().and_then(Answer::decode)) {
             Some(answer) => Some(answer),
             None => self.answer_of_run(webhook, first).await,
         };
@@ -149,6 +153,17 @@ impl Service {
             }
         };
         Prepared::from(&answer).send(first)
+    }
+
+    /// The answer that the revision has for deliveries that came before.
+    async fn answer_of_its_own(&self, webhook: &Arc<Webhook>, as_first: Arc<Request>) -> Option<Answer> {
+        let event = as_first.event();
+        let memory = most_memory(&event.headers, event.body.len());
+        let evaluated = Arc::clone(webhook);
+        let evaluate = move || evaluated.revision.duplicate_answer(&as_first);
+        let longest = self.template_timeout();
+        let made = webhook.evaluations.within(&self.apart, memory, longest, evaluate);
+        made.await?
     }
 
     /// The answer of an event's run: waited for if the webhook's callers wait, else taken if it is there.
@@ -176,9 +191,12 @@ impl Service {
         let memory = most_memory(&event.headers, event.body.len());
         let (evaluated, id) = (Arc::clone(webhook), event.id);
         let request = Arc::clone(request);
+        let waits = webhook.revision.waits();
+        let status_url = waits.then(|| self.status_url(webhook, id)).flatten();
+        let shown = status_url.clone();
         let evaluate = move || {
-            if evaluated.revision.waits() {
-                evaluated.revision.timed_out_answer(&request)
+            if waits {
+                evaluated.revision.timed_out_answer(&request, shown.as_deref())
             } else {
                 evaluated.revision.immediate_answer(&request)
             }
@@ -186,6 +204,6 @@ impl Service {
         let longest = self.template_timeout();
         let made = webhook.evaluations.within(&self.apart, memory, longest, evaluate);
         made.await
-            .unwrap_or_else(|| webhook.revision.answer_without_template(id))
+            .unwrap_or_else(|| webhook.revision.answer_without_template(id, status_url.as_deref()))
     }
 }

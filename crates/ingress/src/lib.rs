@@ -23,6 +23,7 @@ mod repetitions;
 mod request;
 mod routes;
 mod service;
+mod status;
 mod settings;
 mod used_keys;
 mod waiting;

@@ -42,6 +42,7 @@ use crate::repetitions::Repetitions;
 use crate::request::Request;
 use crate::routes::Routes;
 use crate::settings::Settings;
+use crate::status;
 use crate::used_keys::UsedKeys;
 use crate::waiting::{Place, Waiting};
 use crate::webhook::Webhook;
@@ -471,6 +472,10 @@ async fn operational(head: &RequestHead, service: &Service) -> HttpResponse {
             Err(_) => HttpResponse::ServiceUnavailable()
                 .content_type("text/plain")
                 .body("Postgres cannot be reached\n"),
+        },
+        (&Method::GET, path) => match path.strip_prefix(status::PREFIX) {
+            Some(token) => return service.status(token).await,
+            None => return Refusal::UnknownUrl.answer(),
         },
         _ => return Refusal::UnknownUrl.answer(),
     };

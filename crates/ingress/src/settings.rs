@@ -52,6 +52,8 @@ pub struct Settings {
     /// How long the templates of one request may take that are evaluated before it is stored or answered, in milliseconds;
     /// beyond, it is stored as sensitive and answered as if there were no template. Default 1,000.
     pub template_timeout_ms: u64,
+    /// How long a status URL, which a caller gets who has waited too long, works, in seconds. Default 86,400.
+    pub status_url_seconds: u32,
     /// How long Postgres may take for a commit before its requests get 503, in milliseconds. Default 5,000.
     pub commit_timeout_ms: u64,
     /// The most connections of one thread. Default 25,000.
@@ -105,6 +107,7 @@ impl Default for Settings {
             body_grace_ms: 5_000,
             body_bytes_per_second: 1_024,
             template_timeout_ms: 1_000,
+            status_url_seconds: 86_400,
             commit_timeout_ms: 5_000,
             connections: 25_000,
             cached_urls: 100_000,

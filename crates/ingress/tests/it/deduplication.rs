@@ -374,3 +374,18 @@ async fn a_key_that_somebody_holds_for_long_holds_up_nobody_else() {
     harness.stop().await;
     assert_eq!(harness.events(&webhook).len(), 2);
 }
+
+#[tokio::test]
+async fn a_duplicate_can_have_an_answer_of_its_own() {
+    let mut harness = Harness::start().await;
+    let duplicate = json!({ "status": 208, "body": { "first": "{{ event.id }}", "n": "{{ body.n }}" } });
+    let revision = working(json!({ "status": 201, "on": { "duplicate": duplicate } }));
+    let webhook = harness.webhook(by_id(revision));
+    let first = post(&harness, &webhook.production, r#"{"id": "a", "n": 1}"#).await;
+    assert_eq!(first.status, 201);
+    let again = post(&harness, &webhook.production, r#"{"id": "a", "n": 2}"#).await;
+    assert_eq!((again.status, again.event()), (208, first.event()));
+    assert_eq!(again.body, format!(r#"{{"first":"{}","n":2}}"#, first.event()));
+    harness.stop().await;
+    assert_eq!(harness.events(&webhook).len(), 1);
+}

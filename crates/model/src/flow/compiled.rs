@@ -16,7 +16,7 @@ use super::definition::{
 use super::session::CompiledSession;
 use super::step::CompiledStep;
 use super::template::ExpressionTemplate;
-use super::variables::{ERROR_VARIABLE, RESERVED_NAMES, Request, SESSION_VARIABLE, Variables};
+use super::variables::{ERROR_VARIABLE, RESERVED_NAMES, Request, SESSION_VARIABLE, STATUS_URL_VARIABLE, Variables};
 use crate::answer::Answer;
 use crate::ids::EventId;
 
@@ -33,6 +33,7 @@ pub struct CompiledRevision {
     failed: Option<AnswerTemplate>,
     filtered: Option<AnswerTemplate>,
     timed_out: Option<AnswerTemplate>,
+    duplicate: Option<AnswerTemplate>,
 }
 
 impl CompiledRevision {
@@ -98,16 +99,32 @@ impl CompiledRevision {
             .unwrap_or_else(|_| accepted())
     }
 
-    /// The answer to a caller who has waited as long as the revision allows, while the flow goes on.
-    pub fn timed_out_answer(&self, request: &Arc<Request>) -> Answer {
-        let default = || processing(request.event().id);
-        self.outcome_answer(self.timed_out.as_ref(), &Variables::of_request(request), default)
+    /// The answer to a caller who has waited as long as the revision allows, while the flow goes on. Its own can be had at
+    /// the status URL later.
+    pub fn timed_out_answer(&self, request: &Arc<Request>, status_url: Option<&str>) -> Answer {
+        let default = || processing(request.event().id, status_url);
+        let mut variables = Variables::of_request(request);
+        variables.insert(STATUS_URL_VARIABLE, &json!(status_url));
+        self.outcome_answer(self.timed_out.as_ref(), &variables, default)
+    }
+
+    /// Whether a delivery that came before is answered in a way of its own.
+    pub fn answers_duplicates(&self) -> bool {
+        self.duplicate.is_some()
+    }
+
+    /// The answer to a delivery that came before, if it has one of its own; `request` is as if it were the first's.
+    pub fn duplicate_answer(&self, request: &Arc<Request>) -> Option<Answer> {
+        let template = self.duplicate.as_ref()?;
+        // The event is stored: an error would make the sender try again.
+        let answer = template.evaluate(&Variables::of_request(request));
+        Some(answer.unwrap_or_else(|_| accepted()))
     }
 
     /// The answer that needs no template, for when there is no time for one and the event is stored.
-    pub fn answer_without_template(&self, event: EventId) -> Answer {
+    pub fn answer_without_template(&self, event: EventId, status_url: Option<&str>) -> Answer {
         if self.waits() {
-            processing(event)
+            processing(event, status_url)
         } else {
             accepted()
         }
@@ -157,8 +174,11 @@ fn accepted() -> Answer {
     fixed(200, &json!({ "status": "accepted" }))
 }
 
-fn processing(event: EventId) -> Answer {
-    fixed(202, &json!({ "status": "processing", "event_id": event }))
+/// With the status URL in `Location` too, as RFC 9110, section 15.3.3, has it.
+fn processing(event: EventId, status_url: Option<&str>) -> Answer {
+    let body = json!({ "status": "processing", "event_id": event, "status_url": status_url });
+    let location = status_url.map(|url| ("location".to_owned(), url.to_owned()));
+    super::answer_template::answer(202, location.into_iter().collect(), body)
 }
 
 fn fixed(status: u16, body: &Value) -> Answer {
@@ -217,6 +237,8 @@ pub(super) fn compile(
             .map(|definition| AnswerTemplate::compile(compiler, &pointer, definition))
     };
     let filtered = outcome(&mut compiler, "filtered", &response.on.filtered);
+    let duplicate = outcome(&mut compiler, "duplicate", &response.on.duplicate);
+    compiler.known.push(STATUS_URL_VARIABLE.to_owned());
     let timed_out = outcome(&mut compiler, "timed_out", &response.on.timed_out);
     compiler.known = after_steps;
     compiler.known.push(ERROR_VARIABLE.to_owned());
@@ -241,6 +263,7 @@ pub(super) fn compile(
         failed,
         filtered,
         timed_out,
+        duplicate,
     };
     (compiled, compiler.problems)
 }

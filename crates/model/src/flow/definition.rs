@@ -379,7 +379,11 @@ pub struct OutcomeAnswers {
     /// `only_if` did not hold, or the condition of a `filter` step without an answer of its own. By default 200.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filtered: Option<OutcomeAnswer>,
-    /// The flow goes on, but the caller has waited for `timeout_ms`. By default 202.
+    /// The delivery came before (`deduplication`). By default the first one's answer. `event.id` is the first's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate: Option<OutcomeAnswer>,
+    /// The flow goes on, but the caller has waited for `timeout_ms`. `status_url` is a variable of the templates: a GET there
+    /// has the answer of the flow once it is over, for a day. By default 202, with the URL in `Location` and in the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timed_out: Option<OutcomeAnswer>,
 }

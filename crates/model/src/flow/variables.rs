@@ -26,8 +26,10 @@ pub const BODY_VARIABLES: [&str; 3] = ["body", "body_text", "files"];
 pub const ERROR_VARIABLE: &str = "error";
 /// The variable with what the event's session holds.
 pub const SESSION_VARIABLE: &str = "session";
+/// The variable that the answer at a time-out sees besides.
+pub const STATUS_URL_VARIABLE: &str = "status_url";
 /// Words that have, or will have, a meaning of their own, so that no step may be named so.
-pub const RESERVED_NAMES: [&str; 25] = [
+pub const RESERVED_NAMES: [&str; 26] = [
     "headers",
     "query",
     "path",
@@ -36,6 +38,7 @@ pub const RESERVED_NAMES: [&str; 25] = [
     "files",
     "event",
     "session",
+    "status_url",
     "secrets",
     "error",
     "steps",

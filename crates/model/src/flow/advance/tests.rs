@@ -367,14 +367,17 @@ fn answers_outside_a_run() {
         text(&revision.immediate_answer(&request())),
         (200, r#"{"got":12}"#.into())
     );
-    let (status, body) = text(&revision.timed_out_answer(&request()));
+    let timed_out = revision.timed_out_answer(&request(), Some("https://x/status/y"));
+    let (status, body) = text(&timed_out);
     assert_eq!(
         (status, body.as_str()),
         (
             202,
-            r#"{"status":"processing","event_id":"evt_01j8000000e008000000000001"}"#
+            r#"{"status":"processing","event_id":"evt_01j8000000e008000000000001","status_url":"https://x/status/y"}"#
         )
     );
+    assert_eq!(timed_out.headers[0], ("location".into(), "https://x/status/y".into()));
+    assert_eq!(revision.duplicate_answer(&request()), None);
     assert!(done(begin(&revision).1).answer.is_none());
     let waiting =
         self::revision(json!({ "response": { "mode": "wait", "on": { "failed": { "status": 503 } } } }));
