@@ -27,7 +27,11 @@ pub fn seal(
     expires_at: DateTime<Utc>,
 ) -> Result<String> {
     let context = context(event.uuid());
-    let open = [&scope.uuid().as_bytes()[..], &expires_at.timestamp().to_be_bytes()].concat();
+    let open = [
+        &scope.uuid().as_bytes()[..],
+        &expires_at.timestamp().to_be_bytes(),
+    ]
+    .concat();
     let sealed = master.derived(&context).seal(&context, &open)?;
     Ok(URL_SAFE_NO_PAD.encode([&event.uuid().as_bytes()[..], &sealed].concat()))
 }

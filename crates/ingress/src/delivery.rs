@@ -138,7 +138,10 @@ impl Service {
         let Duplicate { first, answer } = duplicate;
         self.repetitions.note(webhook.route.scope, first, clock::now());
         let own = match webhook.revision.answers_duplicates() {
-            true => self.answer_of_its_own(webhook, delivery.request.of_event(first)).await,
+            true => {
+                self.answer_of_its_own(webhook, delivery.request.of_event(first))
+                    .await
+            }
             false => None,
         };
         let answer = match own.or_else(|| answer.as_deref().and_then(Answer::decode)) {
@@ -203,7 +206,10 @@ impl Service {
         };
         let longest = self.template_timeout();
         let made = webhook.evaluations.within(&self.apart, memory, longest, evaluate);
-        made.await
-            .unwrap_or_else(|| webhook.revision.answer_without_template(id, status_url.as_deref()))
+        made.await.unwrap_or_else(|| {
+            webhook
+                .revision
+                .answer_without_template(id, status_url.as_deref())
+        })
     }
 }

@@ -17,6 +17,7 @@ use hookgate_model::ids::EventId;
 use tracing::Instrument;
 
 use crate::Shared;
+use crate::failpoint::reached;
 use crate::leases::InHand;
 use crate::protection::Protected;
 use crate::record::{Caller, finished_run};
@@ -68,6 +69,7 @@ async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHand) 
         answers: Vec::new(),
         sent: HashMap::new(),
     };
+    reached!(claimed.lease.scope.tenant(), "claimed");
     let Some(compiled) = patiently(shared, || {
         revisions::compiled(
             shared,
@@ -100,6 +102,7 @@ async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHand) 
             }
         }
     }
+    reached!(claimed.lease.scope.tenant(), "before_record");
     in_hand.let_go();
     gathered.record(shared).await;
 }
@@ -337,6 +340,7 @@ impl Gathered {
             }
             None => return,
         }
+        reached!(lease.scope.tenant(), "recorded");
         let Some(node) = node else { return };
         for (event, answer) in self.answers {
             if self.sent.get(&event) != Some(&answer) {

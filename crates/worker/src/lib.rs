@@ -6,6 +6,7 @@
 
 mod claim_loop;
 mod effects;
+pub mod failpoint;
 mod job;
 mod leases;
 mod maintenance;

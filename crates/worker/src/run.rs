@@ -19,6 +19,7 @@ use hookgate_model::ids::{DestinationId, EventId};
 
 use crate::Shared;
 use crate::effects::record::{self, Wrote};
+use crate::failpoint::reached;
 use crate::outgoing::{Called, Outgoing};
 use crate::protection::Protected;
 use crate::record::{Caller, attempt, finished_run};
@@ -167,6 +168,8 @@ impl Run {
             self.send(job, answer).await;
         }
         let event = self.request.event().id;
+        #[cfg(feature = "failpoints")]
+        let tenant = job.lease.scope.tenant();
         loop {
             let outcome = match &self.decision {
                 Decision::Done(_) => return self.ended(job),
@@ -176,15 +179,21 @@ impl Run {
                 }
                 Decision::Answer(answer) => {
                     let answer = answer.clone();
+                    reached!(tenant, "before_store");
                     if !self.store(job).await {
                         return self.end(End::LeaseLost);
                     }
+                    reached!(tenant, "stored");
                     self.send(job, answer).await;
+                    reached!(tenant, "sent");
                     Outcome::Answered
                 }
                 Decision::Write(write) => {
                     let write = write.clone();
-                    match self.write(job, write).await {
+                    reached!(tenant, "before_write");
+                    let wrote = self.write(job, write).await;
+                    reached!(tenant, "written");
+                    match wrote {
                         Ok(outcome) => outcome,
                         Err(end) => return self.end(end),
                     }
@@ -194,11 +203,13 @@ impl Run {
                     if job.keeps_progress && self.is_unstored && !self.store(job).await {
                         return self.end(End::LeaseLost);
                     }
+                    reached!(tenant, "before_call");
                     let made = tokio::select! {
                         biased;
                         () = job.shared.releasing.cancelled() => None,
                         called = job.outgoing.make(&call) => Some(called),
                     };
+                    reached!(tenant, "called");
                     let made = match made {
                         Some(Called::Made(made)) => *made,
                         Some(Called::Waits(waiting)) => return self.wait(job, call.destination, waiting),

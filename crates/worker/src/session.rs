@@ -14,6 +14,7 @@ use hookgate_model::flow::variables::Request;
 use uuid::Uuid;
 
 use crate::Shared;
+use crate::failpoint::reached;
 use crate::job::{Gathered, patiently};
 use crate::protection::Protected;
 
@@ -75,7 +76,9 @@ pub async fn begin(
         };
         shared.database.run(read).await
     };
-    match patiently(shared, load).await {
+    let loaded = patiently(shared, load).await;
+    reached!(lease.scope.tenant(), "session_read");
+    match loaded {
         Some(values) => {
             let state = State::new(clock::now()).in_session(Some(Session { key, values }));
             Begun::With(Box::new(state))

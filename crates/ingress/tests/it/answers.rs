@@ -217,15 +217,26 @@ async fn who_has_waited_too_long_finds_the_answer_at_the_status_url() {
     new.revision["flow"] = json!({ "steps": [{ "name": "a", "kind": "set", "values": {} }] });
     new.revision["response"]["status"] = json!(201);
     let webhook = harness.webhook(new);
-    let timed_out = harness.post(&webhook.production).json(&json!({ "n": 7 })).send().await.expect("an answer");
+    let timed_out = harness
+        .post(&webhook.production)
+        .json(&json!({ "n": 7 }))
+        .send()
+        .await
+        .expect("an answer");
     assert_eq!(timed_out.status().as_u16(), 202);
     let location = timed_out.headers()["location"].to_str().expect("text").to_owned();
     let event = timed_out.headers()["hookgate-event-id"].clone();
     let body: Value = timed_out.json().await.expect("JSON");
     assert_eq!(body["status_url"], json!(location));
-    let path = location.split_once("/status/").expect("a status URL").1.to_owned();
+    let path = location
+        .split_once("/status/")
+        .expect("a status URL")
+        .1
+        .to_owned();
     let ask = async |token: &str| {
-        let asked = harness.request(reqwest::Method::GET, &format!("/status/{token}")).send();
+        let asked = harness
+            .request(reqwest::Method::GET, &format!("/status/{token}"))
+            .send();
         asked.await.expect("an answer")
     };
 
@@ -243,7 +254,11 @@ async fn who_has_waited_too_long_finds_the_answer_at_the_status_url() {
     assert_eq!(answer.json::<Value>().await.expect("JSON"), json!({ "done": 7 }));
     worker.stop().await;
 
-    let changed = format!("{}{}", &path[..path.len() - 2], if path.ends_with("AA") { "BB" } else { "AA" });
+    let changed = format!(
+        "{}{}",
+        &path[..path.len() - 2],
+        if path.ends_with("AA") { "BB" } else { "AA" }
+    );
     for nobody in [changed.as_str(), "x", ""] {
         assert_eq!(ask(nobody).await.status().as_u16(), 404, "{nobody}");
     }
@@ -254,12 +269,21 @@ async fn who_has_waited_too_long_finds_the_answer_at_the_status_url() {
 async fn the_status_url_can_be_put_into_an_answer_of_ones_own() {
     let mut harness = Harness::start().await;
     let mut new = waiting(100);
-    new.revision["response"]["on"] = json!({ "timed_out": { "status": 303, "headers": { "Location": "{{ status_url }}" } } });
+    new.revision["response"]["on"] =
+        json!({ "timed_out": { "status": 303, "headers": { "Location": "{{ status_url }}" } } });
     let webhook = harness.webhook(new);
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .expect("a client");
     let request = harness.post(&webhook.production).build().expect("a request");
     let answer = client.execute(request).await.expect("an answer");
     assert_eq!(answer.status().as_u16(), 303);
-    assert!(answer.headers()["location"].to_str().expect("text").contains("/status/"));
+    assert!(
+        answer.headers()["location"]
+            .to_str()
+            .expect("text")
+            .contains("/status/")
+    );
     harness.stop().await;
 }

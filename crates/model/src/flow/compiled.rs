@@ -16,7 +16,9 @@ use super::definition::{
 use super::session::CompiledSession;
 use super::step::CompiledStep;
 use super::template::ExpressionTemplate;
-use super::variables::{ERROR_VARIABLE, RESERVED_NAMES, Request, SESSION_VARIABLE, STATUS_URL_VARIABLE, Variables};
+use super::variables::{
+    ERROR_VARIABLE, RESERVED_NAMES, Request, SESSION_VARIABLE, STATUS_URL_VARIABLE, Variables,
+};
 use crate::answer::Answer;
 use crate::ids::EventId;
 

@@ -8,6 +8,7 @@ mod destinations;
 mod flow_control;
 mod held;
 mod jobs;
+mod killed;
 mod maintenance;
 mod records;
 mod sessions;

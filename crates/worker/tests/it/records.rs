@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::stage::{PATIENCE, Stage, http_step, scope_of, settings};
 
 impl Stage {
-    async fn collection(&self, schema: Option<Value>) {
+    pub async fn collection(&self, schema: Option<Value>) {
         let scope = scope_of(&self.database, self.tenant).await;
         let create = move |conn: &mut diesel::PgConnection| {
             scope.transaction(conn, |conn| {

@@ -376,7 +376,10 @@ fn answers_outside_a_run() {
             r#"{"status":"processing","event_id":"evt_01j8000000e008000000000001","status_url":"https://x/status/y"}"#
         )
     );
-    assert_eq!(timed_out.headers[0], ("location".into(), "https://x/status/y".into()));
+    assert_eq!(
+        timed_out.headers[0],
+        ("location".into(), "https://x/status/y".into())
+    );
     assert_eq!(revision.duplicate_answer(&request()), None);
     assert!(done(begin(&revision).1).answer.is_none());
     let waiting =
