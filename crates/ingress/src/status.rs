@@ -17,7 +17,7 @@ use crate::webhook::Webhook;
 /// What the paths of status URLs begin with: no token of a URL looks like it.
 pub const PREFIX: &str = "/status/";
 /// When to ask again, in seconds.
-const ASK_AGAIN_SECONDS: u16 = 2;
+const ASK_AGAIN_SECONDS: &str = "2";
 
 impl Service {
     /// Where an event's answer can be had later.
@@ -54,7 +54,7 @@ impl Service {
     }
 }
 
-fn processing(event: impl Display, again: u16) -> HttpResponse {
+fn processing(event: impl Display, again: &str) -> HttpResponse {
     HttpResponse::Accepted()
         .insert_header((RETRY_AFTER, again))
         .json(json!({ "status": "processing", "event_id": event.to_string() }))
