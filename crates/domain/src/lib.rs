@@ -16,6 +16,7 @@ pub mod crypto;
 pub mod database;
 pub mod deduplication;
 pub mod destinations;
+pub mod drift;
 pub mod error;
 pub mod events;
 pub mod idempotency;

@@ -312,6 +312,22 @@ diesel::table! {
 }
 
 diesel::table! {
+    drift (tenant_id, webhook_id, place, path, code) {
+        tenant_id -> Uuid,
+        webhook_id -> Uuid,
+        place -> Text,
+        path -> Text,
+        code -> Text,
+        msg -> Text,
+        count -> Int8,
+        first_at -> Timestamptz,
+        last_at -> Timestamptz,
+        first_event -> Uuid,
+        last_event -> Uuid,
+    }
+}
+
+diesel::table! {
     duplicates (tenant_id, event_id) {
         tenant_id -> Uuid,
         event_id -> Uuid,

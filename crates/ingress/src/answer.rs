@@ -11,7 +11,7 @@ use hookgate_model::ids::EventId;
 const EVENT_ID: HeaderName = HeaderName::from_static("hookgate-event-id");
 
 /// An answer in the form in which it is sent, so that a constant one is made once.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -43,6 +43,11 @@ impl Prepared {
             headers,
             body: Bytes::new(),
         }
+    }
+
+    /// Its status.
+    pub const fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// The answer to the request of an event.

@@ -11,7 +11,7 @@ use hookgate_model::answer::Answer;
 use hookgate_model::body::most_memory;
 use hookgate_model::deduplication::Keys;
 use hookgate_model::flow::session;
-use hookgate_model::flow::variables::{EventInput, Request};
+use hookgate_model::flow::variables::Request;
 use hookgate_model::ids::EventId;
 use hookgate_model::webhook::Status;
 use uuid::Uuid;
@@ -52,8 +52,7 @@ impl Delivery {
 
 impl Service {
     /// Reads the type, the delivery id and the keys of a request, and makes the answer that is remembered with them.
-    pub async fn read_delivery(&self, webhook: &Arc<Webhook>, event: EventInput) -> Delivery {
-        let request = Request::new(event);
+    pub async fn read_delivery(&self, webhook: &Arc<Webhook>, request: Arc<Request>) -> Delivery {
         let session_id = self.session_of(webhook, &request).await;
         let forgotten = |request, remember| Delivery {
             request,

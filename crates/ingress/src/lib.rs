@@ -11,6 +11,7 @@ mod cors;
 mod credentials;
 mod delivery;
 mod evaluation;
+mod expectations;
 mod handshakes;
 mod limits;
 mod listener;
@@ -46,6 +47,7 @@ use hookgate_model::network_set::NetworkSet;
 use tokio::task::JoinHandle;
 
 use body_room::BodyRoom;
+use expectations::Drift;
 use limits::Limits;
 use listener::Listening;
 use repetitions::Repetitions;
@@ -98,6 +100,7 @@ pub async fn start(
         waiting: Waiting::start(pool.clone(), &redis, settings.waiting_callers, settings.share()),
         used_keys: UsedKeys::start(pool.clone()),
         repetitions: Repetitions::start(pool.clone()),
+        drift: Drift::start(pool.clone()),
         key_secret: master_key.delivery_secret(),
         pool,
         appender,
@@ -131,6 +134,7 @@ impl Ingress {
         let service = self.service;
         service.used_keys.flush(&service.pool).await;
         service.repetitions.flush(&service.pool).await;
+        service.drift.flush(&service.pool).await;
         service.appender.stop();
         service.refusals.stop().await;
         service.limits.stop().await;

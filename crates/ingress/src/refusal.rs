@@ -5,14 +5,19 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hookgate_model::authentication::{Denial, DenialCode};
 use hookgate_model::body::BodyError;
+use hookgate_model::expected_data::Violation;
 use hookgate_model::methods::MethodSet;
 use hookgate_model::sender_address::Sender;
 use hookgate_model::senders::Fault;
 use hookgate_model::webhook::UrlEnd;
 use serde_json::json;
 
+use crate::answer::Prepared;
 use crate::body_room::NoRoom;
 use crate::limits::Exceeded;
+
+/// How many differences a refusal tells of in words.
+const TOLD: usize = 10;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +59,8 @@ pub enum Refusal {
     BodyUnreadable,
     /// The body is not what it is called, and the webhook takes no such body.
     BodyMalformed(BodyError),
+    /// It is not what the webhook expects; with the webhook's answer to that.
+    DataInvalid(Vec<Violation>, Prepared),
     /// The requests in hand have taken all the room that there is for bodies.
     Overloaded,
     /// The tenant holds all that it may of something that tenants share.
@@ -107,6 +114,7 @@ impl Refusal {
             Self::BodyTimeout => "body_timeout",
             Self::BodyUnreadable => "body_unreadable",
             Self::BodyMalformed(_) => "body_malformed",
+            Self::DataInvalid(..) => "data_invalid",
             Self::Overloaded => "overloaded",
             Self::ShareUsedUp(_) => "share_used_up",
             Self::StorageUnavailable => "storage_unavailable",
@@ -125,7 +133,8 @@ impl Refusal {
             | Self::Denied(..)
             | Self::AuthenticationUnusable(_)
             | Self::BodyTooLarge(_)
-            | Self::BodyMalformed(_) => true,
+            | Self::BodyMalformed(_)
+            | Self::DataInvalid(..) => true,
             Self::UnknownUrl
             | Self::TenantSuspended
             | Self::LimitExceeded(_)
@@ -160,6 +169,7 @@ impl Refusal {
             }
             Self::BodyMalformed(BodyError::DecodesToTooMuch(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyMalformed(_) => StatusCode::BAD_REQUEST,
+            Self::DataInvalid(_, answer) => answer.status(),
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyUnreadable | Self::NotStorable | Self::Handshake(Fault::Malformed(_)) => {
                 StatusCode::BAD_REQUEST
@@ -202,6 +212,23 @@ impl Refusal {
             Self::BodyTimeout => "The body did not arrive in time.".into(),
             Self::BodyUnreadable => "The body broke off or is malformed.".into(),
             Self::BodyMalformed(error) => format!("This webhook takes no such body: {error}."),
+            Self::DataInvalid(violations, _) => {
+                let told: Vec<String> = violations
+                    .iter()
+                    .take(TOLD)
+                    .map(|one| format!("{} {}: {}", one.place, one.path, one.msg))
+                    .collect();
+                let more = violations.len().saturating_sub(TOLD);
+                let more = if more > 0 {
+                    format!("; and {more} more")
+                } else {
+                    String::new()
+                };
+                format!(
+                    "The request is not what this webhook expects: {}{more}.",
+                    told.join("; ")
+                )
+            }
             Self::Overloaded => "There are too many long requests at present; send it again.".into(),
             Self::ShareUsedUp(shared) => {
                 let what = match shared {
@@ -247,6 +274,9 @@ impl Refusal {
 
     /// What the sender gets. It tells apart no URLs that it should not know of.
     pub fn answer(&self) -> HttpResponse {
+        if let Self::DataInvalid(_, answer) = self {
+            return answer.send_without_event();
+        }
         let shown = if self.is_disguised() {
             &Self::UnknownUrl
         } else {

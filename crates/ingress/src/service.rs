@@ -20,7 +20,7 @@ use hookgate_egress::Client;
 use hookgate_egress::published_keys::{Asked, PublishedKeys};
 use hookgate_model::body::{Body, most_memory};
 use hookgate_model::deduplication::KeySecret;
-use hookgate_model::flow::variables::EventInput;
+use hookgate_model::flow::variables::{EventInput, Request as FlowRequest};
 use hookgate_model::ids::EventId;
 use hookgate_model::network_set::NetworkSet;
 use hookgate_model::sender_address::{self, Sender};
@@ -33,6 +33,7 @@ use crate::connection::{InHand, State};
 use crate::cors;
 use crate::credentials::overcome;
 use crate::delivery::Delivery;
+use crate::expectations::Drift;
 use crate::limits::{Charge, Charged, Limits};
 use crate::protection::{self, Stored};
 use crate::read_body::{Bounds, discard, read_body};
@@ -72,6 +73,7 @@ pub struct Service {
     pub waiting: Waiting,
     pub used_keys: UsedKeys,
     pub repetitions: Repetitions,
+    pub drift: Drift,
     /// What the keys of deliveries are made with.
     pub key_secret: KeySecret,
     pub body_room: BodyRoom,
@@ -292,6 +294,9 @@ impl Service {
             self.used_keys.note(webhook.route.scope, key, admitted.now);
         }
         let id = EventId::new(admitted.now, rand::random());
+        let event = FlowRequest::new(event_input(request, webhook, id, headers, body.clone()));
+        let differs = self.check_expected(webhook, &event).await;
+        let differs = differs.map_err(|refusal| (refusal.into(), ReadBody::Whole(body.clone())))?;
         let limited = |exceeded| {
             let read = ReadBody::Whole(body.clone());
             (Refusal::LimitExceeded(exceeded).into(), read)
@@ -311,10 +316,10 @@ impl Service {
             .await
             .map_err(limited)?;
         let place = waits.then(|| self.take_place(webhook, id)).flatten();
-        let event = event_input(request, webhook, id, headers, body.clone());
         let delivery = self.read_delivery(webhook, event).await;
         match self.append(webhook, &delivery, place.as_ref(), charge).await {
-            Ok(Appended::Stored) => {}
+            Ok(Appended::Stored) if differs.is_empty() => {}
+            Ok(Appended::Stored) => self.drift.note(webhook, id, differs),
             Ok(Appended::Duplicate(duplicate)) => {
                 drop(place);
                 return Ok(self.answer_duplicate(webhook, &delivery, duplicate).await);

@@ -10,6 +10,7 @@ mod changes;
 mod credentials;
 mod deduplication;
 mod deduplication_model;
+mod expectations;
 mod handshakes;
 mod harness;
 mod hostile;

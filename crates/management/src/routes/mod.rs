@@ -39,6 +39,7 @@ pub mod collections;
 pub mod destinations;
 pub(crate) mod docs;
 pub mod events;
+pub mod expectations;
 pub mod health;
 pub mod management_keys;
 pub mod me;
@@ -74,6 +75,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(revisions::register)
         .configure(simulation::register)
         .configure(sessions::register)
+        .configure(expectations::register)
         .configure(allowlists::register)
         .configure(destinations::register)
         .configure(collections::register)

@@ -172,6 +172,7 @@ fn body(operation: &str) -> Value {
         "putRecord" => json!({"data": {"note": "changed"}}),
         "saveDraft" => json!({"response": {"status": 202}}),
         "rotateUrl" => json!({"grace_seconds": 60}),
+        "inferExpectedData" => json!({"requests": [{"json": {"order": 1}}]}),
         "rotateSigningSecret" | "openPairing" | "recheckRefusal" | "replayEvent" | "simulateFlow" => {
             json!({})
         }
@@ -487,6 +488,7 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         "switchTenant/tenant_id",
         "verifyRequest/event_id",
         "simulateFlow/event_id",
+        "inferExpectedData/event_ids/*",
         "simulateFlow/revision_id",
         "simulateFlow/document/flow/steps/*/destination",
         "createReplay/filter/webhook_id",
@@ -644,6 +646,11 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         .post(&format!("{webhook}/verify"), json!({"event_id": ada.event}))
         .await;
     not_found(verified, "/event_id");
+    let learnt = json!({"event_ids": [eve.event, ada.event]});
+    not_found(
+        eve.caller.post(&format!("{webhook}/infer"), learnt).await,
+        "/event_ids/1",
+    );
     let simulated = format!("{webhook}/simulate");
     for (question, pointer) in [
         (json!({"event_id": ada.event}), "/event_id"),

@@ -12,6 +12,7 @@ mod collections;
 mod deduplication;
 mod destinations;
 mod document;
+mod expectations;
 mod health;
 mod idempotency;
 mod isolation;

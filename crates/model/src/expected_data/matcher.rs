@@ -99,6 +99,21 @@ pub struct Violation {
     pub msg: String,
 }
 
+impl Violation {
+    /// The path as a structure has it: `[]` for every item of a list, whichever it is here.
+    pub fn path_in_structure(&self) -> String {
+        let mut told = String::with_capacity(self.path.len());
+        let mut rest = self.path.as_str();
+        while let Some((before, after)) = rest.split_once('[') {
+            told.push_str(before);
+            told.push('[');
+            rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+        }
+        told.push_str(rest);
+        told
+    }
+}
+
 impl Matcher {
     /// Compiles a structure.
     pub fn compile(expected: &ExpectedData) -> Self {

@@ -11,6 +11,7 @@ mod made_up;
 mod matcher;
 mod merge;
 mod tree;
+mod widen;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +24,7 @@ pub use json_schema::{SchemaError, from_json_schema, to_json_schema};
 pub use made_up::{MadeUp, made_up};
 pub use matcher::{Matcher, Place, Violation, ViolationCode};
 pub use merge::{Conflict, Merged, merge};
+pub use widen::widen;
 
 /// The most fields of a structure, in all its lists together.
 pub const MAX_FIELDS: usize = 1_000;
@@ -63,6 +65,11 @@ pub struct ExpectedData {
 }
 
 impl ExpectedData {
+    /// Whether nothing was ever said.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Whether it expects nothing.
     pub fn is_empty(&self) -> bool {
         self.fields().next().is_none() && self.at_least_one_of.is_empty()

@@ -259,6 +259,42 @@ fn a_made_up_request_fits_the_structure() {
     assert_eq!(body["customer"]["email"], "ada@example.com");
 }
 
+#[test]
+fn a_structure_is_widened_to_what_came() {
+    let expected: ExpectedData = serde_json::from_value(json!({"body": [
+        {"path": "order.id", "type": "integer", "required": true},
+        {"path": "order.at", "type": "date-time", "required": true},
+        {"path": "state", "type": "string", "values": ["open"]},
+        {"path": "lines[].sku", "type": "string", "required": true},
+    ], "at_least_one_of": [["text", "data"]]}))
+    .expect("a structure");
+    let came = [
+        json!({"order": {"id": 1.5, "at": "today"}, "state": "closed", "lines": [{"sku": "a"}, {}]}),
+        json!({"order": null, "lines": "none"}),
+    ];
+    let requests: Vec<_> = came.iter().map(sample).collect();
+    let widened = widen(&expected, &requests);
+    for request in &requests {
+        assert_eq!(Matcher::compile(&widened).check(request), [], "{widened:?}");
+    }
+    assert_eq!(field(&widened, "order.id").field_type, FieldType::Number);
+    assert_eq!(field(&widened, "order.at").field_type, FieldType::String);
+    assert_eq!(field(&widened, "state").values, [json!("open"), json!("closed")]);
+    let violation = |path: &str| Violation {
+        place: Place::Body,
+        path: path.to_owned(),
+        code: ViolationCode::Missing,
+        msg: String::new(),
+    };
+    for (path, expected) in [
+        ("order.lines[12].sku", "order.lines[].sku"),
+        ("[0][3].a", "[][].a"),
+        ("a[\"b.c\"][1]", "a[\"b.c\"][]"),
+    ] {
+        assert_eq!(violation(path).path_in_structure(), expected);
+    }
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -300,6 +336,13 @@ proptest! {
         read.body.sort_by(|a, b| a.path.cmp(&b.path));
         prop_assert_eq!(to_json_schema(&read), schema);
         prop_assert_eq!(read.body, expected.body);
+    }
+
+    #[test]
+    fn what_was_widened_accepts(first in any_json(), second in any_json()) {
+        let request = sample(&second);
+        let widened = widen(&learnt(&[first]), std::slice::from_ref(&request));
+        prop_assert_eq!(Matcher::compile(&widened).check(&request), vec![]);
     }
 
     #[test]

@@ -20,6 +20,9 @@ use super::variables::{
     ERROR_VARIABLE, RESERVED_NAMES, Request, SESSION_VARIABLE, STATUS_URL_VARIABLE, Variables,
 };
 use crate::answer::Answer;
+use crate::expected_data::{
+    ExpectedData, MAX_FIELDS, MAX_GROUPS, MAX_VALUES, Matcher, Mode, Violation, ViolationCode,
+};
 use crate::ids::EventId;
 
 /// A compiled revision.
@@ -36,6 +39,8 @@ pub struct CompiledRevision {
     filtered: Option<AnswerTemplate>,
     timed_out: Option<AnswerTemplate>,
     duplicate: Option<AnswerTemplate>,
+    invalid: Option<AnswerTemplate>,
+    expectations: Option<(Mode, Matcher)>,
 }
 
 impl CompiledRevision {
@@ -132,6 +137,32 @@ impl CompiledRevision {
         }
     }
 
+    /// What requests are expected to hold, and what becomes of those that differ; `None` when nobody looks.
+    pub fn expectations(&self) -> Option<(Mode, &Matcher)> {
+        self.expectations.as_ref().map(|(mode, matcher)| (*mode, matcher))
+    }
+
+    /// The answer to a request that is refused because it differs from what is expected.
+    pub fn invalid_answer(&self, request: &Arc<Request>, violations: &[Violation]) -> Answer {
+        let mut variables = Variables::of_request(request);
+        variables.insert(
+            ERROR_VARIABLE,
+            &json!({ "message": told(violations), "errors": violations }),
+        );
+        match &self.invalid {
+            None => self.invalid_answer_without_template(violations),
+            // A template that fails does not let the request in.
+            Some(template) => template
+                .evaluate(&variables)
+                .unwrap_or_else(|_| self.invalid_answer_without_template(violations)),
+        }
+    }
+
+    /// The same without the tenant's template.
+    pub fn invalid_answer_without_template(&self, violations: &[Violation]) -> Answer {
+        fixed(422, &json!({ "msg": told(violations), "errors": violations }))
+    }
+
     /// The answer when `only_if` does not hold.
     pub fn filtered_answer(&self, request: &Arc<Request>) -> Answer {
         let default = || fixed(200, &json!({ "status": "filtered" }));
@@ -163,6 +194,17 @@ impl CompiledRevision {
                 .evaluate(variables)
                 .unwrap_or_else(|_| failed_by_default().clone()),
         }
+    }
+}
+
+/// What is wrong, in a few words that stay the same.
+fn told(violations: &[Violation]) -> &'static str {
+    let is_missing =
+        |one: &Violation| matches!(one.code, ViolationCode::Missing | ViolationCode::NoneOfGroup);
+    if violations.iter().any(is_missing) {
+        "Missing required parameter"
+    } else {
+        "Invalid parameter"
     }
 }
 
@@ -242,6 +284,10 @@ pub(super) fn compile(
     let duplicate = outcome(&mut compiler, "duplicate", &response.on.duplicate);
     compiler.known.push(STATUS_URL_VARIABLE.to_owned());
     let timed_out = outcome(&mut compiler, "timed_out", &response.on.timed_out);
+    compiler.known = vec![ERROR_VARIABLE.to_owned()];
+    let invalid = outcome(&mut compiler, "invalid", &response.on.invalid);
+    compiler.known.clear();
+    check_expected_data(&mut compiler, &document.expected_data);
     compiler.known = after_steps;
     compiler.known.push(ERROR_VARIABLE.to_owned());
     let failed = outcome(&mut compiler, "failed", &response.on.failed);
@@ -266,6 +312,13 @@ pub(super) fn compile(
         filtered,
         timed_out,
         duplicate,
+        invalid,
+        expectations: (document.expected_data.mode != Mode::Off).then(|| {
+            (
+                document.expected_data.mode,
+                Matcher::compile(&document.expected_data),
+            )
+        }),
     };
     (compiled, compiler.problems)
 }
@@ -307,6 +360,44 @@ fn compile_steps(compiler: &mut Compiler<'_>, document: &RevisionDocument) -> Ve
         compiler.known.push(step.name().to_owned());
     }
     compiled
+}
+
+/// Finds what cannot be expected.
+fn check_expected_data(compiler: &mut Compiler<'_>, expected: &ExpectedData) {
+    let count = expected.fields().count();
+    compiler.range("/expected_data", count, &(0..=MAX_FIELDS));
+    compiler.range(
+        "/expected_data/at_least_one_of",
+        expected.at_least_one_of.len(),
+        &(0..=MAX_GROUPS),
+    );
+    for (name, fields) in [
+        ("headers", &expected.headers),
+        ("query", &expected.query),
+        ("path", &expected.path),
+        ("body", &expected.body),
+    ] {
+        for (index, field) in fields.iter().enumerate() {
+            let pointer = format!("/expected_data/{name}/{index}");
+            if name != "body" && field.path.name().is_none() {
+                let detail = "must be one name; one with other signs is written `[\"a.b\"]`";
+                compiler.problem(&format!("{pointer}/path"), ProblemCode::InvalidPath, detail);
+            }
+            if fields[..index].iter().any(|before| before.path == field.path) {
+                let detail = "is expected twice";
+                compiler.problem(&format!("{pointer}/path"), ProblemCode::DuplicateName, detail);
+            }
+            compiler.range(
+                &format!("{pointer}/values"),
+                field.values.len(),
+                &(0..=MAX_VALUES),
+            );
+        }
+    }
+    for (index, group) in expected.at_least_one_of.iter().enumerate() {
+        let pointer = format!("/expected_data/at_least_one_of/{index}");
+        compiler.range(&pointer, group.len(), &(1..=MAX_GROUPS));
+    }
 }
 
 fn check_name(compiler: &mut Compiler<'_>, pointer: &str, name: &str) {

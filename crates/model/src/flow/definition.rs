@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::expected_data::ExpectedData;
 use crate::ids::DestinationId;
 
 /// The most steps that a flow may have.
@@ -53,6 +54,10 @@ pub const ANSWER_STATUS: std::ops::RangeInclusive<u16> = 200..=599;
         "on": { "failed": { "status": 500, "body": { "error": "the order was not taken" } }, "timed_out": { "status": 202 } } }
 }))]
 pub struct RevisionDocument {
+    /// What its requests are expected to hold.
+    #[serde(skip_serializing_if = "ExpectedData::is_default")]
+    #[schema(required = false)]
+    pub expected_data: ExpectedData,
     /// Which events belong together: they run one at a time, in their order, and share a state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionSettings>,
@@ -373,6 +378,10 @@ pub enum ResponseMode {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutcomeAnswers {
+    /// The request is not what `expected_data` enforces, and becomes no event; `error` is a variable of the templates, with
+    /// `message` and `errors`. By default 422 with them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invalid: Option<OutcomeAnswer>,
     /// The flow failed; `error` is a variable of the templates. By default 500.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<OutcomeAnswer>,

@@ -61,10 +61,12 @@ pub(super) struct Document(pub RevisionDocument);
 
 impl FromFields for Document {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let expected_data = fields.or("expected_data", RevisionDocument::default().expected_data, json);
         let session = fields.optional("session", json);
         let flow = fields.or("flow", RevisionDocument::default().flow, json);
         let response = fields.or("response", RevisionDocument::default().response, json);
         Some(Self(RevisionDocument {
+            expected_data: expected_data?,
             session: session?,
             flow: flow?,
             response: response?,

@@ -66,7 +66,7 @@ async fn run(
         .run(move |conn, scope| {
             let document = read_document(conn, scope, webhook, revision_id, document)?;
             let input = match event_id {
-                Some(event) => of_event(conn, scope, webhook, event)?,
+                Some(event) => of_event(conn, scope, webhook, event, "/event_id")?,
                 None => {
                     let suffix = webhooks::read(conn, scope, webhook)?.suffix;
                     request.unwrap_or_default().into_input(&suffix)
@@ -144,18 +144,19 @@ fn read_document(
     serde_json::from_value(stored.document).map_err(ApiError::internal)
 }
 
-/// An event of the webhook as its flow gets it.
-fn of_event(
+/// An event of the webhook as its flow gets it; `pointer` is where it was named.
+pub(super) fn of_event(
     conn: &mut PgConnection,
     scope: &TenantScope,
     webhook: WebhookId,
     id: EventId,
+    pointer: &str,
 ) -> ApiResult<EventInput> {
     let event = match events::read(conn, scope, id) {
         Ok(event) if event.webhook_id == webhook => event,
         Ok(_) | Err(Error::NotFound) => {
             let detail = "the webhook has no event with this id";
-            return Err(ApiError::field("/event_id", FieldCode::NotFound, detail));
+            return Err(ApiError::field(pointer, FieldCode::NotFound, detail));
         }
         Err(error) => return Err(error.into()),
     };
@@ -257,7 +258,8 @@ fn outcome_of(
 }
 
 impl SampleRequest {
-    fn into_input(self, suffix: &hookgate_model::suffix::UrlSuffix) -> EventInput {
+    /// It as an event of this moment.
+    pub(super) fn into_input(self, suffix: &hookgate_model::suffix::UrlSuffix) -> EventInput {
         let id: EventId = clock::new_id();
         EventInput {
             id,
