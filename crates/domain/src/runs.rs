@@ -5,14 +5,17 @@
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Nullable, Timestamptz, Uuid as SqlUuid};
 use hookgate_model::answer::Answer;
 use hookgate_model::ids::{RevisionId, RunId, WebhookId};
 use uuid::Uuid;
 
 use crate::crypto::RunKey;
 use crate::error::{Error, Result};
+use crate::jobs::callback_id;
 use crate::page::Page;
-use crate::schema::runs;
+use crate::schema::{attempts, jobs, runs};
 use crate::scope::TenantScope;
 
 /// A finished run, without its steps and answer.
@@ -111,4 +114,133 @@ pub fn content(conn: &mut PgConnection, scope: &TenantScope, id: RunId) -> Resul
         answer: answer.filter(|_| !answer_withheld).map(decode).transpose()?,
         answer_withheld,
     })
+}
+
+/// What became of a call that a run left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallbackState {
+    /// The step that made it.
+    pub step: String,
+    /// `pending`, `succeeded` or `failed`.
+    pub outcome: &'static str,
+    /// How many attempts there were.
+    pub attempts: i32,
+    /// The status that the last one got.
+    pub status: Option<i16>,
+}
+
+/// What became of the calls that these steps of a run left behind.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn callbacks(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    id: RunId,
+    steps: &[&str],
+) -> Result<Vec<CallbackState>> {
+    if steps.is_empty() {
+        return Ok(Vec::new());
+    }
+    let jobs_of: Vec<Uuid> = steps
+        .iter()
+        .map(|step| callback_id(id.into(), step).uuid())
+        .collect();
+    let pending: Vec<Uuid> = jobs::table
+        .filter(jobs::tenant_id.eq(scope.uuid()))
+        .filter(jobs::id.eq_any(&jobs_of))
+        .select(jobs::id)
+        .load(conn)?;
+    let made: Vec<(String, i32, String, Option<i16>)> = attempts::table
+        .filter(attempts::tenant_id.eq(scope.uuid()))
+        .filter(attempts::run_id.eq(id.uuid()))
+        .filter(attempts::step.eq_any(steps))
+        .order(attempts::id)
+        .select((
+            attempts::step,
+            attempts::number,
+            attempts::outcome,
+            attempts::status,
+        ))
+        .load(conn)?;
+    let state = |(step, job): (&&str, &Uuid)| {
+        let last = made.iter().rev().find(|(of, ..)| of == *step);
+        let outcome = match last {
+            _ if pending.contains(job) => "pending",
+            Some((_, _, outcome, _)) if outcome == "succeeded" => "succeeded",
+            _ => "failed",
+        };
+        CallbackState {
+            step: (*step).to_owned(),
+            outcome,
+            attempts: last.map_or(0, |(_, number, ..)| *number),
+            status: last.and_then(|(.., status)| *status),
+        }
+    };
+    Ok(steps.iter().zip(&jobs_of).map(state).collect())
+}
+
+/// Which failed runs are to go on; `None` means any. Runs of events that are stored masked, or have a session, are never among
+/// them: what their flows would need is gone, or others have had their turn.
+#[derive(Debug, Clone, Default)]
+pub struct RetryFilter {
+    /// This one.
+    pub id: Option<RunId>,
+    /// Of this webhook.
+    pub webhook_id: Option<WebhookId>,
+    /// Of events received at this moment or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Of events received before this moment.
+    pub to: Option<DateTime<Utc>>,
+}
+
+const RETRYABLE: &str = "runs.tenant_id = $1 AND outcome IN ('failed', 'crashed') AND state IS NOT NULL
+    AND ($2 IS NULL OR runs.id = $2) AND ($3 IS NULL OR webhook_id = $3)
+    AND ($4 IS NULL OR runs.id >= uuidv7_floor($4)) AND ($5 IS NULL OR runs.id < uuidv7_floor($5))
+    AND EXISTS (SELECT FROM webhooks WHERE webhooks.tenant_id = $1 AND webhooks.id = webhook_id)";
+
+/// How many failed runs a filter finds that can go on.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn count_retryable(conn: &mut PgConnection, scope: &TenantScope, filter: &RetryFilter) -> Result<i64> {
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+    let query = sql_query(format!("SELECT count(*) AS count FROM runs WHERE {RETRYABLE}"));
+    Ok(query
+        .bind::<SqlUuid, _>(scope.uuid())
+        .bind::<Nullable<SqlUuid>, _>(filter.id.map(|id| id.uuid()))
+        .bind::<Nullable<SqlUuid>, _>(filter.webhook_id.map(|id| id.uuid()))
+        .bind::<Nullable<Timestamptz>, _>(filter.from)
+        .bind::<Nullable<Timestamptz>, _>(filter.to)
+        .get_result::<Count>(conn)?
+        .count)
+}
+
+/// Lets failed runs go on, the oldest first, at most so many: at the step that failed, with what the steps before it gave, and
+/// with the same idempotency keys. The runs are taken away until they end again. Returns how many there were.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn retry(conn: &mut PgConnection, scope: &TenantScope, filter: &RetryFilter, most: i64) -> Result<usize> {
+    // A token that no lease of the past has.
+    let query = sql_query(format!(
+        "WITH chosen AS (SELECT id FROM runs WHERE {RETRYABLE} ORDER BY id LIMIT $6), failed AS (
+           DELETE FROM runs USING chosen WHERE runs.tenant_id = $1 AND runs.id = chosen.id
+           RETURNING runs.id, webhook_id, revision_id, state)
+         INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, is_retry, state, lease_token)
+         SELECT $1, id, webhook_id, revision_id, ARRAY[id], true, state, (extract(epoch FROM now()) * 1000)::bigint
+         FROM failed ON CONFLICT DO NOTHING"
+    ));
+    Ok(query
+        .bind::<SqlUuid, _>(scope.uuid())
+        .bind::<Nullable<SqlUuid>, _>(filter.id.map(|id| id.uuid()))
+        .bind::<Nullable<SqlUuid>, _>(filter.webhook_id.map(|id| id.uuid()))
+        .bind::<Nullable<Timestamptz>, _>(filter.from)
+        .bind::<Nullable<Timestamptz>, _>(filter.to)
+        .bind::<BigInt, _>(most)
+        .execute(conn)?)
 }

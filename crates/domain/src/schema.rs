@@ -390,6 +390,7 @@ diesel::table! {
         finished_at -> Timestamptz,
         steps -> Bytea,
         answer -> Nullable<Bytea>,
+        state -> Nullable<Bytea>,
     }
 }
 

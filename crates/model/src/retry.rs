@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::flow::definition::Retry;
+use crate::flow::step::http::HttpOutcome;
 
 /// How much longer the bound of each delay is than that of the one before.
 pub const GROWTH: u32 = 3;
@@ -61,6 +62,20 @@ pub fn delay_after(
         .min(u64::from(policy.max_delay_ms));
     let bound = Duration::from_millis(bound);
     Some(bound.mul_f64(random).max(asked))
+}
+
+/// How long to wait after the `finished`-th attempt failed like this; `None` when it was the last.
+pub fn delay_of(
+    finished: u32,
+    policy: &Retry,
+    outcome: &HttpOutcome,
+    now: DateTime<Utc>,
+    random: f64,
+) -> Option<Duration> {
+    let after = outcome
+        .header("retry-after")
+        .and_then(|value| retry_after(value, now));
+    delay_after(finished, policy, after, random)
 }
 
 /// Reads a `Retry-After` field (RFC 9110, section 10.2.3): seconds, or a date, of which the rest from `now` is given.

@@ -17,6 +17,7 @@ use hookgate_model::ids::EventId;
 use tracing::Instrument;
 
 use crate::Shared;
+use crate::callback;
 use crate::failpoint::reached;
 use crate::leases::InHand;
 use crate::protection::Protected;
@@ -40,7 +41,13 @@ pub async fn work(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: InHand) {
             metrics::counter!("hookgate_leases_lost_total").increment(1);
             tracing::warn!(job = %lease.job, "the lease was lost: another worker has the job");
         }
-        () = carry_out(shared, claimed, &in_hand).instrument(span) => {}
+        () = async {
+            if claimed.is_callback {
+                callback::carry_out(shared, claimed, &in_hand).await;
+            } else {
+                carry_out(shared, claimed, &in_hand).await;
+            }
+        }.instrument(span) => {}
     }
 }
 
@@ -65,6 +72,8 @@ async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHand) 
             finished: Vec::new(),
             attempts: Vec::new(),
             again: Vec::new(),
+            callbacks: Vec::new(),
+            is_callback: false,
         },
         answers: Vec::new(),
         sent: HashMap::new(),
@@ -256,6 +265,7 @@ impl Gathered {
     /// Takes the end of a run; returns whether the job is still this worker's.
     fn take(&mut self, ended: Ended, job: &Job) -> bool {
         self.result.attempts.extend(ended.attempts);
+        self.result.callbacks.extend(ended.callbacks);
         if let Some(answer) = ended.sent {
             self.sent.insert(ended.event, answer);
         }

@@ -4,6 +4,7 @@
 //! effect ([`effects`]) and hands the result to [`recorder`]. [`leases`] keeps what is in hand. Decisions are those of
 //! `hookgate_model::flow`.
 
+mod callback;
 mod claim_loop;
 mod effects;
 pub mod failpoint;

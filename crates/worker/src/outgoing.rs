@@ -112,6 +112,14 @@ fn not_made(error: &Error) -> Made {
     )
 }
 
+/// The attempt that a call ends with that no worker survived.
+pub fn given_up(tries: i32) -> Made {
+    none(
+        HttpFailure::Internal,
+        format!("given up: no worker completed it in {tries} tries"),
+    )
+}
+
 fn none(failure: HttpFailure, detail: String) -> Made {
     Made {
         outcome: HttpOutcome::Failed { failure, detail },

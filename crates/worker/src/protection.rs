@@ -5,7 +5,7 @@ use hookgate_domain::crypto::RunKey;
 use hookgate_domain::jobs::{NewAttempt, Payload};
 use hookgate_model::answer::Answer;
 use hookgate_model::flow::state::{State, StepRecord};
-use hookgate_model::protection::Scrubber;
+use hookgate_model::protection::{Scrubber, Secrets};
 
 /// What stands for an error that may say something about the request.
 const WITHHELD: &str = "the details are not recorded because of data protection";
@@ -13,6 +13,7 @@ const WITHHELD: &str = "the details are not recorded because of data protection"
 /// The protection of one run's records.
 pub struct Protected {
     key: RunKey,
+    secrets: Secrets,
     scrubber: Scrubber,
 }
 
@@ -21,8 +22,23 @@ impl Protected {
     pub fn new(payload: &Payload) -> Self {
         Self {
             key: payload.key.clone(),
+            secrets: payload.secrets.clone(),
             scrubber: Scrubber::new(&payload.secrets),
         }
+    }
+
+    /// The protection of the attempts of a callback, which outlives its run and seals nothing.
+    pub fn of(secrets: &Secrets) -> Self {
+        Self {
+            key: RunKey::random(),
+            secrets: secrets.clone(),
+            scrubber: Scrubber::new(secrets),
+        }
+    }
+
+    /// What must not be recorded.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// The progress as it is stored: sealed, since the next steps need the values.

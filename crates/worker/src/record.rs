@@ -3,7 +3,7 @@
 use hookgate_domain::clock;
 use hookgate_domain::jobs::{FinishedRun, NewAttempt};
 use hookgate_model::answer::Answer;
-use hookgate_model::flow::advance::Finished;
+use hookgate_model::flow::advance::{Finished, RunOutcome};
 use hookgate_model::flow::state::State;
 use hookgate_model::flow::step::http::{HttpCall, HttpOutcome};
 use hookgate_model::ids::EventId;
@@ -99,7 +99,15 @@ pub fn finished_run(
             answer.and_then(|answer| protected.answer(answer, caller == Caller::Waits)),
         ),
     };
+    // What a masked event's flow would need is gone with its job.
+    let is_over = matches!(finished.outcome, RunOutcome::Succeeded | RunOutcome::Filtered);
+    let is_kept = !is_over && protected.is_none();
+    let kept = is_kept
+        .then(|| state.rewound())
+        .flatten()
+        .map(|state| state.encode());
     FinishedRun {
+        state: kept,
         event_id: event,
         outcome: finished.outcome,
         error: error.as_deref().map(storable),

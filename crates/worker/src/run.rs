@@ -4,8 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use hookgate_domain::jobs::{Again, ClaimedJob, FinishedRun, Lease, NewAttempt, Waits, save_progress};
+use chrono::{DateTime, Utc};
+use hookgate_domain::jobs::{
+    Again, ClaimedJob, FinishedRun, Lease, NewAttempt, NewCallback, StoredCallback, Waits, callback_id,
+    save_progress,
+};
 use hookgate_domain::{Error, clock};
 use hookgate_model::answer::Answer;
 use hookgate_model::flow::advance::{Decision, Outcome, advance, give_up, written};
@@ -47,6 +50,7 @@ pub struct Run {
     state: State,
     decision: Decision,
     attempts: Vec<NewAttempt>,
+    callbacks: Vec<NewCallback>,
     /// Whether an effect was carried out since the progress was last stored.
     is_unstored: bool,
     /// The answer that is stored, and may not have been sent: the worker that stored it did not live to complete the run.
@@ -60,6 +64,8 @@ pub struct Ended {
     pub event: EventId,
     pub end: End,
     pub attempts: Vec<NewAttempt>,
+    /// The calls that it leaves behind.
+    pub callbacks: Vec<NewCallback>,
     pub sent: Option<Answer>,
     /// The event's session, with what it holds by now.
     pub session: Option<Session>,
@@ -111,6 +117,7 @@ impl Run {
             state,
             decision,
             attempts: Vec::new(),
+            callbacks: Vec::new(),
             is_unstored: false,
             unsent,
             sent: None,
@@ -232,6 +239,7 @@ impl Run {
                         event,
                         end: End::LeaseLost,
                         attempts: Vec::new(),
+                        callbacks: Vec::new(),
                         sent: None,
                         session: None,
                     };
@@ -320,18 +328,20 @@ impl Run {
         stored(&self.state, job.protected.as_deref())
     }
 
-    fn ended(self, job: &Job) -> Ended {
+    fn ended(mut self, job: &Job) -> Ended {
         let Decision::Done(finished) = self.decision.clone() else {
             return self.again(job, clock::now(), false);
         };
         let answer = finished.answer.clone();
         let caller = Caller::of(job.answer_to.as_deref());
         let event = self.request.event().id;
+        self.hand_over(job);
         let run = finished_run(event, &self.state, finished, caller, job.protected.as_deref());
         self.end(End::Finished(run, answer))
     }
 
-    fn again(self, job: &Job, due_at: DateTime<Utc>, is_retry: bool) -> Ended {
+    fn again(mut self, job: &Job, due_at: DateTime<Utc>, is_retry: bool) -> Ended {
+        self.hand_over(job);
         let later = self.later(job, due_at, is_retry);
         self.end(later)
     }
@@ -350,12 +360,7 @@ impl Run {
     /// Puts the run off until it is its turn to call. It queues with the retries: what waits for a slow destination is not to
     /// be looked at before what has not begun.
     fn wait(self, job: &Job, destination: DestinationId, waiting: Waiting) -> Ended {
-        let (delay, waits) = match waiting {
-            Waiting::Held => (Duration::ZERO, Waits::Resumption(destination)),
-            Waiting::For { delay, has_turn } if has_turn => (delay, Waits::Turn(destination)),
-            Waiting::For { delay, .. } => (delay, Waits::Nothing),
-        };
-        let due_at = clock::now() + TimeDelta::from_std(delay).unwrap_or(TimeDelta::hours(1));
+        let (due_at, waits) = waiting.until(destination);
         let mut ended = self.again(job, due_at, true);
         if let End::Again(again) = &mut ended.end {
             again.waits = waits;
@@ -363,11 +368,33 @@ impl Run {
         ended
     }
 
+    /// Makes jobs of the callbacks: they are committed with what is recorded of the run now.
+    fn hand_over(&mut self, job: &Job) {
+        let (event, scope) = (self.request.event().id, job.lease.scope);
+        for callback in self.state.take_callbacks() {
+            let id = callback_id(event, &callback.call.step);
+            let secrets = job
+                .protected
+                .as_ref()
+                .map(|protected| protected.secrets().clone());
+            let stored = StoredCallback { callback, secrets };
+            match stored.seal(&job.shared.master_key, &scope, id) {
+                Ok(state) => self.callbacks.push(NewCallback {
+                    event_id: event,
+                    id,
+                    state,
+                }),
+                Err(error) => tracing::error!(%event, %error, "a callback could not be sealed, and is lost"),
+            }
+        }
+    }
+
     fn end(self, end: End) -> Ended {
         Ended {
             event: self.request.event().id,
             end,
             attempts: self.attempts,
+            callbacks: self.callbacks,
             sent: self.sent,
             session: self.state.session().cloned(),
         }

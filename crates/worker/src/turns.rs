@@ -4,6 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, TimeDelta, Utc};
+use hookgate_domain::clock;
+use hookgate_domain::jobs::Waits;
 use hookgate_domain::redis::turns::{Breaker, CallOutcome, Turn, TurnWish};
 use hookgate_egress::Permit;
 use hookgate_model::flow::step::http::{HttpFailure, HttpOutcome};
@@ -33,6 +36,22 @@ pub enum Waiting {
     For { delay: Duration, has_turn: bool },
     /// Until somebody resumes the destination.
     Held,
+}
+
+impl Waiting {
+    /// When the work that waits is due, and what it waits for besides.
+    pub fn until(self, destination: DestinationId) -> (DateTime<Utc>, Waits) {
+        let (delay, waits) = match self {
+            Self::Held => (Duration::ZERO, Waits::Resumption(destination)),
+            Self::For {
+                delay,
+                has_turn: true,
+            } => (delay, Waits::Turn(destination)),
+            Self::For { delay, .. } => (delay, Waits::Nothing),
+        };
+        let delay = TimeDelta::from_std(delay).unwrap_or(TimeDelta::hours(1));
+        (clock::now() + delay, waits)
+    }
 }
 
 /// A call's turn: given back with what the call came to, or without, when it is dropped.

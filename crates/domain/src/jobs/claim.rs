@@ -63,6 +63,8 @@ pub struct ClaimedJob {
     pub state: Option<Vec<u8>>,
     /// Whether its one event is stored masked, and what the flow needs of it is in the job.
     pub has_payload: bool,
+    /// Whether it is a call that a run left behind, and the state is that call.
+    pub is_callback: bool,
     /// The destination whose turn it has waited for.
     pub turn_of: Option<DestinationId>,
     /// The session in which it has its turn, if the ingress knew it.
@@ -116,7 +118,7 @@ WITH RECURSIVE visited AS (
     attempt = CASE WHEN is_stopped THEN 0 ELSE attempt + 1 END
   FROM chosen WHERE jobs.tenant_id = chosen.tenant_id AND jobs.id = chosen.id AND (is_stopped OR queued_in IS NULL)
   RETURNING jobs.tenant_id, jobs.id, lease_token, webhook_id, revision_id, event_ids, due_at, attempt, answer_to, state,
-    payload IS NOT NULL AS has_payload, is_held, waits_for, session_id
+    payload IS NOT NULL AS has_payload, is_held, waits_for, session_id, is_callback
 )
 SELECT claimed.*, (SELECT tenant_id FROM visited WHERE place = $2) AS last_visited,
   CASE WHEN (SELECT count(*) FROM chosen) >= $4
@@ -165,6 +167,8 @@ struct JobRow {
     has_payload: bool,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     waits_for: Option<Uuid>,
+    #[diesel(sql_type = Bool)]
+    is_callback: bool,
     #[diesel(sql_type = Bool)]
     is_held: bool,
     #[diesel(sql_type = Nullable<SqlUuid>)]
@@ -231,6 +235,7 @@ impl From<JobRow> for ClaimedJob {
             answer_to: row.answer_to,
             state: row.state,
             has_payload: row.has_payload,
+            is_callback: row.is_callback,
             turn_of: row.waits_for.map(DestinationId::from),
             session_id: row.session_id,
         }

@@ -14,6 +14,7 @@ use hookgate_model::ids::{AttemptId, DestinationId, EventId, RevisionId, Webhook
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::callback::{self, NewCallback};
 use super::lease::{HeldRow, Lease, columns, held};
 use super::session;
 use crate::error::Result;
@@ -41,6 +42,10 @@ pub struct JobResult {
     pub attempts: Vec<NewAttempt>,
     /// What is to be done later: each becomes a job of its own.
     pub again: Vec<Again>,
+    /// The calls that the runs left behind: each becomes a job of its own.
+    pub callbacks: Vec<NewCallback>,
+    /// Whether the job is such a call itself.
+    pub is_callback: bool,
 }
 
 /// A run that is over.
@@ -60,6 +65,8 @@ pub struct FinishedRun {
     pub steps: Vec<u8>,
     /// The caller's answer in its stored form.
     pub answer: Option<Vec<u8>>,
+    /// Of a run that failed: how far it came, if it may go on one day.
+    pub state: Option<Vec<u8>>,
 }
 
 /// A call that was made.
@@ -183,6 +190,7 @@ pub fn complete(conn: &mut PgConnection, results: &[JobResult]) -> Result<Vec<Co
                     .iter()
                     .filter_map(|result| Some((scope.uuid(), result.session_id?))),
             );
+            callback::insert(conn, &scope, &written)?;
             held.extend(written.iter().map(|result| result.lease));
         }
         session::release(conn, turns)?;
@@ -202,7 +210,11 @@ impl JobResult {
     /// What is to be done later, when that is all of the job: it stays then, with what it holds.
     fn goes_on(&self) -> Option<&Again> {
         match (&self.finished[..], &self.again[..]) {
-            ([], [again]) if again.event_ids[..] == [EventId::from(self.lease.job.uuid())] => Some(again),
+            ([], [again])
+                if self.is_callback || again.event_ids[..] == [EventId::from(self.lease.job.uuid())] =>
+            {
+                Some(again)
+            }
             _ => None,
         }
     }
@@ -278,8 +290,8 @@ fn insert_runs(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResu
     };
     // A run that is there already was written by the completion whose outcome this worker never learnt.
     sql_query(
-        "INSERT INTO runs (tenant_id, id, webhook_id, revision_id, outcome, error, started_at, finished_at, steps, answer)
-         SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+        "INSERT INTO runs (tenant_id, id, webhook_id, revision_id, outcome, error, started_at, finished_at, steps, answer,
+           state) SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
     )
     .bind::<SqlUuid, _>(scope.uuid())
     .bind::<Array<SqlUuid>, _>(column(|_, run| run.event_id.uuid()))
@@ -291,6 +303,7 @@ fn insert_runs(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResu
     .bind::<Array<Timestamptz>, _>(runs.iter().map(|(_, run)| run.finished_at).collect::<Vec<_>>())
     .bind::<Array<Bytea>, _>(runs.iter().map(|(_, run)| run.steps.as_slice()).collect::<Vec<_>>())
     .bind::<Array<Nullable<Bytea>>, _>(runs.iter().map(|(_, run)| run.answer.as_deref()).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Bytea>>, _>(runs.iter().map(|(_, run)| run.state.as_deref()).collect::<Vec<_>>())
     .execute(conn)?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! lease that ran out is claimed by another, with a new token, and the first worker's completion then writes nothing.
 //! Jobs are inserted by the [`crate::appender`], and here when a job is split.
 
+pub mod callback;
 pub mod claim;
 pub mod complete;
 pub mod held;
@@ -11,6 +12,7 @@ pub mod lease;
 pub mod payload;
 pub mod session;
 
+pub use callback::{NewCallback, StoredCallback, callback_id};
 pub use claim::{Claimed, ClaimedJob, Claims, claim};
 pub use complete::{Again, Completion, FinishedRun, JobResult, NewAttempt, Waits, complete};
 pub use lease::{Lease, extend, save_progress};

@@ -174,7 +174,7 @@ fn the_roles_have_only_these_privileges() {
     ] {
         expected.push(format!("hookgate_management {table}: {all}"));
     }
-    for table in ["refusals", "runs", "attempts"] {
+    for table in ["refusals", "attempts"] {
         expected.push(format!("hookgate_management {table}: SELECT"));
     }
     for table in [
@@ -197,6 +197,7 @@ fn the_roles_have_only_these_privileges() {
         [
             "hookgate_management events: INSERT,SELECT",
             "hookgate_management jobs: DELETE,INSERT",
+            "hookgate_management runs: DELETE,SELECT",
             "hookgate_management destination_pauses: DELETE,INSERT,SELECT",
             "hookgate_worker destination_pauses: INSERT,SELECT",
             "hookgate_ingress jobs: INSERT",

@@ -1,5 +1,6 @@
-//! What the ingress and the management API fetch from senders, against a real server behind TLS.
+//! Where outgoing calls may go, and what the ingress and the management API fetch from senders.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod names;
 mod published_keys;

@@ -224,7 +224,8 @@ impl Operation {
             Method::DELETE if self.path == "/v1/webhooks/{id}" => 2,
             Method::DELETE if self.path.contains("webhooks") => 1,
             Method::DELETE => 3,
-            _ => u8::from(self.id.starts_with("revoke")),
+            // A run that is retried is away until it ends again.
+            _ => u8::from(self.id.starts_with("revoke") || self.id == "retryRun"),
         };
         (lateness, std::cmp::Reverse(self.path.len()))
     }
@@ -312,6 +313,10 @@ async fn foreign_objects_are_absent(service: &Service) {
         }
     }
     // The same requests work for the owner: what was refused was refused for being foreign.
+    // Those that failed can be retried.
+    service
+        .database
+        .execute("UPDATE runs SET outcome = 'failed', state = '{}'");
     for operation in with_ids() {
         let path = ada.path(&operation.path, None);
         let answer = operation.call(&ada.caller, &path).await;
@@ -494,6 +499,7 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         "createReplay/filter/webhook_id",
         "createReplay/filter/url_id",
         "previewReplay/webhook_id",
+        "retryRuns/webhook_id",
         "previewReplay/url_id",
         "createWebhook/handshake/secrets/*",
         "updateWebhook/handshake/secrets/*",
@@ -534,6 +540,12 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
     assert!(references.len() >= 3, "{references:?}");
 
     // A filter finds none of another tenant's.
+    service
+        .database
+        .execute("UPDATE runs SET outcome = 'failed', state = '{}'");
+    let retries = json!({"webhook_id": ada.webhook});
+    let retried = eve.caller.post("/v1/runs/retry", retries).await.is(200);
+    assert_eq!(retried, json!({"matched": 0, "retried": 0}));
     for filter in [json!({"webhook_id": ada.webhook}), json!({"url_id": ada.url})] {
         let own = ada
             .caller

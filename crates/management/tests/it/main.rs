@@ -21,6 +21,7 @@ mod management_keys;
 mod received;
 mod rechecks;
 mod replays;
+mod retries;
 mod revisions;
 mod secrets;
 mod senders;

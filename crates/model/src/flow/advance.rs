@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::compiled::{CompiledRevision, failed_by_default};
 use super::definition::OnError;
 use super::state::{State, StepOutcome};
+use super::step::callback::Callback;
 use super::step::http::{HttpCall, HttpOutcome};
 use super::step::record::{RecordWrite, RecordWritten};
 use super::step::{Action, CompiledStep};
@@ -256,6 +257,13 @@ impl<'a> Run<'a> {
                 self.over(step, StepOutcome::Succeeded, None, Value::Null, Value::Null);
                 Ok(None)
             }
+            Action::Callback(callback) => {
+                let call = callback.call(&step.name, self.request.event().id, 1, &self.variables)?;
+                let retry = callback.retry.clone();
+                self.state.callbacks.push(Callback { call, retry });
+                self.over(step, StepOutcome::Succeeded, None, Value::Null, Value::Null);
+                Ok(None)
+            }
             Action::Respond(_) if self.state.answer.is_some() => {
                 self.over(step, StepOutcome::Skipped, None, Value::Null, Value::Null);
                 Ok(None)
@@ -294,11 +302,8 @@ impl<'a> Run<'a> {
                 return self.steps();
             }
             Verdict::Retryable => {
-                let after = outcome
-                    .header("retry-after")
-                    .and_then(|value| retry::retry_after(value, self.now));
-                if let Some(delay) = retry::delay_after(self.state.attempts, &http.retry, after, self.random)
-                {
+                let attempts = self.state.attempts;
+                if let Some(delay) = retry::delay_of(attempts, &http.retry, outcome, self.now, self.random) {
                     let delay = TimeDelta::from_std(delay).unwrap_or(TimeDelta::days(1));
                     return Decision::Retry {
                         due_at: self.now + delay,

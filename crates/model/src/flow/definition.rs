@@ -213,6 +213,43 @@ pub enum Step {
         #[schema(value_type = Object, example = json!({ "count": "{{ session.count | default(0) + 1 }}" }))]
         values: Map<String, Value>,
     },
+    /// Posts a result to a destination, without holding up the flow or its answer: the request is made from what is known at
+    /// this step, and sent when the run ends or has to wait, however the run ends then. It is repeated like an `http` step's,
+    /// by default for three days. The run shows what became of it, and so do its attempts.
+    Callback {
+        /// A word of a-z, 0-9 and `_`, beginning with a letter, unique in the flow.
+        #[schema(pattern = "^[a-z][a-z0-9_]{0,63}$", example = "notify")]
+        name: String,
+        /// A condition, `{{ expression }}`: when it does not hold, the step is skipped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        when: Option<String>,
+        /// What it means for the flow when the request cannot be made. That it does not arrive means nothing for the flow.
+        #[serde(default)]
+        on_error: OnError,
+        /// Where to: the destination's base URL begins the URL, and its secret signs the call.
+        destination: DestinationId,
+        /// The request method.
+        #[serde(default)]
+        method: HttpMethod,
+        /// A template, appended to the destination's base URL; may end in a query. Inserted values are percent-encoded.
+        #[serde(default)]
+        #[schema(example = "/results/{{ body.id }}")]
+        path: String,
+        /// Templates by header name.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+        /// A JSON template. A result that is text is sent as it is, `null` as no body, anything else as JSON.
+        #[serde(default)]
+        #[schema(example = json!({ "done": true }))]
+        body: Value,
+        /// How long one attempt may take, in milliseconds.
+        #[serde(default = "default_timeout_ms")]
+        #[schema(minimum = 100, maximum = 60000)]
+        timeout_ms: u32,
+        /// When a failed call is repeated.
+        #[serde(default = "callback_retry")]
+        retry: Retry,
+    },
     /// Answers the caller, who waits (`response.mode` is `wait`), and goes on with the steps after it.
     Respond {
         /// A word of a-z, 0-9 and `_`, beginning with a letter, unique in the flow.
@@ -416,6 +453,14 @@ pub struct OutcomeAnswer {
     pub body: Value,
 }
 
+/// What the Standard Webhooks recommend: ten attempts over three days.
+fn callback_retry() -> Retry {
+    Retry {
+        delays_seconds: Some(vec![5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]),
+        ..Retry::default()
+    }
+}
+
 const fn default_timeout_ms() -> u32 {
     10_000
 }
@@ -450,6 +495,7 @@ impl Step {
             Self::Set { name, .. }
             | Self::Filter { name, .. }
             | Self::Http { name, .. }
+            | Self::Callback { name, .. }
             | Self::Record { name, .. }
             | Self::Session { name, .. }
             | Self::Respond { name, .. } => name,
@@ -462,6 +508,7 @@ impl Step {
             Self::Set { .. } => "set",
             Self::Filter { .. } => "filter",
             Self::Http { .. } => "http",
+            Self::Callback { .. } => "callback",
             Self::Record { .. } => "record",
             Self::Session { .. } => "session",
             Self::Respond { .. } => "respond",
@@ -474,6 +521,7 @@ impl Step {
             Self::Set { when, .. }
             | Self::Filter { when, .. }
             | Self::Http { when, .. }
+            | Self::Callback { when, .. }
             | Self::Record { when, .. }
             | Self::Session { when, .. }
             | Self::Respond { when, .. } => when.as_deref(),
@@ -486,6 +534,7 @@ impl Step {
             Self::Set { on_error, .. }
             | Self::Filter { on_error, .. }
             | Self::Http { on_error, .. }
+            | Self::Callback { on_error, .. }
             | Self::Record { on_error, .. }
             | Self::Session { on_error, .. }
             | Self::Respond { on_error, .. } => *on_error,

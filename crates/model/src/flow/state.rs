@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::session::Session;
+use super::step::callback::Callback;
 use super::step::{Action, CompiledStep};
 use crate::answer::Answer;
 
@@ -31,6 +32,9 @@ pub struct State {
     /// What became of each step.
     #[serde(default)]
     pub(super) records: Vec<StepRecord>,
+    /// The callbacks that are made, and not yet handed over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) callbacks: Vec<Callback>,
     /// The answer that the caller has been given, or is about to be.
     #[serde(default, with = "encoded", skip_serializing_if = "Option::is_none")]
     pub(super) answer: Option<Answer>,
@@ -45,7 +49,7 @@ pub struct StepRecord {
     /// The step's kind.
     #[schema(example = "http")]
     pub kind: String,
-    /// What it came to.
+    /// What it came to. A `callback` step succeeds when its request is made; what becomes of that is in `callbacks`.
     pub outcome: StepOutcome,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,6 +89,7 @@ impl State {
             session: None,
             results: Map::new(),
             records: Vec::new(),
+            callbacks: Vec::new(),
             answer: None,
         }
     }
@@ -137,6 +142,26 @@ impl State {
     /// The answer that was given at a `respond` step.
     pub fn answer(&self) -> Option<&Answer> {
         self.answer.as_ref()
+    }
+
+    /// The callbacks that are made and not yet handed over. Whoever takes them must commit them with the rest of the state.
+    pub fn take_callbacks(&mut self) -> Vec<Callback> {
+        std::mem::take(&mut self.callbacks)
+    }
+
+    /// Where a run goes on that failed: at the step that failed last, as if that had not run. `None` in a session, of which
+    /// others have had their turn by then.
+    pub fn rewound(&self) -> Option<Self> {
+        if self.session.is_some() {
+            return None;
+        }
+        let mut state = self.clone();
+        state.attempts = 0;
+        if let Some(failed) = state.records.pop_if(|last| last.outcome == StepOutcome::Failed) {
+            state.results.remove(&failed.name);
+            state.next = state.next.saturating_sub(1);
+        }
+        Some(state)
     }
 
     /// How many attempts of the current step are over.

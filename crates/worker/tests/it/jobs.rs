@@ -16,6 +16,7 @@ use crate::stage::{PATIENCE, Stage, http_step, set_only, settings};
 
 fn result(claimed: &ClaimedJob) -> JobResult {
     let run = |event| FinishedRun {
+        state: None,
         event_id: event,
         outcome: RunOutcome::Succeeded,
         error: None,
@@ -34,6 +35,8 @@ fn result(claimed: &ClaimedJob) -> JobResult {
         finished: claimed.event_ids.iter().copied().map(run).collect(),
         attempts: Vec::new(),
         again: Vec::new(),
+        callbacks: Vec::new(),
+        is_callback: false,
     }
 }
 

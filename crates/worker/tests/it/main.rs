@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod answers;
+mod callbacks;
 mod calls;
 mod destinations;
 mod flow_control;
@@ -11,5 +12,6 @@ mod jobs;
 mod killed;
 mod maintenance;
 mod records;
+mod retries;
 mod sessions;
 mod stage;

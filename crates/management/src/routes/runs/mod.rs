@@ -1,5 +1,6 @@
 //! Runs: what flows did.
 
+mod retry;
 mod view;
 
 use actix_web::get;
@@ -9,6 +10,7 @@ use hookgate_model::ids::{RunId, WebhookId};
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+pub use retry::{RetriedRuns, RetriedView, RunRetries};
 pub use view::{AnswerView, RunSummary, RunView};
 
 use crate::auth::Guarded;
@@ -20,7 +22,11 @@ use crate::page::{Page, Paging, PagingParams};
 use crate::path::Path;
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
-    config.service(index).service(read);
+    config
+        .service(index)
+        .service(retry::retry_runs)
+        .service(read)
+        .service(retry::retry_run);
 }
 
 /// Which runs a list shows.
@@ -76,10 +82,12 @@ async fn index(caller: Guarded<RunsRead>, paging: Paging<Filters>) -> ApiResult<
     responses((status = 200, description = "The run", body = RunView)))]
 #[get("/runs/{id}")]
 async fn read(caller: Guarded<RunsRead>, Path((id,)): Path<(RunId,)>) -> ApiResult<Reply<RunView>> {
-    let (run, content) = caller
+    caller
         .run(move |conn, scope| {
-            Ok::<_, ApiError>((runs::read(conn, scope, id)?, runs::content(conn, scope, id)?))
+            let (run, content) = (runs::read(conn, scope, id)?, runs::content(conn, scope, id)?);
+            let steps = view::steps(&content)?;
+            let callbacks = runs::callbacks(conn, scope, id, &view::callers_back(&steps))?;
+            Ok::<_, ApiError>(Reply::ok(RunView::new(run, content, steps, callbacks)))
         })
-        .await?;
-    Ok(Reply::ok(RunView::new(run, content)?))
+        .await
 }

@@ -1,9 +1,9 @@
 //! A run as the API shows it.
 
 use chrono::{DateTime, Utc};
-use hookgate_domain::runs::{Run, RunContent};
+use hookgate_domain::runs::{CallbackState, Run, RunContent};
 use hookgate_model::answer::Answer;
-use hookgate_model::flow::state::StepRecord;
+use hookgate_model::flow::state::{StepOutcome, StepRecord};
 use hookgate_model::ids::{EventId, RevisionId, RunId, WebhookId};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -42,10 +42,53 @@ pub struct RunView {
     pub summary: RunSummary,
     /// A record for each step that ran, in order.
     pub steps: Vec<StepRecord>,
+    /// What became of the calls that its `callback` steps left behind.
+    pub callbacks: Vec<CallbackView>,
     /// What the caller got, or would have got.
     pub answer: Option<AnswerView>,
     /// Whether there was an answer that is not shown because it holds what data protection masks.
     pub answer_withheld: bool,
+}
+
+/// What became of a call that a run left behind.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RunCallback, example = json!({"step": "notify", "outcome": "succeeded", "attempts": 1, "status": 200}))]
+pub struct CallbackView {
+    /// The step that made it.
+    #[schema(example = "notify")]
+    pub step: String,
+    /// `pending`, `succeeded` or `failed`. Its attempts are among those of the run.
+    #[schema(example = "succeeded")]
+    pub outcome: &'static str,
+    /// How many attempts there were.
+    pub attempts: i32,
+    /// The status that the last one got.
+    pub status: Option<i16>,
+}
+
+impl From<CallbackState> for CallbackView {
+    fn from(state: CallbackState) -> Self {
+        Self {
+            step: state.step,
+            outcome: state.outcome,
+            attempts: state.attempts,
+            status: state.status,
+        }
+    }
+}
+
+/// The records of a run's steps.
+///
+/// # Errors
+/// 500 when they cannot be read.
+pub fn steps(content: &RunContent) -> ApiResult<Vec<StepRecord>> {
+    serde_json::from_slice(&content.steps).map_err(ApiError::internal)
+}
+
+/// The names of the steps that left calls behind.
+pub fn callers_back(steps: &[StepRecord]) -> Vec<&str> {
+    let left = |step: &&StepRecord| step.kind == "callback" && step.outcome == StepOutcome::Succeeded;
+    steps.iter().filter(left).map(|step| step.name.as_str()).collect()
 }
 
 /// An answer to a caller.
@@ -80,17 +123,14 @@ impl From<Run> for RunSummary {
 
 impl RunView {
     /// Shows a run with its content.
-    ///
-    /// # Errors
-    /// 500 when the stored steps cannot be read.
-    pub fn new(run: Run, content: RunContent) -> ApiResult<Self> {
-        let steps = serde_json::from_slice(&content.steps).map_err(ApiError::internal)?;
-        Ok(Self {
+    pub fn new(run: Run, content: RunContent, steps: Vec<StepRecord>, callbacks: Vec<CallbackState>) -> Self {
+        Self {
             summary: run.into(),
             steps,
+            callbacks: callbacks.into_iter().map(CallbackView::from).collect(),
             answer: content.answer.map(AnswerView::from),
             answer_withheld: content.answer_withheld,
-        })
+        }
     }
 }
 

@@ -1,7 +1,8 @@
-//! `http`: calls a destination. What the call is, is decided here; the worker makes it.
+//! `http`, and the call of a `callback`. What the call is, is decided here; the worker makes it.
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::egress;
@@ -53,7 +54,7 @@ pub(in crate::flow) struct HttpStep {
 }
 
 /// A call to make.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpCall {
     /// The step's name.
     pub step: String,
@@ -68,11 +69,28 @@ pub struct HttpCall {
     /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
     /// The body's bytes.
+    #[serde(with = "base64_bytes")]
     pub body: Vec<u8>,
     /// How long the attempt may take, in milliseconds.
     pub timeout_ms: u32,
     /// The same for every attempt of this step for this event.
     pub idempotency_key: String,
+}
+
+/// Bytes as base64, where JSON would have a list of numbers.
+mod base64_bytes {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD_NO_PAD.encode(bytes))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD_NO_PAD.decode(text).map_err(de::Error::custom)
+    }
 }
 
 /// What an attempt came to.
@@ -251,7 +269,7 @@ pub(in crate::flow) fn check_retry(compiler: &mut Compiler<'_>, pointer: &str, r
 
 impl HttpStep {
     pub fn compile(compiler: &mut Compiler<'_>, pointer: &str, step: &Step) -> Self {
-        let Step::Http {
+        let (Step::Http {
             destination,
             method,
             path,
@@ -260,7 +278,17 @@ impl HttpStep {
             timeout_ms,
             retry,
             ..
-        } = step
+        }
+        | Step::Callback {
+            destination,
+            method,
+            path,
+            headers,
+            body,
+            timeout_ms,
+            retry,
+            ..
+        }) = step
         else {
             unreachable!("the caller matched the kind")
         };

@@ -1,5 +1,6 @@
 //! The kinds of steps, one file each.
 
+pub mod callback;
 pub mod filter;
 pub mod http;
 pub mod record;
@@ -27,6 +28,7 @@ pub(super) enum Action {
     Set(set::SetStep),
     Filter(Box<filter::FilterStep>),
     Http(Box<http::HttpStep>),
+    Callback(Box<http::HttpStep>),
     Record(Box<record::RecordStep>),
     Session(session::SessionStep),
     Respond(respond::RespondStep),
@@ -48,6 +50,9 @@ impl CompiledStep {
                 answer.as_ref(),
             ))),
             Step::Http { .. } => Action::Http(Box::new(http::HttpStep::compile(compiler, pointer, step))),
+            Step::Callback { .. } => {
+                Action::Callback(Box::new(http::HttpStep::compile(compiler, pointer, step)))
+            }
             Step::Record { .. } => {
                 Action::Record(Box::new(record::RecordStep::compile(compiler, pointer, step)))
             }

@@ -1,0 +1,104 @@
+//! Calls that runs leave behind. Each is a job of its own, committed with the run that made it; its request is sealed in the
+//! job, since it may hold what the run's event masks.
+
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, Bytea, Uuid as SqlUuid};
+use hookgate_model::flow::step::callback::Callback;
+use hookgate_model::ids::{EventId, JobId};
+use hookgate_model::protection::Secrets;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::complete::JobResult;
+use crate::crypto::MasterKey;
+use crate::error::{Error, Result};
+use crate::scope::TenantScope;
+
+/// A callback as it is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoredCallback {
+    /// The call.
+    pub callback: Callback,
+    /// For an event that is stored masked: what must not be recorded.
+    pub secrets: Option<Secrets>,
+}
+
+/// A callback to make a job of.
+#[derive(Debug, Clone)]
+pub struct NewCallback {
+    /// The event of the run.
+    pub event_id: EventId,
+    /// The job's id.
+    pub id: JobId,
+    /// The sealed request.
+    pub state: Vec<u8>,
+}
+
+fn context(scope: &TenantScope, job: JobId) -> String {
+    format!("callbacks/{}/{job}", scope.tenant())
+}
+
+/// The job of an event's step: the same one, should the run be completed twice.
+pub fn callback_id(event: EventId, step: &str) -> JobId {
+    let digest = Sha256::new()
+        .chain_update(event.uuid().as_bytes())
+        .chain_update(step.as_bytes())
+        .finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    JobId::from(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+impl StoredCallback {
+    /// Seals it for its job.
+    ///
+    /// # Errors
+    /// [`Error::Query`] for more than 64 GiB.
+    pub fn seal(&self, master: &MasterKey, scope: &TenantScope, job: JobId) -> Result<Vec<u8>> {
+        let open = serde_json::to_vec(self).map_err(|error| Error::Query(error.to_string()))?;
+        let context = context(scope, job);
+        master.derived(&context).seal(&context, &open)
+    }
+
+    /// Opens what [`Self::seal`] sealed for the same job.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] for another key, another job, or a damaged value.
+    pub fn open(master: &MasterKey, scope: &TenantScope, job: JobId, sealed: &[u8]) -> Result<Self> {
+        let context = context(scope, job);
+        let open = master.derived(&context).open(&context, sealed)?;
+        serde_json::from_slice(&open).map_err(|_| Error::Unreadable { what: "callback" })
+    }
+}
+
+/// Inserts the callbacks of runs that are completed, or put off, in the same transaction.
+pub(super) fn insert(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResult]) -> Result<()> {
+    let made: Vec<(&JobResult, &NewCallback)> = results
+        .iter()
+        .flat_map(|result| result.callbacks.iter().map(|callback| (*result, callback)))
+        .collect();
+    if made.is_empty() {
+        return Ok(());
+    }
+    let column = |value: fn(&JobResult, &NewCallback) -> Uuid| -> Vec<Uuid> {
+        made.iter()
+            .map(|(result, callback)| value(result, callback))
+            .collect()
+    };
+    sql_query(
+        "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, state, is_callback)
+         SELECT $1, id, webhook_id, revision_id, ARRAY[event_id], state, true
+         FROM unnest($2, $3, $4, $5, $6) AS made (id, webhook_id, revision_id, event_id, state) ON CONFLICT DO NOTHING",
+    )
+    .bind::<SqlUuid, _>(scope.uuid())
+    .bind::<Array<SqlUuid>, _>(column(|_, callback| callback.id.uuid()))
+    .bind::<Array<SqlUuid>, _>(column(|result, _| result.webhook_id.uuid()))
+    .bind::<Array<SqlUuid>, _>(column(|result, _| result.revision_id.uuid()))
+    .bind::<Array<SqlUuid>, _>(column(|_, callback| callback.event_id.uuid()))
+    .bind::<Array<Bytea>, _>(made.iter().map(|(_, callback)| callback.state.as_slice()).collect::<Vec<_>>())
+    .execute(conn)?;
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! Runs that failed are found, counted, and go on.
+
+use serde_json::json;
+
+use crate::service::Service;
+use crate::stored;
+use crate::webhooks::create;
+
+#[tokio::test]
+async fn failed_runs_are_counted_and_go_on() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    let stored = stored::one_of_each(&service, &webhook);
+    let run = format!("/v1/runs/{}", stored.run);
+    let retry = format!("{run}/retry");
+    for change in ["outcome = 'succeeded'", "outcome = 'failed'"] {
+        // One that did not fail, and one of which nothing was kept.
+        service
+            .database
+            .execute(&format!("UPDATE runs SET {change}, state = NULL"));
+        owner.post(&retry, json!({})).await.is_problem(409, "wrong_state");
+    }
+    service.database.execute("UPDATE runs SET state = '{}'");
+    let matched = async |body| owner.post("/v1/runs/retry", body).await.is(200);
+    let of_webhook = json!({"webhook_id": webhook["id"], "dry_run": true});
+    assert_eq!(matched(of_webhook).await, json!({"matched": 1, "retried": 0}));
+    let long_ago = json!({"to": "2020-01-01T00:00:00Z"});
+    assert_eq!(matched(long_ago).await, json!({"matched": 0, "retried": 0}));
+    owner.get(&run).await.is(200);
+
+    let retried = owner.post(&retry, json!({})).await.is(200);
+    assert_eq!(retried["event_id"], json!(stored.event));
+    owner.get(&run).await.is_problem(404, "not_found");
+    let jobs = "SELECT encode(state, 'escape') FROM jobs WHERE is_retry";
+    assert_eq!(service.database.query_text(jobs), ["{}"]);
+    assert_eq!(matched(json!({})).await, json!({"matched": 0, "retried": 0}));
+}

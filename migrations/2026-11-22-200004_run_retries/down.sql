@@ -1,0 +1,2 @@
+REVOKE DELETE ON runs FROM hookgate_management;
+ALTER TABLE runs DROP COLUMN state;
