@@ -77,7 +77,8 @@ const TENANTS: i32 = 500;
 /// The loose index scan goes from tenant to tenant, one look-up each, however many jobs a tenant has. There is a row
 /// without a job when there is none. The work of suspended tenants stays where it is; what has not begun of a webhook that is
 /// not active is held ([`super::held`]) instead of claimed, unless a caller waits for it; what does not come first in its
-/// session is queued ([`super::session`]). A job whose lease has run out still has its turn.
+/// session is queued ([`super::session`]). A job whose lease has run out still has its turn. The status is a value, not an EXISTS: that could become
+/// a look at all webhooks.
 const CLAIM: &str = "
 WITH RECURSIVE visited AS (
   (SELECT tenant_id, 1 AS place FROM jobs WHERE tenant_id > $1 AND NOT is_held AND NOT is_queued ORDER BY tenant_id LIMIT 1)
@@ -105,13 +106,13 @@ WITH RECURSIVE visited AS (
   WHERE visited.tenant_id <> ALL ($6) AND NOT EXISTS (
     SELECT FROM tenants WHERE tenants.id = visited.tenant_id AND status = 'suspended') LIMIT $4
 ), chosen AS (
-  SELECT tenant_id, id, place, NOT has_begun AND EXISTS (
-    SELECT FROM webhooks WHERE webhooks.tenant_id = due.tenant_id AND webhooks.id = due.webhook_id AND status <> 'active'
-  ) AS is_stopped, CASE WHEN EXISTS (
+  SELECT tenant_id, id, place, NOT has_begun AND coalesce((
+    SELECT status <> 'active' FROM webhooks WHERE webhooks.tenant_id = due.tenant_id AND webhooks.id = due.webhook_id
+  ), false) AS is_stopped, CASE WHEN EXISTS (
     SELECT FROM jobs first WHERE first.tenant_id = due.tenant_id AND first.session_id = due.session_id AND first.id <> due.id
       AND (first.leased_until IS NOT NULL OR due.leased_until IS NULL AND first.id < due.id)
   ) THEN session_id END AS queued_in
-  FROM (SELECT * FROM firsts UNION ALL SELECT * FROM retries) due ORDER BY turn, place LIMIT $4
+  FROM (SELECT * FROM (SELECT * FROM firsts UNION ALL SELECT * FROM retries) turns ORDER BY turn, place LIMIT $4) due
 ), claimed AS (
   UPDATE jobs SET is_held = is_stopped, lease_token = lease_token + 1,
     leased_until = CASE WHEN NOT is_stopped THEN now() + make_interval(secs => $5) END,
