@@ -230,12 +230,14 @@ async fn one_connection(
             return Ok(answers);
         }
         stream.write_all(request.next()).await?;
-        if read_answer(&mut stream, &mut buffer, request.is_flood).await? {
+        let answer = read_answer(&mut stream, &mut buffer, request.is_flood).await?;
+        if answer.is_accepted {
             let latency = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
             answers.latencies.saturating_record(latency);
         } else {
             answers.refused += 1;
-            // Who is refused before the body is read, is refused for good.
+        }
+        if !answer.is_kept {
             stream = connect(to).await?;
         }
     }
@@ -247,8 +249,16 @@ async fn connect(to: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Reads one answer to its end, and returns whether it is a 2xx.
-async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>, may_refuse: bool) -> Result<bool> {
+/// An answer, read to its end.
+struct Answer {
+    /// Whether it is a 2xx.
+    is_accepted: bool,
+    /// Whether the connection goes on.
+    is_kept: bool,
+}
+
+/// Reads one answer to its end.
+async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>, may_refuse: bool) -> Result<Answer> {
     let mut filled = 0;
     loop {
         let read = stream.read(&mut buffer[filled..]).await?;
@@ -263,7 +273,11 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>, may_refuse: b
                 bail!("answered {}", String::from_utf8_lossy(&seen[..head]));
             }
             if filled >= head + 4 + declared_length(&seen[..head])? {
-                return Ok(is_accepted);
+                let closes = seen[..head].windows(17).any(|line| line == b"connection: close");
+                return Ok(Answer {
+                    is_accepted,
+                    is_kept: !closes,
+                });
             }
         }
         if filled == buffer.len() {

@@ -560,7 +560,8 @@ mod tests {
         let mut with_typo = http.clone();
         with_typo["timeout"] = json!(3);
         for (document, good) in [
-            (json!({ "expected_data": {} }), false),
+            (json!({ "expected_data": { "mode": "warn" } }), true),
+            (json!({ "expected_data": { "modes": "warn" } }), false),
             (json!({ "session": { "key": "x" } }), true),
             (json!({ "session": { "key": "x", "ttl": 1 } }), false),
             (json!({ "flow": { "step": [] } }), false),
