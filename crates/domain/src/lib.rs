@@ -29,6 +29,7 @@ pub mod migrations;
 pub mod page;
 pub mod pairings;
 pub mod partitions;
+pub mod public_api;
 pub mod records;
 pub mod redis;
 pub mod refusals;

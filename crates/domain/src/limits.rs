@@ -29,6 +29,10 @@ pub const SECRET_BYTES: usize = 16 * 1024;
 pub const REVISIONS: i64 = 10_000;
 /// Replays of one tenant that run at the same time.
 pub const RUNNING_REPLAYS: i64 = 10;
+/// Links to the document of one tenant's webhooks.
+pub const PUBLIC_API_LINKS: i64 = 100;
+/// Webhooks that the document tells of.
+pub const DOCUMENTED_WEBHOOKS: i64 = 500;
 /// Characters of a name.
 pub const NAME_CHARACTERS: usize = 200;
 /// Characters of a note.

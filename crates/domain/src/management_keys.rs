@@ -87,8 +87,7 @@ pub struct Authenticated {
 /// [`Error::NotFound`] when there is none, or it is expired or revoked.
 pub fn authenticate(conn: &mut PgConnection, digest: &[u8; 32], now: DateTime<Utc>) -> Result<Authenticated> {
     scope::transaction(conn, |conn| {
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        scope::set_local(conn, "hookgate.key_digest", &hex)?;
+        scope::present_digest(conn, digest)?;
         let (tenant, key): (Uuid, ManagementKey) = management_keys::table
             .filter(management_keys::digest.eq(&digest[..]))
             .select((management_keys::tenant_id, ManagementKey::as_select()))

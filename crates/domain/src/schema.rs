@@ -441,6 +441,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    public_api_links (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        digest -> Bytea,
+        created_at -> Timestamptz,
+        expires_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     records (tenant_id, collection_id, id) {
         tenant_id -> Uuid,
         collection_id -> Uuid,

@@ -86,6 +86,12 @@ where
         })
 }
 
+/// Shows Postgres the digest of what a caller presents, for the policies that open the row of it alone.
+pub(crate) fn present_digest(conn: &mut PgConnection, digest: &[u8; 32]) -> Result<()> {
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    set_local(conn, "hookgate.key_digest", &hex)
+}
+
 /// Sets a setting for the running transaction only.
 pub(crate) fn set_local(conn: &mut PgConnection, name: &str, value: &str) -> Result<()> {
     sql_query("SELECT set_config($1, $2, true)")

@@ -286,6 +286,21 @@ pub fn list(
     with_allowlists(conn, scope, rows)
 }
 
+/// The webhooks that take requests, the oldest first, at most so many.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn list_live(conn: &mut PgConnection, scope: &TenantScope, most: i64) -> Result<Vec<Webhook>> {
+    let rows = webhooks::table
+        .filter(webhooks::tenant_id.eq(scope.uuid()))
+        .filter(webhooks::status.ne(Status::Disabled.as_str()))
+        .order(webhooks::id)
+        .limit(most)
+        .select(Row::as_select())
+        .load(conn)?;
+    with_allowlists(conn, scope, rows)
+}
+
 /// One webhook, which nobody else changes until the transaction ends.
 ///
 /// # Errors

@@ -22,6 +22,10 @@ pub struct Settings {
     pub shutdown_timeout_seconds: u64,
     /// What the public URLs of webhooks begin with.
     pub public_url: Url,
+    /// Where people and programs reach this API: links to it begin with this. By default http:// and the host that the
+    /// request names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_url: Option<Url>,
     /// How long an access token works, in seconds.
     pub access_token_seconds: u32,
     /// How long a login can be left alone before it ends, in seconds.
@@ -60,6 +64,7 @@ impl Default for Settings {
             body_limit_bytes: 1 << 20,
             shutdown_timeout_seconds: 10,
             public_url: "http://127.0.0.1:8080".parse().expect("a URL"),
+            api_url: None,
             access_token_seconds: 15 * 60,
             refresh_token_seconds: 14 * 24 * 3600,
             login_seconds: 90 * 24 * 3600,

@@ -196,6 +196,8 @@ ids! {
     CollectionId = Collection, "col";
     /// A row of a collection.
     RecordId = Record, "rec";
+    /// A link to the document of a tenant's webhooks.
+    PublicApiLinkId = PublicApiLink, "pal";
     /// Work that is due.
     JobId = Job, "job";
 }

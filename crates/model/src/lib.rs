@@ -24,6 +24,7 @@ pub mod outbound_authentication;
 pub mod outbound_signature;
 pub mod protection;
 pub mod proxy_protocol;
+pub mod public_api;
 pub mod rate;
 pub mod replay;
 pub mod retry;

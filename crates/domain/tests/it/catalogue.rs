@@ -115,6 +115,7 @@ fn policies_that_show_more_than_one_tenant_are_few() {
             "own_memberships on memberships for select",
             "own_tenants on tenants for select",
             "presented on management_keys for select",
+            "presented on public_api_links for select",
             // Workers claim over all tenants; maintenance deletes what is old, and leaves what is due.
             "claim on jobs for all",
             "claim on destination_pauses for select",
@@ -205,6 +206,7 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_ingress duplicates: INSERT,SELECT,UPDATE",
             "hookgate_ingress drift: INSERT,SELECT,UPDATE",
             "hookgate_management drift: DELETE,SELECT",
+            "hookgate_management public_api_links: DELETE,INSERT,SELECT",
             "hookgate_management deduplication_keys: INSERT,SELECT,UPDATE",
             "hookgate_management duplicates: SELECT",
             "hookgate_worker deduplication_keys: DELETE",

@@ -131,7 +131,10 @@ async fn a_queue_that_fills_has_places_for_another() {
     };
     let mut flood: Vec<_> = (0..100).map(|_| post(&flooding)).collect();
     let ended = |flood: &[JoinHandle<(u16, Value)>]| flood.iter().filter(|task| task.is_finished()).count();
-    eventually(PATIENCE, "the share is used up", async || (ended(&flood) >= 40).then_some(())).await;
+    eventually(PATIENCE, "the share is used up", async || {
+        (ended(&flood) >= 40).then_some(())
+    })
+    .await;
     let others: Vec<_> = (0..4).map(|_| post(&modest)).collect();
     // A committer that took a batch just now left room for a few; the rest hear that their share is used up.
     eventually(PATIENCE, "more of the flood is refused", async || {

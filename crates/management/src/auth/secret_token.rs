@@ -9,6 +9,9 @@ pub const MANAGEMENT_KEY: &str = "hgm_";
 /// What a refresh token begins with.
 pub const REFRESH_TOKEN: &str = "hgr_";
 
+/// What the token of a link to the public API's document begins with.
+pub const PUBLIC_API_LINK: &str = "hgl_";
+
 /// A new credential.
 pub struct SecretToken {
     /// What the holder presents; kept nowhere.

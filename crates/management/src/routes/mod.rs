@@ -44,6 +44,7 @@ pub mod health;
 pub mod management_keys;
 pub mod me;
 pub mod pairing;
+pub mod public_api;
 pub mod refusals;
 pub mod replays;
 pub mod revisions;
@@ -76,6 +77,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(simulation::register)
         .configure(sessions::register)
         .configure(expectations::register)
+        .configure(public_api::register)
         .configure(allowlists::register)
         .configure(destinations::register)
         .configure(collections::register)
@@ -87,5 +89,8 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(attempts::register)
         .wrap(from_fn(idempotency::middleware))
         .wrap(from_fn(authentication::middleware));
-    config.configure(health::register).service(v1);
+    config
+        .configure(health::register)
+        .configure(public_api::register_shared)
+        .service(v1);
 }

@@ -36,6 +36,7 @@ struct World {
     attempt: String,
     refusal: String,
     replay: String,
+    link: String,
 }
 
 fn id(value: &Value) -> String {
@@ -110,6 +111,7 @@ impl World {
             attempt: stored.attempt,
             refusal: stored.refusal,
             replay: id(&make("/v1/replays", json!({"filter": {"event_type": MARK}})).await),
+            link: id(&make("/v1/public-api/links", json!({"name": MARK})).await),
             caller,
         }
     }
@@ -137,6 +139,7 @@ impl World {
             "attempts" => &self.attempt,
             "refusals" => &self.refusal,
             "replays" => &self.replay,
+            "links" => &self.link,
             unknown => panic!("isolation is not tested for ids after /{unknown}/: add one to `World`"),
         }
     }
@@ -348,7 +351,7 @@ async fn lists_hold_only_the_callers_own(service: &Service) {
         if !["/v1/me", "/v1/tenant", "/v1/tenants"].contains(&list.path.as_str()) {
             let own = ada.caller.get(&list.path).await.is(200);
             assert!(
-                own["data"][0].is_object(),
+                own["data"][0].is_object() || own.to_string().contains(MARK),
                 "{}: there is nothing of Ada's to hide",
                 list.id
             );

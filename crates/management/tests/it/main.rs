@@ -18,6 +18,7 @@ mod idempotency;
 mod isolation;
 mod limits;
 mod management_keys;
+mod public_api;
 mod received;
 mod rechecks;
 mod replays;

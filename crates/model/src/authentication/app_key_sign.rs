@@ -118,21 +118,22 @@ impl AppKeySignSettings {
         }
     }
 
-    fn spots(&self, place: PairPlace, wanted: &mut Wanted) -> Option<Vec<(Spot, Spot)>> {
-        let name = |chosen: &Option<String>, header: &str, other: &str| {
-            let default = if place == PairPlace::Headers {
-                header
-            } else {
-                other
-            };
-            chosen.clone().unwrap_or_else(|| default.to_owned())
+    /// The names of the key and of its sign at a place.
+    pub(crate) fn names(&self, place: PairPlace) -> [&str; 2] {
+        let [app_key, sign] = match place {
+            PairPlace::Headers => ["HAP-Appkey", "HAP-Sign"],
+            PairPlace::Query | PairPlace::Body => ["AppKey", "Sign"],
         };
-        let names = [
-            name(&self.app_key_name, "HAP-Appkey", "AppKey"),
-            name(&self.sign_name, "HAP-Sign", "Sign"),
-        ];
-        let parameter = |name: &String| ParameterName::parse(name).ok();
-        let [app_key, sign] = &names;
+        [
+            self.app_key_name.as_deref().unwrap_or(app_key),
+            self.sign_name.as_deref().unwrap_or(sign),
+        ]
+    }
+
+    fn spots(&self, place: PairPlace, wanted: &mut Wanted) -> Option<Vec<(Spot, Spot)>> {
+        let names = self.names(place);
+        let parameter = |name: &str| ParameterName::parse(name).ok();
+        let [app_key, sign] = names;
         Some(match place {
             PairPlace::Headers => vec![(
                 Spot::Header(HeaderName::parse(app_key).ok()?),
