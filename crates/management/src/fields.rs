@@ -69,6 +69,11 @@ impl Fields {
         self.optional(name, read).map(|value| value.unwrap_or(default))
     }
 
+    /// Gives a field that is absent a value; one that is given, be it as null, stays.
+    pub fn fill(&mut self, name: &str, value: Value) {
+        self.object.entry(name).or_insert(value);
+    }
+
     /// Notes something that is wrong across fields.
     pub fn error(&mut self, pointer: impl Into<String>, code: FieldCode, detail: impl Into<String>) {
         self.errors.push(FieldError {

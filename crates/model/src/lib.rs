@@ -33,3 +33,4 @@ pub mod senders;
 pub mod suffix;
 pub mod token;
 pub mod webhook;
+pub mod webhook_templates;

@@ -194,3 +194,17 @@ async fn two_revisions_are_compared() {
         .is(200);
     assert_eq!(same["changes"], json!([]));
 }
+
+#[tokio::test]
+async fn a_callback_goes_to_a_destination_of_the_tenant() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let path = path_of(&create(&owner, json!({"name": "Orders"})).await);
+    let calling = |destination: &Value| json!({"flow": {"steps": [{"name": "notify", "kind": "callback", "destination": destination}]}});
+    let new = json!({"name": "Results", "base_url": "https://example.com"});
+    let known = owner.post("/v1/destinations", new).await.is(201)["id"].clone();
+    save(&owner, &path, &calling(&known)).await.is(200);
+    save(&owner, &path, &calling(&json!("dst_01k9z3v8e5f2q8r7w6t5y4x3m2")))
+        .await
+        .is_invalid(&[("/flow/steps/0/destination", "not_found")]);
+}

@@ -477,6 +477,19 @@ impl RevisionDocument {
         self.flow.steps.is_empty() && self.response.mode == ResponseMode::Immediate
     }
 
+    /// The destinations that its steps call.
+    pub fn destinations(&self) -> Vec<DestinationId> {
+        let called = self.flow.steps.iter().filter_map(|step| match step {
+            Step::Http { destination, .. } | Step::Callback { destination, .. } => Some(*destination),
+            Step::Set { .. }
+            | Step::Filter { .. }
+            | Step::Record { .. }
+            | Step::Session { .. }
+            | Step::Respond { .. } => None,
+        });
+        called.collect()
+    }
+
     /// Whether each event needs a job of its own: its session has turns, or its progress must be kept from one effect to the next:
     /// a row is written once, and what was called successfully is not called again when the next step is all that is left.
     pub fn keeps_progress(&self) -> bool {

@@ -2,8 +2,6 @@
 
 mod view;
 
-use std::collections::HashSet;
-
 use actix_web::{get, post, put};
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::redis::changes::Change;
@@ -13,7 +11,7 @@ use hookgate_domain::webhooks;
 use hookgate_domain::{collections, destinations};
 use hookgate_model::flow::check::{Context, Problem, ProblemCode, check};
 use hookgate_model::flow::definition::{RevisionDocument, Step};
-use hookgate_model::ids::{DestinationId, RevisionId, WebhookId};
+use hookgate_model::ids::{RevisionId, WebhookId};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use view::{ChangeView, ComparisonView, RevisionView};
@@ -226,16 +224,7 @@ pub(super) fn problems(
     scope: &TenantScope,
     document: &RevisionDocument,
 ) -> ApiResult<Vec<Problem>> {
-    let called: Vec<DestinationId> = document
-        .flow
-        .steps
-        .iter()
-        .filter_map(|step| match step {
-            Step::Http { destination, .. } => Some(*destination),
-            _ => None,
-        })
-        .collect();
-    let destinations: HashSet<DestinationId> = destinations::existing(conn, scope, &called)?;
+    let destinations = destinations::existing(conn, scope, &document.destinations())?;
     let written: Vec<&str> = document
         .flow
         .steps

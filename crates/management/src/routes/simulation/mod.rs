@@ -14,7 +14,7 @@ use hookgate_domain::scope::TenantScope;
 use hookgate_domain::webhooks;
 use hookgate_domain::{Error, clock, destinations, events, revisions};
 use hookgate_model::flow::compiled::CompiledRevision;
-use hookgate_model::flow::definition::{RevisionDocument, Step};
+use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::flow::simulate::simulate;
 use hookgate_model::flow::step::http::{HttpCall, HttpFailure, HttpOutcome};
 use hookgate_model::flow::variables::{EventInput, Request};
@@ -220,12 +220,9 @@ fn base_urls(
     document: &RevisionDocument,
 ) -> ApiResult<HashMap<DestinationId, String>> {
     let mut found = HashMap::new();
-    for step in &document.flow.steps {
-        let Step::Http { destination, .. } = step else {
-            continue;
-        };
-        match destinations::read(conn, scope, *destination) {
-            Ok(read) => found.insert(*destination, read.base_url),
+    for destination in document.destinations() {
+        match destinations::read(conn, scope, destination) {
+            Ok(read) => found.insert(destination, read.base_url),
             Err(Error::NotFound) => continue,
             Err(error) => return Err(error.into()),
         };

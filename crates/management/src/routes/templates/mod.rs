@@ -1,19 +1,19 @@
-//! Templates: webhooks ready to be made. Each known sender is one; they are part of the program, and the same for everybody.
+//! Templates: known senders, and whole webhooks ready to be made. They are part of the program, and the same for everybody.
 
 mod view;
 
 use actix_web::{get, web};
-use hookgate_model::senders::{self, Category};
+use hookgate_model::senders::Category;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-pub use view::TemplateView;
+pub use view::{TemplateKind, TemplateView};
 
 use crate::auth::Guarded;
 use crate::auth::permissions::WebhooksRead;
 use crate::body::Reply;
-use crate::error::{ApiError, ApiResult, FieldCode};
-use crate::fields::{Fields, FromFields, Read, wrong};
+use crate::error::{ApiError, ApiResult};
+use crate::fields::{Fields, FromFields, json};
 use crate::page::Page;
 use crate::query::Query;
 
@@ -25,6 +25,9 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filters {
+    /// Of this kind.
+    #[param(inline, example = "webhook")]
+    kind: Option<TemplateKind>,
     /// Of this category.
     #[param(inline, example = "payments")]
     category: Option<Category>,
@@ -32,18 +35,19 @@ struct Filters {
 
 impl FromFields for Filters {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let category = fields.optional("category", category);
-        Some(Self { category: category? })
+        let kind = fields.optional("kind", json);
+        let category = fields.optional("category", json);
+        Some(Self {
+            kind: kind?,
+            category: category?,
+        })
     }
-}
-
-fn category(value: serde_json::Value) -> Read<Category> {
-    serde_json::from_value(value).or_else(|error| wrong(FieldCode::Invalid, error.to_string()))
 }
 
 /// List templates
 ///
-/// A template says how a known sender is verified, what must be set up on both sides, and has the body of the request
+/// A template of kind `sender` says how a known sender is verified, and what must be set up on both sides. One of kind
+/// `webhook` is a whole webhook with a flow; its `parameters` are what you choose of it. Both have the body of the request
 /// that makes the webhook. The list is short and comes whole, by name.
 #[utoipa::path(tag = "templates", operation_id = "listTemplates", security(("bearer" = ["webhooks:read"])),
     params(Filters),
@@ -51,15 +55,15 @@ fn category(value: serde_json::Value) -> Read<Category> {
 #[get("/templates")]
 async fn index(
     _caller: Guarded<WebhooksRead>,
-    Query(Filters { category }): Query<Filters>,
+    Query(Filters { kind, category }): Query<Filters>,
 ) -> ApiResult<Reply<Page<TemplateView>>> {
-    let chosen = |preset: &&senders::Preset| category.is_none_or(|category| preset.category == category);
+    let mut data = TemplateView::all();
+    data.retain(|template| {
+        kind.is_none_or(|kind| template.kind() == kind)
+            && category.is_none_or(|category| template.category() == category)
+    });
     Ok(Reply::ok(Page {
-        data: senders::all()
-            .iter()
-            .filter(chosen)
-            .map(TemplateView::from)
-            .collect(),
+        data,
         next_cursor: None,
     }))
 }
@@ -70,6 +74,8 @@ async fn index(
     responses((status = 200, description = "The template", body = TemplateView)))]
 #[get("/templates/{name}")]
 async fn read(_caller: Guarded<WebhooksRead>, name: web::Path<String>) -> ApiResult<Reply<TemplateView>> {
-    let preset = senders::find(&name).ok_or_else(ApiError::not_found)?;
-    Ok(Reply::ok(TemplateView::from(preset)))
+    let named = TemplateView::all()
+        .into_iter()
+        .find(|template| template.name() == *name);
+    Ok(Reply::ok(named.ok_or_else(ApiError::not_found)?))
 }

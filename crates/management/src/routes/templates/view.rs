@@ -1,12 +1,14 @@
 //! A template as the API shows it.
 
-use hookgate_model::senders::{Category, Choice, Need, Preset};
-use serde::Serialize;
-use serde_json::Value;
+use hookgate_model::senders::{self, Category, Choice, Need, Preset};
+use hookgate_model::webhook_templates::{self, Parameter, WebhookTemplate};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 /// A webhook ready to be made.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 #[schema(as = Template, example = json!({"name": "stripe", "kind": "sender", "title": "Stripe", "category": "payments",
     "summary": "HMAC-SHA256 of time and body in `Stripe-Signature`.",
     "documentation_url": "https://docs.stripe.com/webhooks/signature", "methods": ["POST"],
@@ -22,12 +24,20 @@ use utoipa::ToSchema;
     "webhook": {"name": "Stripe", "system": "stripe",
         "authentication": {"kind": "sender", "sender": "stripe", "secrets": ["sec_…"]}},
     "steps": ["Make the webhook: `POST /v1/webhooks` with the body below."], "limits": []}))]
-pub struct TemplateView {
+pub enum TemplateView {
+    /// A known sender: how to verify it.
+    Sender(SenderView),
+    /// A whole webhook, with a flow, which `template` of `POST /v1/webhooks` makes.
+    Webhook(WebhookTemplateView),
+}
+
+/// A known sender.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SenderTemplate)]
+pub struct SenderView {
     /// Its name, also in `authentication.sender` and `system`.
     #[schema(example = "stripe")]
     pub name: &'static str,
-    /// What it is a template for.
-    pub kind: TemplateKind,
     /// Its name for people.
     #[schema(example = "Stripe")]
     pub title: &'static str,
@@ -79,12 +89,45 @@ pub struct TemplateView {
     pub limits: &'static [String],
 }
 
-/// What something is a template for.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+/// What a template is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TemplateKind {
     /// A known sender.
     Sender,
+    /// A whole webhook.
+    Webhook,
+}
+
+/// A whole webhook.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WebhookTemplate)]
+pub struct WebhookTemplateView {
+    /// Its name, also in `template.name` of a new webhook.
+    #[schema(example = "github-events")]
+    pub name: &'static str,
+    /// Its name for people.
+    #[schema(example = "GitHub events")]
+    pub title: &'static str,
+    /// Where it belongs.
+    pub category: Category,
+    /// What it does, in a sentence.
+    #[schema(example = "Forwards verified events of GitHub, each once, to a destination of yours.")]
+    pub summary: &'static str,
+    /// What you choose.
+    pub parameters: &'static [Parameter],
+    /// The body of `POST /v1/webhooks`, with examples where your values go.
+    #[schema(value_type = Object)]
+    pub webhook: Value,
+    /// The revision that is published, with `${parameters.<name>}` where your values go.
+    #[schema(value_type = Object)]
+    pub revision: &'static Value,
+    /// The `request` of `POST /v1/webhooks/{id}/simulate`, to try it with.
+    #[schema(value_type = Object)]
+    pub request: &'static Value,
+    /// What to do and to know, in order; Markdown.
+    #[schema(example = json!(["Make the collection: `POST /v1/collections`."]))]
+    pub steps: &'static [String],
 }
 
 /// What a sender asks before it sends.
@@ -98,11 +141,10 @@ pub struct TemplateHandshake {
     pub is_pairing: bool,
 }
 
-impl From<&'static Preset> for TemplateView {
+impl From<&'static Preset> for SenderView {
     fn from(preset: &'static Preset) -> Self {
         Self {
             name: preset.name,
-            kind: TemplateKind::Sender,
             title: &preset.title,
             category: preset.category,
             summary: &preset.summary,
@@ -124,6 +166,61 @@ impl From<&'static Preset> for TemplateView {
             webhook: preset.webhook(),
             steps: preset.setup(),
             limits: &preset.limits,
+        }
+    }
+}
+
+impl From<&'static WebhookTemplate> for WebhookTemplateView {
+    fn from(template: &'static WebhookTemplate) -> Self {
+        let needed = template.parameters.iter().filter(|one| one.default.is_none());
+        let parameters = needed.map(|one| (one.name.clone(), Value::from(one.example.as_str())));
+        let parameters: Map<String, Value> = parameters.collect();
+        Self {
+            name: template.name,
+            title: &template.title,
+            category: template.category,
+            summary: &template.summary,
+            parameters: &template.parameters,
+            webhook: json!({"name": template.title, "template": {"name": template.name, "parameters": parameters}}),
+            revision: &template.revision,
+            request: &template.request,
+            steps: &template.steps,
+        }
+    }
+}
+
+impl TemplateView {
+    /// All of them, by name.
+    pub fn all() -> Vec<Self> {
+        let senders = senders::all().iter().map(|preset| Self::Sender(preset.into()));
+        let webhooks = webhook_templates::all().iter();
+        let webhooks = webhooks.map(|template| Self::Webhook(template.into()));
+        let mut all: Vec<Self> = senders.chain(webhooks).collect();
+        all.sort_by_key(Self::name);
+        all
+    }
+
+    /// Its name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Sender(sender) => sender.name,
+            Self::Webhook(webhook) => webhook.name,
+        }
+    }
+
+    /// What it is for.
+    pub const fn kind(&self) -> TemplateKind {
+        match self {
+            Self::Sender(_) => TemplateKind::Sender,
+            Self::Webhook(_) => TemplateKind::Webhook,
+        }
+    }
+
+    /// Where it belongs.
+    pub const fn category(&self) -> Category {
+        match self {
+            Self::Sender(sender) => sender.category,
+            Self::Webhook(webhook) => webhook.category,
         }
     }
 }

@@ -2,24 +2,25 @@
 
 pub(super) mod authentication;
 mod settings;
+mod template;
 mod view;
 
 use std::net::IpAddr;
 
 use actix_web::{HttpRequest, delete, get, patch, post};
-use hookgate_domain::allowlists;
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::redis::changes::Change;
 use hookgate_domain::scope::TenantScope;
 use hookgate_domain::urls::{self, Url};
 use hookgate_domain::webhooks::{self, Search, Webhook, WebhookSettings};
+use hookgate_domain::{allowlists, revisions};
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::ids::WebhookId;
 use hookgate_model::webhook::Status;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use settings::{NewSettings, Settings, SettingsBody};
+use settings::{NewWebhook, NewWebhookBody, Settings, SettingsBody};
 pub(super) use settings::{UrlLimitsBody, suffix};
 pub use view::{AddressCheck, AddressReason, CheckedAllowlist, DecidingEntry, SeenAddress, WebhookView};
 
@@ -53,25 +54,35 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 /// Create a webhook
 ///
 /// It gets a production URL and a test URL at once, and an empty draft. A name is enough. Requests to the production URL
-/// are stored, but run nothing until a draft is published.
+/// are stored, but run nothing until a draft is published. Made of a `template`, it has that one's settings and its flow,
+/// published: it works at once.
 #[utoipa::path(tag = "webhooks", operation_id = "createWebhook", security(("bearer" = ["webhooks:write"])),
-    request_body = SettingsBody,
+    request_body = NewWebhookBody,
     responses((status = 201, description = "The webhook with its URLs", body = WebhookView),
         (status = 409, description = "limit_reached")))]
 #[post("/webhooks")]
 async fn create(
     caller: Guarded<WebhooksWrite>,
-    Json(NewSettings(settings)): Json<NewSettings>,
+    Json(NewWebhook { settings, template }): Json<NewWebhook>,
 ) -> ApiResult<Reply<WebhookView>> {
     let created_by = caller.actor.to_string();
-    let draft = serde_json::to_value(RevisionDocument::default()).map_err(ApiError::internal)?;
+    let empty = RevisionDocument::default();
+    let draft = template.as_ref().map_or(&empty, |template| &template.revision);
+    let draft = serde_json::to_value(draft).map_err(ApiError::internal)?;
     let key = caller.state().master_key.clone();
     let (webhook, urls) = caller
         .run(move |conn, scope| {
+            if let Some(template) = &template {
+                template.require_usable(conn, scope)?;
+            }
             require_allowlists(conn, scope, &settings)?;
             authentication::require_usable(conn, scope, &key, &settings.authentication)?;
             authentication::require_handshake(conn, scope, settings.handshake.as_ref())?;
-            let webhook = webhooks::create(conn, scope, &settings, &draft, &created_by)?;
+            let mut webhook = webhooks::create(conn, scope, &settings, &draft, &created_by)?;
+            if template.is_some() {
+                revisions::publish(conn, scope, webhook.id, webhook.draft_revision_id)?;
+                webhook = webhooks::read(conn, scope, webhook.id)?;
+            }
             with_urls(conn, scope, webhook)
         })
         .await?;

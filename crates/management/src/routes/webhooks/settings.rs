@@ -27,6 +27,7 @@ pub use bodies::BodiesBody;
 pub use limits::{LimitsBody, UrlLimitsBody};
 
 use super::authentication::field_error;
+use super::template::{Chosen, TemplateBody};
 use crate::error::FieldCode;
 use crate::fields::{self, Fields, FromFields, Read, json, list, object, parsed, text, wrong};
 
@@ -86,17 +87,40 @@ pub struct SettingsBody {
     pub deduplication: Option<Deduplication>,
 }
 
-/// The settings of a new webhook, which may depend on each other.
-pub struct NewSettings(pub WebhookSettings);
+/// A webhook to make.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NewWebhook, example = json!({"name": "Repository events", "template": {"name": "github-events",
+    "parameters": {"secret": "sec_01k9z3v8e5f2q8r7w6t5y4x3m2", "destination": "dst_01k9z3v8e5f2q8r7w6t5y4x3m2"}}}))]
+pub struct NewWebhookBody {
+    /// What a tenant chooses of a webhook.
+    #[serde(flatten)]
+    settings: SettingsBody,
+    /// What it is made of: the template's settings stand where the body says nothing else, and its flow is published at once.
+    #[schema(required = false)]
+    template: Option<TemplateBody>,
+}
 
-impl FromFields for NewSettings {
+/// The settings of a new webhook, which may depend on each other, and the template that it is made of.
+pub struct NewWebhook {
+    pub settings: WebhookSettings,
+    pub template: Option<Chosen>,
+}
+
+impl FromFields for NewWebhook {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let template = fields.optional("template", object::<Chosen>);
+        if let Some(Some(chosen)) = &template {
+            for (name, value) in &chosen.settings {
+                fields.fill(name, value.clone());
+            }
+        }
         let says_deduplication = fields.has("deduplication");
-        let Settings(mut settings) = Settings::from_fields(fields)?;
+        let settings = Settings::from_fields(fields);
+        let (Settings(mut settings), template) = (settings?, template?);
         if !says_deduplication {
             settings.deduplication = deduplication::of_new(&settings.authentication);
         }
-        Some(Self(settings))
+        Some(Self { settings, template })
     }
 }
 
