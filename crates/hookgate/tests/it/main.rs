@@ -8,6 +8,7 @@ mod dev;
 mod github;
 mod installation;
 mod process;
+mod ready_made;
 mod repetitions;
 mod settings;
 mod tenants;
