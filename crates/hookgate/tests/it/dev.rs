@@ -11,7 +11,8 @@ use crate::process::{Background, free_port, hookgate};
 const START_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 
-fn dev(directory: &Path, arguments: &[&str]) -> (Background, String) {
+/// Starts it on ports of its own; also what it prints.
+pub fn dev(directory: &Path, arguments: &[&str]) -> (Background, String) {
     let listen = |port: u16| format!("127.0.0.1:{port}");
     let environment: Vec<(String, String)> = ["INGRESS", "MANAGEMENT", "OPERATOR"]
         .map(|part| (format!("HOOKGATE_{part}__LISTEN"), listen(free_port())))
@@ -133,7 +134,7 @@ fn a_taken_port_is_said_and_another_is_used() {
 }
 
 /// A temporary directory is closed to everybody else, and root's servers run as somebody else.
-fn open_to_the_servers_user(directory: &Path) {
+pub fn open_to_the_servers_user(directory: &Path) {
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(directory, permissions).unwrap();
 }

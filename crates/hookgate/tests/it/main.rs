@@ -12,3 +12,4 @@ mod ready_made;
 mod repetitions;
 mod settings;
 mod tenants;
+mod walks;

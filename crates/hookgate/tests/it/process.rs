@@ -1,7 +1,7 @@
 //! The program under test as a child process.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -68,6 +68,12 @@ impl Background {
             }
             output.contains(text).then_some(output)
         })
+    }
+
+    /// Types something into it.
+    pub fn type_in(&mut self, text: &str) {
+        let stdin = self.child.stdin.as_mut().expect("a pipe");
+        stdin.write_all(text.as_bytes()).unwrap();
     }
 
     /// Its process id.

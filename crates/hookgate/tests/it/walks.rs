@@ -1,0 +1,63 @@
+//! The walks of `docs/walks.md`, pasted into a shell beside `hookgate dev`.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::dev::{dev, open_to_the_servers_user};
+use crate::process::{Background, free_port};
+
+const WALKS: &str = include_str!("../../../../docs/walks.md");
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is to be pasted, in its order.
+fn blocks() -> Vec<&'static str> {
+    let after = WALKS.split("```sh\n").skip(1);
+    after.filter_map(|rest| Some(rest.split_once("```")?.0)).collect()
+}
+
+#[test]
+fn the_walks_work_as_pasted() {
+    let directory = tempfile::tempdir().unwrap();
+    open_to_the_servers_user(directory.path());
+    let (mut hookgate, banner) = dev(directory.path(), &[]);
+    let after = |text: &str| {
+        let (_, rest) = banner.split_once(text).expect(text);
+        rest.split_whitespace().next().unwrap().to_owned()
+    };
+    let mut shell = Command::new("sh");
+    shell.stdin(Stdio::piped());
+    let mut shell = Background::start(shell);
+    let (chat, erp) = (free_port().to_string(), free_port().to_string());
+    let blocks: Vec<String> = blocks()
+        .into_iter()
+        .map(|block| {
+            block
+                .replace("hgm_…", &after("management key"))
+                .replace("http://127.0.0.1:8081/v1", &after("management API"))
+                .replace("9001", &chat)
+                .replace("9002", &erp)
+        })
+        .collect();
+    let (end, walk) = blocks.split_last().unwrap();
+    for (number, block) in walk.iter().enumerate() {
+        // A person takes a moment between starting a server and calling it.
+        let told = format!("block {number} is pasted");
+        shell.type_in(&format!("{block}\necho {told}\n"));
+        shell.wait_for(&told, PATIENCE);
+    }
+    for expected in [
+        r#""msg":"Missing required parameter: at least one of text, data""#,
+        r#"{"status":"accepted","traceId":"evt_"#,
+        "Basic Ym90Om9wZW4gc2VzYW1l",
+        r#""text": "You said 'Hello', your message 1.""#,
+        r#""text": "You said 'And now?', your message 2.""#,
+        "draft 200\npublished 200",
+        "{\"erp_id\":\"SO-1042\"}\n{\"erp_id\":\"SO-1042\"}",
+        r#""path":"order.lines","code":"missing""#,
+        r#"{"error":"the ERP did not take the order"}"#,
+    ] {
+        shell.wait_for(expected, PATIENCE);
+    }
+    shell.type_in(end);
+    assert!(hookgate.stop("INT", PATIENCE).success(), "{}", hookgate.output());
+}
