@@ -105,6 +105,26 @@ pub struct EventContent {
     pub body: Bytes,
 }
 
+impl Event {
+    /// The event as its flow gets it, as far as it is stored.
+    pub fn into_input(self, content: EventContent) -> EventInput {
+        EventInput {
+            id: self.id,
+            received_at: self.id.created_at(),
+            method: self.method,
+            address: self.address.map(|network| network.addr()),
+            environment: self.environment,
+            suffix: self.suffix,
+            path: self.path,
+            query: self.query,
+            headers: content.headers,
+            body: content.body,
+            event_type: self.event_type,
+            delivery_id: self.delivery_id,
+        }
+    }
+}
+
 /// Which events are wanted; `None` means any.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

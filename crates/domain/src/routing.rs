@@ -25,7 +25,8 @@ use uuid::Uuid;
 use crate::crypto::MasterKey;
 use crate::error::{Error, Result};
 use crate::schema::{
-    allowlist_entries, api_keys, pairings, revisions, tenants, url_tokens, urls, webhook_allowlists, webhooks,
+    allowlist_entries, api_keys, captures, pairings, revisions, tenants, url_tokens, urls,
+    webhook_allowlists, webhooks,
 };
 use crate::scope::TenantScope;
 use crate::stored_json::StoredJson;
@@ -62,6 +63,8 @@ pub struct Route {
     pub handshaker: Handshaker,
     /// Until when it is open for pairing.
     pub pairing_until: Option<DateTime<Utc>>,
+    /// Until when its requests become samples, unless the window ends before.
+    pub capturing_until: Option<DateTime<Utc>>,
     /// The networks that may call; `None` when no allowlist is attached.
     pub networks: Option<Vec<IpNet>>,
     /// The most bytes of a body.
@@ -102,6 +105,7 @@ struct Row {
     authentication: serde_json::Value,
     handshake: Option<serde_json::Value>,
     pairing_until: Option<DateTime<Utc>>,
+    capturing_until: Option<DateTime<Utc>>,
     body_limit_bytes: i32,
     #[diesel(deserialize_as = StoredJson<DataProtection>)]
     data_protection: DataProtection,
@@ -180,6 +184,17 @@ fn find(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Row>> {
                 .and(pairings::webhook_id.eq(urls::webhook_id))
                 .and(pairings::completed_at.is_null())),
         )
+        .left_join(
+            captures::table.on(captures::tenant_id
+                .eq(urls::tenant_id)
+                .and(captures::webhook_id.eq(urls::webhook_id))
+                .and(captures::ended_at.is_null())
+                .and(
+                    captures::url_id
+                        .is_null()
+                        .or(captures::url_id.eq(urls::id.nullable())),
+                )),
+        )
         .filter(url_tokens::token.eq(token.to_uuid()))
         .select((
             tenants::id,
@@ -197,6 +212,7 @@ fn find(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Row>> {
             webhooks::authentication,
             webhooks::handshake,
             pairings::expires_at.nullable(),
+            captures::expires_at.nullable(),
             webhooks::body_limit_bytes,
             webhooks::data_protection,
             webhooks::cors,
@@ -283,6 +299,7 @@ impl Row {
             material,
             handshaker,
             pairing_until: self.pairing_until,
+            capturing_until: self.capturing_until,
             networks,
             body_limit: usize::try_from(self.body_limit_bytes)
                 .map_err(|_| Error::Unreadable { what: "body limit" })?,

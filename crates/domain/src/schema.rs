@@ -302,6 +302,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    captures (tenant_id, webhook_id) {
+        tenant_id -> Uuid,
+        webhook_id -> Uuid,
+        url_id -> Nullable<Uuid>,
+        opened_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        ended_at -> Nullable<Timestamptz>,
+        ended_by -> Nullable<Text>,
+        taken -> Int8,
+        taken_before -> Int8,
+        most -> Int4,
+        most_samples -> Int4,
+        most_bytes -> Int8,
+    }
+}
+
+diesel::table! {
     deduplication_keys (tenant_id, digest) {
         tenant_id -> Uuid,
         digest -> Bytea,
@@ -464,11 +481,36 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    samples (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        webhook_id -> Uuid,
+        source -> Text,
+        url_id -> Nullable<Uuid>,
+        event_id -> Nullable<Uuid>,
+        number -> Nullable<Int8>,
+        environment -> Text,
+        method -> Text,
+        suffix -> Text,
+        path -> Text,
+        query -> Text,
+        address -> Nullable<Inet>,
+        headers -> Bytea,
+        body_codec -> Int2,
+        body_bytes -> Int4,
+        body -> Bytea,
+        masked -> Nullable<Jsonb>,
+        stored_bytes -> Int4,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     allowlist_entries,
     allowlists,
     api_keys,
     attempts,
+    captures,
     collections,
     deduplication_keys,
     destination_pauses,
@@ -486,6 +528,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     refusals,
     revisions,
     runs,
+    samples,
     signing_keys,
     tenants,
     url_tokens,

@@ -5,10 +5,13 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use hookgate_model::answer::Answer;
-use hookgate_model::ids::EventId;
+use hookgate_model::ids::{EventId, SampleId};
 
 /// The header that tells a caller its event's id.
 const EVENT_ID: HeaderName = HeaderName::from_static("hookgate-event-id");
+
+/// The header that tells a caller its sample's id.
+const SAMPLE_ID: HeaderName = HeaderName::from_static("hookgate-sample-id");
 
 /// An answer in the form in which it is sent, so that a constant one is made once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +58,15 @@ impl Prepared {
         let mut response = self.send_without_event();
         if let Ok(value) = HeaderValue::from_str(&event.to_string()) {
             response.headers_mut().insert(EVENT_ID, value);
+        }
+        response
+    }
+
+    /// The answer to a request that became a sample.
+    pub fn send_as_sample(&self, sample: SampleId) -> HttpResponse {
+        let mut response = self.send_without_event();
+        if let Ok(value) = HeaderValue::from_str(&sample.to_string()) {
+            response.headers_mut().insert(SAMPLE_ID, value);
         }
         response
     }

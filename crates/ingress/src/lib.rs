@@ -6,6 +6,7 @@
 mod admission;
 mod answer;
 mod body_room;
+mod capture;
 mod connection;
 mod cors;
 mod credentials;
@@ -47,6 +48,7 @@ use hookgate_model::network_set::NetworkSet;
 use tokio::task::JoinHandle;
 
 use body_room::BodyRoom;
+use capture::Captures;
 use expectations::Drift;
 use limits::Limits;
 use listener::Listening;
@@ -101,6 +103,7 @@ pub async fn start(
         used_keys: UsedKeys::start(pool.clone()),
         repetitions: Repetitions::start(pool.clone()),
         drift: Drift::start(pool.clone()),
+        captures: Captures::default(),
         key_secret: master_key.delivery_secret(),
         pool,
         appender,

@@ -29,6 +29,7 @@ use hookgate_model::webhook::{MalformedBodies, Status};
 use crate::admission::{Admission, Admitted, Stop};
 use crate::answer::Prepared;
 use crate::body_room::BodyRoom;
+use crate::capture::Captures;
 use crate::connection::{InHand, State};
 use crate::cors;
 use crate::credentials::overcome;
@@ -74,6 +75,7 @@ pub struct Service {
     pub used_keys: UsedKeys,
     pub repetitions: Repetitions,
     pub drift: Drift,
+    pub captures: Captures,
     /// What the keys of deliveries are made with.
     pub key_secret: KeySecret,
     pub body_room: BodyRoom,
@@ -295,6 +297,14 @@ impl Service {
         }
         let id = EventId::new(admitted.now, rand::random());
         let event = FlowRequest::new(event_input(request, webhook, id, headers, body.clone()));
+        if webhook.is_capturing(admitted.now) {
+            // Rare: no request that becomes an event is to be made longer by it.
+            let captured = Box::pin(self.capture(webhook, &event)).await;
+            let captured = captured.map_err(|refusal| (refusal.into(), ReadBody::Whole(body.clone())))?;
+            if let Some(answer) = captured {
+                return Ok(answer);
+            }
+        }
         let differs = self.check_expected(webhook, &event).await;
         let differs = differs.map_err(|refusal| (refusal.into(), ReadBody::Whole(body.clone())))?;
         let limited = |exceeded| {
@@ -394,7 +404,10 @@ impl Service {
     }
 
     /// What is stored of a request to a webhook with data protection.
-    async fn protect(
+    ///
+    /// # Errors
+    /// When it cannot be masked.
+    pub async fn protect(
         &self,
         webhook: &Arc<Webhook>,
         event: EventInput,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use hookgate_domain::appender::Work;
 use hookgate_domain::routing::Route;
 use hookgate_model::authentication::{Material, Verifier};
@@ -112,6 +113,11 @@ impl Webhook {
     /// The revision that an event of it runs.
     pub fn revision_id(&self) -> Option<RevisionId> {
         self.route.revision.as_ref().map(|(id, _)| *id)
+    }
+
+    /// Whether its requests become samples at a moment, as far as this node knows.
+    pub fn is_capturing(&self, now: DateTime<Utc>) -> bool {
+        self.route.capturing_until.is_some_and(|until| now < until)
     }
 
     /// The work that an event of it starts.

@@ -18,6 +18,7 @@ pub mod path;
 pub mod query;
 pub mod request_view;
 pub mod routes;
+mod sample_news;
 mod server;
 mod settings;
 pub mod state;

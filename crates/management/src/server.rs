@@ -14,6 +14,7 @@ use hookgate_domain::database::Database;
 use hookgate_domain::redis::Redis;
 use hookgate_egress::Client;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt;
 
@@ -39,12 +40,14 @@ pub struct Management {
     /// Where it listens.
     pub addresses: Vec<SocketAddr>,
     handle: ServerHandle,
+    stopping: CancellationToken,
     server: JoinHandle<io::Result<()>>,
 }
 
 impl Management {
     /// Takes no more requests, waits for those in flight, and ends.
     pub async fn stop(self) {
+        self.stopping.cancel();
         self.handle.stop(true).await;
         if let Ok(Err(error)) = self.server.await {
             tracing::warn!(%error, "the management API ended with an error");
@@ -70,6 +73,7 @@ pub async fn start(
     // The first use opens the connection that all share; it is better made here than on one of the server's threads.
     drop(tokio::spawn(async move { early.ping().await }));
     let state = Data::new(State::new(settings, database, redis, master_key, egress));
+    let stopping = state.stopping.clone();
     let document = Data::new(openapi::document());
     let known = Data::new(KnownRoutes::of(&document));
     let server = HttpServer::new(move || {
@@ -96,6 +100,7 @@ pub async fn start(
     Ok(Management {
         addresses,
         handle,
+        stopping,
         server: tokio::spawn(server),
     })
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
+use hookgate_domain::samples::Room;
 use hookgate_model::limits::{CollectionLimits, TenantLimits};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,14 @@ pub struct Settings {
     pub registrations: u32,
     /// The time in which those attempts are counted, in seconds.
     pub registration_window_seconds: u32,
+    /// The most samples of one webhook, captured or given.
+    pub samples_per_webhook: u32,
+    /// The most bytes of them, as they are stored.
+    pub sample_bytes_per_webhook: u64,
+    /// Streams that one process serves at the same time; beyond, they get 429.
+    pub streams: usize,
+    /// How long a stream lasts at most, in seconds: its client comes back then, with a credential that is looked at anew.
+    pub stream_seconds: u32,
     /// The proxies in front, as networks. The caller's address is then the rightmost of X-Forwarded-For that is not one of
     /// them; without any it is the peer's.
     pub trusted_proxies: Vec<IpNet>,
@@ -74,6 +83,10 @@ impl Default for Settings {
             registrations_per_address: 20,
             registrations: 1_000,
             registration_window_seconds: 3_600,
+            samples_per_webhook: 200,
+            sample_bytes_per_webhook: 32 << 20,
+            streams: 1_000,
+            stream_seconds: 300,
             trusted_proxies: Vec::new(),
             tenant_limits: TenantLimits::NONE,
             collections: CollectionLimits::default(),
@@ -85,6 +98,14 @@ impl Settings {
     /// The number of threads that serve requests.
     pub(crate) fn threads(&self) -> NonZeroUsize {
         or_processors(self.threads)
+    }
+
+    /// What a webhook's samples may take together.
+    pub(crate) fn sample_room(&self) -> Room {
+        Room {
+            samples: i32::try_from(self.samples_per_webhook).unwrap_or(i32::MAX),
+            bytes: i64::try_from(self.sample_bytes_per_webhook).unwrap_or(i64::MAX),
+        }
     }
 
     /// The number of passwords that are hashed at once.

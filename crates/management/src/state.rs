@@ -1,5 +1,7 @@
 //! What every handler may use.
 
+use std::sync::Arc;
+
 use hookgate_domain::apart::Apart;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
@@ -7,11 +9,14 @@ use hookgate_domain::redis::Redis;
 use hookgate_egress::Client;
 use hookgate_egress::published_keys::PublishedKeys;
 use hookgate_model::network_set::NetworkSet;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::Settings;
 use crate::auth::access_tokens::AccessTokens;
 use crate::auth::passwords::Passwords;
 use crate::auth::throttle::LocalCounters;
+use crate::sample_news::SampleNews;
 
 /// How much memory there is for reading long bodies, in bytes.
 const BODY_MEMORY: usize = 256 << 20;
@@ -36,12 +41,18 @@ pub struct State {
     pub passwords: Passwords,
     /// The proxies in front.
     pub trusted_proxies: NetworkSet,
+    /// What is heard of capture windows.
+    pub sample_news: SampleNews,
+    /// The places for streams.
+    pub streams: Arc<Semaphore>,
+    /// Ends streams when the service stops.
+    pub stopping: CancellationToken,
     /// Registrations, while Redis does not count them.
     pub registrations: LocalCounters,
 }
 
 impl State {
-    /// Puts the service's parts together; nothing is connected yet.
+    /// Puts the service's parts together; nothing is connected yet. Runs on tokio.
     pub fn new(
         settings: Settings,
         database: Database,
@@ -55,6 +66,9 @@ impl State {
             passwords: Passwords::new(settings.passwords_at_once()),
             apart: Apart::new(BODY_MEMORY),
             trusted_proxies: NetworkSet::new(&settings.trusted_proxies),
+            sample_news: SampleNews::start(&redis),
+            streams: Arc::new(Semaphore::new(settings.streams)),
+            stopping: CancellationToken::new(),
             registrations: LocalCounters::default(),
             settings,
             database,

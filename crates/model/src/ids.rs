@@ -192,6 +192,8 @@ ids! {
     SecretId = Secret, "sec";
     /// Stored events that run again.
     ReplayId = Replay, "rpl";
+    /// An example of a webhook's requests.
+    SampleId = Sample, "smp";
     /// A named set of records.
     CollectionId = Collection, "col";
     /// A row of a collection.

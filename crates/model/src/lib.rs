@@ -28,6 +28,7 @@ pub mod public_api;
 pub mod rate;
 pub mod replay;
 pub mod retry;
+pub mod sample;
 pub mod sender_address;
 pub mod senders;
 pub mod suffix;

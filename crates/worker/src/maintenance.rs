@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveTime, Utc};
-use hookgate_domain::{clock, deduplication, jobs, maintenance, partitions, replays, sessions};
+use hookgate_domain::{clock, deduplication, jobs, maintenance, partitions, replays, samples, sessions};
 
 use crate::Shared;
 
@@ -65,6 +65,10 @@ async fn run(shared: &Shared) -> hookgate_domain::Result<()> {
     .await?;
     in_chunks(shared, move |conn, most| {
         replays::delete_finished(conn, before, most)
+    })
+    .await?;
+    in_chunks(shared, move |conn, most| {
+        samples::delete_older(conn, before, most)
     })
     .await?;
     let trim =

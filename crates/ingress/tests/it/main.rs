@@ -6,6 +6,7 @@ mod admission;
 mod answers;
 mod bodies;
 mod browsers;
+mod capture;
 mod changes;
 mod credentials;
 mod deduplication;

@@ -20,7 +20,7 @@ Send `Authorization: Bearer` with an access token (from logging in) or a managem
 with `next_cursor`. Every POST takes an `Idempotency-Key`; a PATCH is a JSON Merge Patch (RFC 7396) and honours `If-Match`. \
 Errors are problem details (RFC 9457) with a stable `code`. Another tenant's object is 404, like one that does not exist.";
 
-const TAGS: [(&str, &str); 16] = [
+const TAGS: [(&str, &str); 17] = [
     ("authentication", "Registering, logging in and out"),
     ("account", "The caller and their tenants"),
     ("management keys", "What machines call this API with"),
@@ -38,6 +38,10 @@ const TAGS: [(&str, &str); 16] = [
     (
         "public API",
         "The live webhooks as an API of their own, for those who send",
+    ),
+    (
+        "samples",
+        "Requests that show what a webhook's data is, captured or given",
     ),
     ("allowlists", "From which networks senders may come"),
     ("destinations", "Where flows call"),

@@ -35,6 +35,7 @@ pub mod allowlists;
 pub mod api_keys;
 pub mod attempts;
 pub mod auth;
+pub mod capture;
 pub mod collections;
 pub mod destinations;
 pub(crate) mod docs;
@@ -49,6 +50,7 @@ pub mod refusals;
 pub mod replays;
 pub mod revisions;
 pub mod runs;
+pub mod samples;
 pub mod secrets;
 pub mod sessions;
 pub mod simulation;
@@ -76,6 +78,8 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(revisions::register)
         .configure(simulation::register)
         .configure(sessions::register)
+        .configure(capture::register)
+        .configure(samples::register)
         .configure(expectations::register)
         .configure(public_api::register)
         .configure(allowlists::register)

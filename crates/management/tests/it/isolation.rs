@@ -37,6 +37,7 @@ struct World {
     refusal: String,
     replay: String,
     link: String,
+    sample: String,
 }
 
 fn id(value: &Value) -> String {
@@ -80,10 +81,12 @@ impl World {
         make("/v1/collections", json!({"name": collection, "schema": schema})).await;
         let path = format!("/v1/collections/{collection}/records/{record}");
         caller.put(&path, json!({"data": {"note": MARK}})).await.is(200);
+        let sample = make(&format!("{own}/samples/from-json"), json!({"json": MARK})).await;
         let session = format!("chat of {collection}");
         stored::session(service, &webhook, &session, MARK);
         Self {
             session,
+            sample: id(&sample),
             collection,
             record,
             tenant: id(&account["tenant"]),
@@ -140,6 +143,7 @@ impl World {
             "refusals" => &self.refusal,
             "replays" => &self.replay,
             "links" => &self.link,
+            "samples" => &self.sample,
             unknown => panic!("isolation is not tested for ids after /{unknown}/: add one to `World`"),
         }
     }
@@ -163,8 +167,9 @@ impl World {
 }
 
 /// What an operation with an id in its path is called with, so that it works for the owner.
-fn body(operation: &str) -> Value {
+fn body(operation: &str, of: &World) -> Value {
     match operation {
+        "createSampleFromEvent" => json!({"event_id": of.event}),
         "createUrl" | "createApiKey" => json!({"name": "new"}),
         "addAllowlistEntry" => json!({"network": "2001:db8::/32"}),
         "updateWebhook" | "updateUrl" | "updateApiKey" | "updateAllowlist" | "updateDestination"
@@ -176,7 +181,15 @@ fn body(operation: &str) -> Value {
         "saveDraft" => json!({"response": {"status": 202}}),
         "rotateUrl" => json!({"grace_seconds": 60}),
         "inferExpectedData" => json!({"requests": [{"json": {"order": 1}}]}),
-        "rotateSigningSecret" | "openPairing" | "recheckRefusal" | "replayEvent" | "simulateFlow" => {
+        "createSampleFromJson" => json!({"json": {"order": 1}}),
+        "createSampleFromPairs" => json!({"pairs": [{"name": "order", "value": "1"}]}),
+        "createSample"
+        | "openCapture"
+        | "rotateSigningSecret"
+        | "openPairing"
+        | "recheckRefusal"
+        | "replayEvent"
+        | "simulateFlow" => {
             json!({})
         }
         "verifyRequest" => {
@@ -204,18 +217,19 @@ impl Operation {
     }
 
     /// A query or body that the operation cannot do without.
-    fn request(&self) -> (String, Option<String>) {
+    fn request(&self, of: &World) -> (String, Option<String>) {
         let query = if self.id == "checkAddress" {
             "?address=203.0.113.7"
         } else {
             ""
         };
         let has_body = self.value["requestBody"].is_object();
-        (query.to_owned(), has_body.then(|| body(&self.id).to_string()))
+        (query.to_owned(), has_body.then(|| body(&self.id, of).to_string()))
     }
 
-    async fn call(&self, caller: &Caller, path: &str) -> Answer {
-        let (query, body) = self.request();
+    /// Calls it with what is the world's.
+    async fn call(&self, of: &World, caller: &Caller, path: &str) -> Answer {
+        let (query, body) = self.request(of);
         caller
             .send(self.method.clone(), &format!("{path}{query}"), body)
             .await
@@ -293,12 +307,12 @@ async fn foreign_objects_are_absent(service: &Service) {
     let with_ids = || operations.iter().filter(|operation| operation.has_ids());
     for operation in with_ids() {
         let foreign = operation
-            .call(&eve.caller, &ada.path(&operation.path, None))
+            .call(&ada, &eve.caller, &ada.path(&operation.path, None))
             .await;
         foreign.is_problem(404, "not_found");
         tells_nothing(&foreign, &operation.id);
         let absent = operation
-            .call(&eve.caller, &operation.path.replace("{id}", "none"))
+            .call(&ada, &eve.caller, &operation.path.replace("{id}", "none"))
             .await;
         assert_eq!(
             foreign.json()["detail"],
@@ -309,7 +323,7 @@ async fn foreign_objects_are_absent(service: &Service) {
         // A key is no id: whoever writes under one that another tenant uses makes a record of their own.
         if operation.path.matches('{').count() > 1 && operation.id != "putRecord" {
             let below_own = operation
-                .call(&eve.caller, &ada.path(&operation.path, Some(&eve)))
+                .call(&ada, &eve.caller, &ada.path(&operation.path, Some(&eve)))
                 .await;
             below_own.is_problem(404, "not_found");
             tells_nothing(&below_own, &operation.id);
@@ -322,7 +336,7 @@ async fn foreign_objects_are_absent(service: &Service) {
         .execute("UPDATE runs SET outcome = 'failed', state = '{}'");
     for operation in with_ids() {
         let path = ada.path(&operation.path, None);
-        let answer = operation.call(&ada.caller, &path).await;
+        let answer = operation.call(&ada, &ada.caller, &path).await;
         assert!(
             answer.status.is_success(),
             "{} {path}: {}",
@@ -497,6 +511,10 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         "verifyRequest/event_id",
         "simulateFlow/event_id",
         "inferExpectedData/event_ids/*",
+        "inferExpectedData/sample_ids/*",
+        "simulateFlow/sample_id",
+        "openCapture/url_id",
+        "createSampleFromEvent/event_id",
         "simulateFlow/revision_id",
         "simulateFlow/document/flow/steps/*/destination",
         "createReplay/filter/webhook_id",
@@ -666,8 +684,24 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         eve.caller.post(&format!("{webhook}/infer"), learnt).await,
         "/event_ids/1",
     );
+    let learnt = json!({"sample_ids": [eve.sample, ada.sample]});
+    not_found(
+        eve.caller.post(&format!("{webhook}/infer"), learnt).await,
+        "/sample_ids/1",
+    );
+    let captured = json!({"url_id": ada.url});
+    not_found(
+        eve.caller.post(&format!("{webhook}/capture"), captured).await,
+        "/url_id",
+    );
+    let sampled = format!("{webhook}/samples/from-event");
+    not_found(
+        eve.caller.post(&sampled, json!({"event_id": ada.event})).await,
+        "/event_id",
+    );
     let simulated = format!("{webhook}/simulate");
     for (question, pointer) in [
+        (json!({"sample_id": ada.sample}), "/sample_id"),
         (json!({"event_id": ada.event}), "/event_id"),
         (json!({"revision_id": ada.revision}), "/revision_id"),
         (
@@ -702,7 +736,9 @@ async fn a_viewer_sees_and_changes_nothing() {
         .iter()
         .filter(|operation| operation.has_ids())
     {
-        let answer = operation.call(&viewer, &ada.path(&operation.path, None)).await;
+        let answer = operation
+            .call(&ada, &viewer, &ada.path(&operation.path, None))
+            .await;
         let is_for_admins = operation.path.contains("management-keys");
         let is_allowed = operation.method == Method::GET && !is_for_admins || operation.id == "switchTenant";
         if is_allowed {

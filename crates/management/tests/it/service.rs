@@ -197,6 +197,12 @@ impl Caller {
         self.send(Method::DELETE, path, None).await
     }
 
+    /// A GET, to be sent by whoever reads its answer piece by piece.
+    pub fn request(&self, http: &reqwest::Client, path: &str) -> reqwest::RequestBuilder {
+        http.get(format!("{}{path}", self.base))
+            .bearer_auth(self.credential.as_deref().unwrap_or_default())
+    }
+
     /// Sends a request with a body that need not be JSON.
     pub async fn send(&self, method: Method, path: &str, body: Option<String>) -> Answer {
         let mut request = self.http.request(method, format!("{}{path}", self.base));

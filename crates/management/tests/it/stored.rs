@@ -226,3 +226,23 @@ pub fn session(service: &Service, webhook: &Value, key: &str, note: &str) {
         id.uuid(),
     ));
 }
+
+/// Stores a sample of the open window, as the ingress does.
+pub fn capture(service: &Service, webhook: &Value, number: i64, note: &str) -> String {
+    let id: hookgate_model::ids::SampleId = hookgate_domain::clock::new_id();
+    service.database.execute(&format!(
+        "INSERT INTO samples (tenant_id, id, webhook_id, source, url_id, number, environment, method, suffix, path, query, headers, \
+         body_codec, body_bytes, body, stored_bytes) VALUES ('{}', '{}', '{}', 'captured', '{}', {number}, 'test', 'POST', 'orders', \
+         'orders', '', '', 0, {}, '{note}', 100)",
+        tenant(service, webhook),
+        id.uuid(),
+        uuid(&webhook["id"]),
+        uuid(&webhook["urls"][0]["id"]),
+        note.len(),
+    ));
+    service.database.execute(&format!(
+        "UPDATE captures SET taken = {number} WHERE webhook_id = '{}'",
+        uuid(&webhook["id"])
+    ));
+    id.to_string()
+}

@@ -11,6 +11,7 @@ use crate::body::document::{ValueKind, ValueRef};
 use crate::body::form;
 use crate::flow::variables::Request;
 use crate::headers;
+use crate::protection::MASKED;
 use crate::suffix::UrlSuffix;
 
 /// How deep a structure goes: what lies deeper is anything.
@@ -122,6 +123,8 @@ struct Observed {
     texts: usize,
     arrays: usize,
     objects: usize,
+    /// Values that data protection left out.
+    masked: usize,
     /// The formats that every text had so far.
     formats: [bool; FORMATS.len()],
     /// The texts that were seen; `None` once they were too many or too long.
@@ -141,6 +144,7 @@ impl Observed {
         texts: 0,
         arrays: 0,
         objects: 0,
+        masked: 0,
         formats: [true; FORMATS.len()],
         distinct: Some(Vec::new()),
         example: Value::Null,
@@ -151,7 +155,8 @@ impl Observed {
 
     /// How many values were seen.
     fn count(&self) -> usize {
-        self.nulls + self.booleans + self.integers + self.numbers + self.texts + self.arrays + self.objects
+        let scalars = self.booleans + self.integers + self.numbers + self.texts;
+        self.nulls + self.masked + scalars + self.arrays + self.objects
     }
 
     fn see(&mut self, value: ValueRef<'_>, depth: usize) {
@@ -192,6 +197,10 @@ impl Observed {
     }
 
     fn see_text(&mut self, text: &str) {
+        if text == MASKED {
+            self.masked += 1;
+            return;
+        }
         self.texts += 1;
         for (known, format) in self.formats.iter_mut().zip(FORMATS) {
             *known = *known && is_of(text, format);
@@ -273,9 +282,11 @@ impl Observed {
         }
         // Where other things than objects or lists were seen too, nothing below can be expected.
         if self.field_type() == FieldType::Object {
+            // Of a body that some requests do not have, no field is always there.
+            let is_there = is_required || !at.is_empty();
             for (name, observed) in &self.names {
                 at.push(Segment::Name(name.clone()));
-                observed.fields(at, observed.count() >= self.objects, room, fields);
+                observed.fields(at, is_there && observed.count() >= self.objects, room, fields);
                 at.pop();
             }
         }
@@ -302,6 +313,7 @@ impl Observed {
         };
         let example = match field_type {
             FieldType::Object | FieldType::Array => Value::Null,
+            _ if self.masked > 0 => Value::Null,
             _ => self.example.clone(),
         };
         Field {
@@ -317,6 +329,9 @@ impl Observed {
     }
 
     fn field_type(&self) -> FieldType {
+        if self.masked > 0 {
+            return FieldType::Any;
+        }
         let seen = [
             (self.booleans, FieldType::Boolean),
             (self.integers, FieldType::Integer),

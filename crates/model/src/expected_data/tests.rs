@@ -92,6 +92,19 @@ fn few_texts_that_come_often_are_an_enumeration() {
 }
 
 #[test]
+fn of_masked_values_it_is_learnt_that_they_are_there() {
+    let expected = learnt(&[
+        json!({"card": {"number": "[masked]"}, "id": 1}),
+        json!({"card": {"number": 4}}),
+    ]);
+    let number = field(&expected, "card.number");
+    assert_eq!(
+        (number.field_type, number.required, &number.example),
+        (FieldType::Any, true, &Value::Null)
+    );
+}
+
+#[test]
 fn a_table_is_not_taken_for_fields() {
     let table: serde_json::Map<String, Value> = (0..300).map(|n| (format!("k{n}"), json!(n))).collect();
     let expected = learnt(&[json!({"prices": table, "id": 1})]);
@@ -316,11 +329,13 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn what_was_learnt_accepts_every_sample(bodies in proptest::collection::vec(any_json(), 1..6)) {
-        let expected = learnt(&bodies);
+    fn what_was_learnt_accepts_every_sample(bodies in proptest::collection::vec(any_json(), 1..6), has_none in any::<bool>()) {
+        let mut samples: Vec<_> = bodies.iter().map(sample).collect();
+        samples.extend(has_none.then(|| event("application/json", "")));
+        let expected = infer(&samples);
         let matcher = Matcher::compile(&expected);
-        for body in &bodies {
-            prop_assert_eq!(matcher.check(&sample(body)), vec![], "{} of {:?}", body, expected);
+        for sample in &samples {
+            prop_assert_eq!(matcher.check(sample), vec![], "{:?} of {:?}", sample.event().body, expected);
         }
     }
 

@@ -214,7 +214,8 @@ pub fn failed_by_default() -> &'static Answer {
     &ANSWER
 }
 
-fn accepted() -> Answer {
+/// The answer to an accepted request when there is no other.
+pub fn accepted() -> Answer {
     fixed(200, &json!({ "status": "accepted" }))
 }
 

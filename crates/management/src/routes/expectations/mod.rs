@@ -6,20 +6,21 @@ use std::sync::Arc;
 
 use actix_web::{delete, get, post};
 use hookgate_domain::database::PgConnection;
+use hookgate_domain::page::Page;
 use hookgate_domain::redis::changes::Change;
 use hookgate_domain::scope::TenantScope;
-use hookgate_domain::{drift, revisions, webhooks};
+use hookgate_domain::{drift, events, revisions, samples, webhooks};
 use hookgate_model::expected_data::{ExpectedData, infer, merge, to_json_schema, widen};
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::flow::variables::Request;
-use hookgate_model::ids::{EventId, WebhookId};
+use hookgate_model::ids::{EventId, SampleId, WebhookId};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use view::{DifferenceView, DriftView, LearntView};
 
 use super::revisions::{RevisionView, problems};
-use super::simulation::{SampleRequest, SampleRequestBody, of_event};
+use super::simulation::{SampleRequest, SampleRequestBody, event_of, of_event, sample_of};
 use crate::auth::Guarded;
 use crate::auth::permissions::{WebhooksRead, WebhooksWrite};
 use crate::body::{Json, NoContent, Reply};
@@ -30,6 +31,7 @@ use crate::path::Path;
 
 /// The most samples that are looked at together.
 const SAMPLES: usize = 50;
+const SAMPLES_STORED: i64 = 50;
 /// The most events that a structure is widened for.
 const DRIFTED: usize = 100;
 
@@ -41,11 +43,15 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
         .service(clear_drift);
 }
 
-/// What to learn from: stored events, requests that are given here, or both.
+/// What to learn from: samples, events, requests that are given here, or several of them. Without any of them: the webhook's
+/// samples, the newest 50.
 #[derive(ToSchema)]
-#[schema(as = Samples, example = json!({"event_ids": ["evt_01k9z3v8e5f2q8r7w6t5y4x3m2"],
+#[schema(as = Samples, example = json!({"sample_ids": ["smp_01k9z3v8e5f2q8r7w6t5y4x3m2"], "event_ids": ["evt_01k9z3v8e5f2q8r7w6t5y4x3m2"],
     "requests": [{"json": {"order": {"id": 42}}}], "save": true}))]
 pub struct SamplesBody {
+    /// Samples of the webhook.
+    #[schema(required = false, max_items = 50)]
+    sample_ids: Vec<SampleId>,
     /// Events of the webhook.
     #[schema(required = false, max_items = 50)]
     event_ids: Vec<EventId>,
@@ -59,41 +65,39 @@ pub struct SamplesBody {
 
 impl FromFields for SamplesBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let sample_ids = fields.or("sample_ids", Vec::new(), list(0..=SAMPLES, parsed));
         let event_ids = fields.or("event_ids", Vec::new(), list(0..=SAMPLES, parsed));
         let requests = fields.or("requests", Vec::new(), list(0..=SAMPLES, object));
         let save = fields.or("save", false, boolean);
-        let samples = Self {
+        Some(Self {
+            sample_ids: sample_ids?,
             event_ids: event_ids?,
             requests: requests?,
             save: save?,
-        };
-        if samples.event_ids.is_empty() && samples.requests.is_empty() {
-            fields.error("", FieldCode::Required, "give `event_ids`, `requests`, or both");
-            return None;
-        }
-        Some(samples)
+        })
     }
 }
 
 /// Learn what requests hold
 ///
 /// Finds the structure that the samples have in common: fields, their types, and whether they are always there. It is merged
-/// with that of the draft: fields that were written or changed by hand stay, and where the samples differ from them is told.
+/// with that of the draft: fields that were written or changed by hand stay, and where the samples differ from them is told. Of
+/// what is stored masked it is learnt that it is there, and nothing else.
 #[utoipa::path(tag = "revisions", operation_id = "inferExpectedData", security(("bearer" = ["webhooks:write"])),
     request_body = SamplesBody,
     responses((status = 200, description = "What was learnt, merged with the draft", body = LearntView),
-        (status = 409, description = "data_protected, limit_reached")))]
+        (status = 409, description = "limit_reached")))]
 #[post("/webhooks/{id}/infer")]
 async fn learn(
     caller: Guarded<WebhooksWrite>,
     Path((webhook,)): Path<(WebhookId,)>,
-    Json(samples): Json<SamplesBody>,
+    Json(given): Json<SamplesBody>,
 ) -> ApiResult<Reply<LearntView>> {
-    let save = samples.save;
+    let save = given.save;
     let (existing, requests) = caller
         .run(move |conn, scope| {
             let existing = draft(conn, scope, webhook)?.expected_data;
-            Ok::<_, ApiError>((existing, read_samples(conn, scope, webhook, samples)?))
+            Ok::<_, ApiError>((existing, read_samples(conn, scope, webhook, given)?))
         })
         .await?;
     let memory = requests.iter().map(|request| request.most_memory()).sum();
@@ -120,16 +124,38 @@ fn read_samples(
     conn: &mut PgConnection,
     scope: &TenantScope,
     webhook: WebhookId,
-    samples: SamplesBody,
+    given: SamplesBody,
 ) -> ApiResult<Vec<Arc<Request>>> {
     let mut requests = Vec::new();
-    for (index, event) in samples.event_ids.into_iter().enumerate() {
-        let pointer = format!("/event_ids/{index}");
-        requests.push(Request::new(of_event(conn, scope, webhook, event, &pointer)?));
+    for (index, id) in given.sample_ids.iter().enumerate() {
+        let sample = sample_of(conn, scope, webhook, *id, &format!("/sample_ids/{index}"))?;
+        let content = samples::content(conn, scope, *id)?;
+        requests.push(Request::new(sample.into_input(content)));
+    }
+    for (index, id) in given.event_ids.iter().enumerate() {
+        let event = event_of(conn, scope, webhook, *id, &format!("/event_ids/{index}"))?;
+        let content = events::content(conn, scope, *id)?;
+        requests.push(Request::new(event.into_input(content)));
     }
     let suffix = webhooks::read(conn, scope, webhook)?.suffix;
-    for request in samples.requests {
+    for request in given.requests {
         requests.push(Request::new(request.into_input(&suffix)));
+    }
+    if !requests.is_empty() {
+        return Ok(requests);
+    }
+    let newest = Page {
+        before: None,
+        limit: SAMPLES_STORED,
+    };
+    for sample in samples::list(conn, scope, webhook, newest)? {
+        let content = samples::content(conn, scope, sample.id)?;
+        requests.push(Request::new(sample.into_input(content)));
+    }
+    if requests.is_empty() {
+        let detail =
+            "the webhook has no samples yet: capture some, add some, or give `event_ids` or `requests`";
+        return Err(ApiError::field("", FieldCode::Required, detail));
     }
     Ok(requests)
 }

@@ -9,7 +9,9 @@ use std::time::Instant;
 use actix_web::post;
 use hookgate_domain::attempts::{self, Attempt, AttemptFilter};
 use hookgate_domain::database::PgConnection;
+use hookgate_domain::events::Event;
 use hookgate_domain::page::Page;
+use hookgate_domain::samples::{self, Sample};
 use hookgate_domain::scope::TenantScope;
 use hookgate_domain::webhooks;
 use hookgate_domain::{Error, clock, destinations, events, revisions};
@@ -18,7 +20,7 @@ use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::flow::simulate::simulate;
 use hookgate_model::flow::step::http::{HttpCall, HttpFailure, HttpOutcome};
 use hookgate_model::flow::variables::{EventInput, Request};
-use hookgate_model::ids::{DestinationId, EventId, RevisionId, WebhookId};
+use hookgate_model::ids::{DestinationId, EventId, RevisionId, SampleId, WebhookId};
 use hookgate_model::webhook::Environment;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -58,6 +60,7 @@ async fn run(
         revision_id,
         document,
         event_id,
+        sample_id,
         request,
         responses,
         recorded,
@@ -65,9 +68,10 @@ async fn run(
     let loaded = caller
         .run(move |conn, scope| {
             let document = read_document(conn, scope, webhook, revision_id, document)?;
-            let input = match event_id {
-                Some(event) => of_event(conn, scope, webhook, event, "/event_id")?,
-                None => {
+            let input = match (event_id, sample_id) {
+                (Some(event), _) => of_event(conn, scope, webhook, event, "/event_id")?,
+                (None, Some(sample)) => of_sample(conn, scope, webhook, sample)?,
+                (None, None) => {
                     let suffix = webhooks::read(conn, scope, webhook)?.suffix;
                     request.unwrap_or_default().into_input(&suffix)
                 }
@@ -144,6 +148,58 @@ fn read_document(
     serde_json::from_value(stored.document).map_err(ApiError::internal)
 }
 
+/// An event of the webhook; `pointer` is where it was named.
+pub(super) fn event_of(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    webhook: WebhookId,
+    id: EventId,
+    pointer: &str,
+) -> ApiResult<Event> {
+    match events::read(conn, scope, id) {
+        Ok(event) if event.webhook_id == webhook => Ok(event),
+        Ok(_) | Err(Error::NotFound) => {
+            let detail = "the webhook has no event with this id";
+            Err(ApiError::field(pointer, FieldCode::NotFound, detail))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A sample of the webhook; `pointer` is where it was named.
+pub(super) fn sample_of(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    webhook: WebhookId,
+    id: SampleId,
+    pointer: &str,
+) -> ApiResult<Sample> {
+    match samples::read(conn, scope, webhook, id) {
+        Err(Error::NotFound) => {
+            let detail = "the webhook has no sample with this id";
+            Err(ApiError::field(pointer, FieldCode::NotFound, detail))
+        }
+        sample => Ok(sample?),
+    }
+}
+
+/// A sample of the webhook as its flow would get it.
+fn of_sample(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    webhook: WebhookId,
+    id: SampleId,
+) -> ApiResult<EventInput> {
+    webhooks::require(conn, scope, webhook)?;
+    let sample = sample_of(conn, scope, webhook, id, "/sample_id")?;
+    if sample.masked.is_some() {
+        let detail = "the sample is stored masked: a flow would not get what was sent";
+        return Err(ApiError::new(ErrorCode::DataProtected, detail));
+    }
+    let content = samples::content(conn, scope, id)?;
+    Ok(sample.into_input(content))
+}
+
 /// An event of the webhook as its flow gets it; `pointer` is where it was named.
 pub(super) fn of_event(
     conn: &mut PgConnection,
@@ -152,33 +208,13 @@ pub(super) fn of_event(
     id: EventId,
     pointer: &str,
 ) -> ApiResult<EventInput> {
-    let event = match events::read(conn, scope, id) {
-        Ok(event) if event.webhook_id == webhook => event,
-        Ok(_) | Err(Error::NotFound) => {
-            let detail = "the webhook has no event with this id";
-            return Err(ApiError::field(pointer, FieldCode::NotFound, detail));
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let event = event_of(conn, scope, webhook, id, pointer)?;
     if event.masked.is_some() {
         let detail = "the event is stored masked: a flow would not get what it got the first time";
         return Err(ApiError::new(ErrorCode::DataProtected, detail));
     }
     let content = events::content(conn, scope, id)?;
-    Ok(EventInput {
-        id,
-        received_at: id.created_at(),
-        method: event.method,
-        address: event.address.map(|network| network.addr()),
-        environment: event.environment,
-        suffix: event.suffix,
-        path: event.path,
-        query: event.query,
-        headers: content.headers,
-        body: content.body,
-        event_type: event.event_type,
-        delivery_id: event.delivery_id,
-    })
+    Ok(event.into_input(content))
 }
 
 type Recorded = HashMap<(String, u32), HttpOutcome>;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::flow::step::http::{HttpFailure, HttpOutcome};
 use hookgate_model::headers;
-use hookgate_model::ids::{EventId, RevisionId};
+use hookgate_model::ids::{EventId, RevisionId, SampleId};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -31,8 +31,10 @@ pub struct Question {
     /// A document that is not saved, to run instead.
     #[schema(value_type = Option<RevisionDocument>)]
     pub(super) document: Option<RevisionDocument>,
-    /// The event to run it for. Give either this or `request`.
+    /// The event to run it for. Give one of this, `sample_id` and `request`.
     pub(super) event_id: Option<EventId>,
+    /// The sample to run it for.
+    pub(super) sample_id: Option<SampleId>,
     /// A request to run it for.
     #[schema(value_type = Option<SampleRequestBody>)]
     pub(super) request: Option<SampleRequest>,
@@ -50,6 +52,7 @@ impl FromFields for Question {
         let revision_id = fields.optional("revision_id", parsed);
         let document = fields.optional("document", object::<Document>);
         let event_id = fields.optional("event_id", parsed);
+        let sample_id = fields.optional("sample_id", parsed);
         let request = fields.optional("request", object);
         let responses = fields.or("responses", HashMap::new(), responses);
         let recorded = fields.or("recorded", false, boolean);
@@ -57,6 +60,7 @@ impl FromFields for Question {
             revision_id: revision_id?,
             document: document?.map(|Document(document)| document),
             event_id: event_id?,
+            sample_id: sample_id?,
             request: request?,
             responses: responses?,
             recorded: recorded?,
@@ -71,6 +75,16 @@ impl FromFields for Question {
                 question.event_id.is_some() && question.request.is_some(),
                 "request",
                 "event_id",
+            ),
+            (
+                question.event_id.is_some() && question.sample_id.is_some(),
+                "sample_id",
+                "event_id",
+            ),
+            (
+                question.sample_id.is_some() && question.request.is_some(),
+                "request",
+                "sample_id",
             ),
         ] {
             if is_twice {
@@ -161,6 +175,28 @@ impl Default for SampleRequest {
             headers: Vec::new(),
             body: Vec::new(),
             address: None,
+        }
+    }
+}
+
+impl SampleRequest {
+    /// A POST with a body.
+    pub fn of_body(content_type: &str, body: Vec<u8>) -> Self {
+        let mut stored = Vec::new();
+        headers::write(&mut stored, b"content-type", content_type.as_bytes());
+        Self {
+            headers: stored,
+            body,
+            ..Self::default()
+        }
+    }
+
+    /// A GET with a query.
+    pub fn of_query(query: String) -> Self {
+        Self {
+            method: "GET".to_owned(),
+            query,
+            ..Self::default()
         }
     }
 }
