@@ -46,6 +46,13 @@ async fn days_are_made_ahead_and_what_is_old_goes() {
          SELECT '{}', uuidv7_floor(now() - make_interval(days => days)), 1, now() FROM generate_series(0, 9) AS days",
         stage.tenant.uuid()
     ));
+    stage.execute(&format!(
+        "INSERT INTO samples (tenant_id, id, webhook_id, source, environment, method, suffix, path, query, headers, body_codec, body_bytes, body, stored_bytes)
+         SELECT '{}', uuidv7_floor(now() - make_interval(days => days)), '{}', source, 'test', 'POST', '', '', '', '', 0, 0, '', 0
+         FROM (VALUES (0, 'captured'), (8, 'captured'), (9, 'event'), (10, 'json')) AS old (days, source)",
+        stage.tenant.uuid(),
+        webhook.id.uuid(),
+    ));
     let worker = stage.worker(Settings {
         retention_days: 3,
         refusals_per_webhook: 7,
@@ -73,6 +80,8 @@ async fn days_are_made_ahead_and_what_is_old_goes() {
     assert_eq!(keys, 5, "only those whose time is not over");
     let counts = stage.number("SELECT count(*) AS number FROM duplicates");
     assert!((3..=4).contains(&counts), "{counts}");
+    // What senders sent goes with the events of its time; what was given stays.
+    assert_eq!(stage.number("SELECT count(*) AS number FROM samples"), 2);
     let event = stage.event(&webhook, json!({ "n": 1 }));
     assert_eq!(stage.run_of(event).await.outcome, "succeeded");
     worker.stop().await;
