@@ -27,6 +27,7 @@ pub mod login_sessions;
 pub mod maintenance;
 pub mod management_keys;
 pub mod migrations;
+pub mod notifications;
 pub mod page;
 pub mod pairings;
 pub mod partitions;

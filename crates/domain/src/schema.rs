@@ -243,6 +243,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    notification_settings (tenant_id) {
+        tenant_id -> Uuid,
+        destination_id -> Uuid,
+        kinds -> Array<Text>,
+        window_started_at -> Timestamptz,
+        sent -> Int4,
+        suppressed -> Int8,
+        version -> Int8,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     secrets (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,
@@ -522,6 +535,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     login_sessions,
     management_keys,
     memberships,
+    notification_settings,
     pairings,
     records,
     refresh_tokens,

@@ -20,6 +20,7 @@ pub mod json_schema;
 pub mod limits;
 pub mod methods;
 pub mod network_set;
+pub mod notification;
 pub mod outbound_authentication;
 pub mod outbound_signature;
 pub mod protection;

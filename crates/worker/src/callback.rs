@@ -6,10 +6,13 @@ use hookgate_domain::clock;
 use hookgate_domain::jobs::{Again, ClaimedJob, Completion, JobResult, StoredCallback, Waits};
 use hookgate_model::flow::step::callback::Next;
 use hookgate_model::ids::EventId;
+use hookgate_model::notification;
+use hookgate_model::retry::Verdict;
 
 use crate::Shared;
 use crate::effects::http::Made;
 use crate::leases::InHand;
+use crate::notices;
 use crate::outgoing::{Called, Outgoing, given_up};
 use crate::protection::Protected;
 use crate::record::attempt;
@@ -27,15 +30,16 @@ pub async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHa
         again: Vec::new(),
         callbacks: Vec::new(),
         is_callback: true,
+        notices: Vec::new(),
         session: None,
         session_id: None,
     };
-    let sealed = claimed.state.unwrap_or_default();
+    let sealed = claimed.state.clone().unwrap_or_default();
     let event = claimed.event_ids.first().copied();
     let opened = StoredCallback::open(&shared.master_key, &lease.scope, lease.job, &sealed);
     match (opened, event) {
         (Ok(stored), Some(event)) => {
-            let outgoing = Outgoing::new(Arc::clone(shared), lease.scope, claimed.turn_of);
+            let outgoing = Outgoing::new(Arc::clone(shared), &claimed);
             let is_poisonous = u32::try_from(claims).unwrap_or(0) > shared.settings.claims.max(1);
             let called = if is_poisonous {
                 Called::Made(Box::new(given_up(claims - 1)))
@@ -47,7 +51,7 @@ pub async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHa
                         result.again.push(again);
                         return record(shared, result, in_hand).await;
                     }
-                    called = outgoing.make(&stored.callback.call) => called,
+                    called = outgoing.make(&stored.callback.call, event) => called,
                 }
             };
             match called {
@@ -88,6 +92,9 @@ fn follow(
             Ok(state) => result.again.push(later(event, state, due_at, Waits::Nothing)),
             Err(error) => tracing::error!(job = %lease.job, %error, "a callback cannot be sealed, and ends"),
         }
+    } else if made.outcome.verdict() != Verdict::Success && !notification::is_marked(&stored.callback.call) {
+        let notice = notices::of_callback(&stored.callback.call, &made.outcome, event, result);
+        result.notices.push(notice);
     }
 }
 

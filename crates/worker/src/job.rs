@@ -20,6 +20,7 @@ use crate::Shared;
 use crate::callback;
 use crate::failpoint::reached;
 use crate::leases::InHand;
+use crate::notices;
 use crate::protection::Protected;
 use crate::record::{Caller, finished_run};
 use crate::revisions;
@@ -74,6 +75,7 @@ async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHand) 
             again: Vec::new(),
             callbacks: Vec::new(),
             is_callback: false,
+            notices: Vec::new(),
         },
         answers: Vec::new(),
         sent: HashMap::new(),
@@ -338,7 +340,8 @@ impl Gathered {
     }
 
     /// Writes what there is, then tells the caller who waits.
-    async fn record(self, shared: &Shared) {
+    async fn record(mut self, shared: &Shared) {
+        self.result.notices = notices::of_runs(&self.result);
         let node = self.result.answer_to.clone();
         let lease = self.result.lease;
         match shared.recorder.record(self.result).await {

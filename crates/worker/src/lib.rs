@@ -11,6 +11,7 @@ pub mod failpoint;
 mod job;
 mod leases;
 mod maintenance;
+mod notices;
 mod outgoing;
 mod protection;
 mod record;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use hookgate_domain::apart::Apart;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
+use hookgate_domain::notifications::Notifier;
 use hookgate_domain::redis::Redis;
 use hookgate_egress::{Client, Permits};
 use tokio_util::sync::CancellationToken;
@@ -49,6 +51,7 @@ struct Shared {
     revisions: revisions::Revisions,
     leases: leases::Leases,
     recorder: recorder::Recorder,
+    notifier: Notifier,
     /// Cancelled when no more work is to be taken up.
     stopping: CancellationToken,
     /// Cancelled when the work in hand is to be given back.
@@ -71,7 +74,11 @@ pub fn start(
     master_key: MasterKey,
     egress: Client,
 ) -> Worker {
-    let (recorder, recording) = recorder::Recorder::new(database.clone());
+    let notifier = Notifier {
+        master_key: master_key.clone(),
+        per_minute: settings.notifications_per_minute,
+    };
+    let (recorder, recording) = recorder::Recorder::new(database.clone(), notifier.clone());
     let shared = Arc::new(Shared {
         calls: Permits::new(settings.calls, settings.calls_per_tenant),
         revisions: revisions::Revisions::new(),
@@ -86,6 +93,7 @@ pub fn start(
         http: effects::http::HttpClient::new(egress),
         identities: effects::target::Identities::new(),
         recorder,
+        notifier,
     });
     let (jobs, services, ended) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
     services.spawn(recording);

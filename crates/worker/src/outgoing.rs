@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hookgate_domain::jobs::ClaimedJob;
 use hookgate_domain::scope::TenantScope;
-use hookgate_domain::{Error, clock, destinations};
+use hookgate_domain::{Error, clock, destinations, notifications};
 use hookgate_model::flow::step::http::{HttpCall, HttpFailure, HttpOutcome};
-use hookgate_model::ids::DestinationId;
+use hookgate_model::ids::{DestinationId, EventId, RevisionId, WebhookId};
 
 use crate::Shared;
 use crate::effects::http::Made;
 use crate::effects::target::{self, Target};
+use crate::notices;
 use crate::turns::{self, Asked, Waiting};
 
 /// The status by which a destination says that it is gone for good.
@@ -22,6 +24,8 @@ type Targets = HashMap<DestinationId, Arc<Result<Target, String>>>;
 pub struct Outgoing {
     shared: Arc<Shared>,
     scope: TenantScope,
+    webhook: WebhookId,
+    revision: RevisionId,
     /// Destinations, read once per job, so that a change holds for the next.
     targets: Mutex<Targets>,
     /// The destination whose turn the job has waited for.
@@ -37,17 +41,19 @@ pub enum Called {
 }
 
 impl Outgoing {
-    pub fn new(shared: Arc<Shared>, scope: TenantScope, turn: Option<DestinationId>) -> Self {
+    pub fn new(shared: Arc<Shared>, claimed: &ClaimedJob) -> Self {
         Self {
             shared,
-            scope,
+            scope: claimed.lease.scope,
+            webhook: claimed.webhook_id,
+            revision: claimed.revision_id,
             targets: Mutex::default(),
-            turn: Mutex::new(turn),
+            turn: Mutex::new(claimed.turn_of),
         }
     }
 
-    /// Makes a call, once, if it is its turn.
-    pub async fn make(&self, call: &HttpCall) -> Called {
+    /// Makes a call for an event, once, if it is its turn.
+    pub async fn make(&self, call: &HttpCall, event: EventId) -> Called {
         let made = |made: Made| Called::Made(Box::new(made));
         let target = match self.target(call.destination).await {
             Ok(target) => target,
@@ -64,7 +70,7 @@ impl Outgoing {
         let answer = self.shared.http.call(call, target).await;
         taken.give(&answer.outcome).await;
         if target.pauses_on_gone && matches!(answer.outcome, HttpOutcome::Response { status: GONE, .. }) {
-            self.pause(call.destination).await;
+            self.pause(call.destination, event).await;
         }
         made(answer)
     }
@@ -86,11 +92,18 @@ impl Outgoing {
     }
 
     /// No further calls go to a destination that is gone, until somebody resumes it.
-    async fn pause(&self, id: DestinationId) {
-        let scope = self.scope;
+    async fn pause(&self, id: DestinationId, event: EventId) {
+        let (scope, notifier) = (self.scope, self.shared.notifier.clone());
         let reason = "it answered 410 Gone";
-        let pause =
-            move |conn: &mut _| scope.transaction(conn, |conn| destinations::pause(conn, &scope, id, reason));
+        let notice = notices::of_pause(id, reason, event, self.webhook, self.revision);
+        let pause = move |conn: &mut _| {
+            scope.transaction(conn, |conn| {
+                if destinations::pause(conn, &scope, id, reason)? {
+                    notifications::announce(conn, &scope, &notifier, &[notice])?;
+                }
+                Ok::<_, Error>(())
+            })
+        };
         match self.shared.database.run(pause).await {
             Ok(_) => tracing::info!(destination = %id, "a destination is gone, and paused"),
             Err(error) => tracing::warn!(%error, destination = %id, "a destination could not be paused"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hookgate_domain::database::Database;
 use hookgate_domain::jobs::{self, Completion, JobResult};
+use hookgate_domain::notifications::Notifier;
 use tokio::sync::{mpsc, oneshot};
 
 /// The most jobs in one transaction.
@@ -20,10 +21,10 @@ pub struct Recorder(mpsc::UnboundedSender<Waiting>);
 
 impl Recorder {
     /// Makes a recorder and the task that writes, which ends when the recorder is dropped.
-    pub fn new(database: Database) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    pub fn new(database: Database, notifier: Notifier) -> (Self, impl Future<Output = ()> + Send + 'static) {
         // As many completions as jobs in hand: bounded by those.
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), write(database, receiver))
+        (Self(sender), write(database, notifier, receiver))
     }
 
     /// Writes a result, however long Postgres is away; `None` when it cannot be written at all.
@@ -34,7 +35,7 @@ impl Recorder {
     }
 }
 
-async fn write(database: Database, mut waiting: mpsc::UnboundedReceiver<Waiting>) {
+async fn write(database: Database, notifier: Notifier, mut waiting: mpsc::UnboundedReceiver<Waiting>) {
     let mut next = None;
     loop {
         let Some(first) = (match next.take() {
@@ -56,7 +57,7 @@ async fn write(database: Database, mut waiting: mpsc::UnboundedReceiver<Waiting>
             results.push(more.0);
             told.push(more.1);
         }
-        for (told, completion) in told.into_iter().zip(commit(&database, results).await) {
+        for (told, completion) in told.into_iter().zip(commit(&database, &notifier, results).await) {
             // Whoever waited may have been stopped.
             let _ = told.send(completion);
         }
@@ -64,8 +65,12 @@ async fn write(database: Database, mut waiting: mpsc::UnboundedReceiver<Waiting>
 }
 
 /// Writes results together; one by one when Postgres refuses them together, so that one does not fail the others.
-async fn commit(database: &Database, results: Vec<JobResult>) -> Vec<Option<Completion>> {
-    match commit_together(database, results.clone()).await {
+async fn commit(
+    database: &Database,
+    notifier: &Notifier,
+    results: Vec<JobResult>,
+) -> Vec<Option<Completion>> {
+    match commit_together(database, notifier, results.clone()).await {
         Ok(completions) => completions.into_iter().map(Some).collect(),
         Err(error) if results.len() == 1 => {
             tracing::error!(%error, "a completion was refused; the job is tried again when its lease ends");
@@ -75,7 +80,7 @@ async fn commit(database: &Database, results: Vec<JobResult>) -> Vec<Option<Comp
             let mut completions = Vec::with_capacity(results.len());
             for result in results {
                 let job = result.lease.job;
-                completions.push(match commit_together(database, vec![result]).await {
+                completions.push(match commit_together(database, notifier, vec![result]).await {
                     Ok(completion) => completion.first().copied(),
                     Err(error) => {
                         tracing::error!(%error, %job, "a completion was refused; the job is tried again when its lease ends");
@@ -90,11 +95,13 @@ async fn commit(database: &Database, results: Vec<JobResult>) -> Vec<Option<Comp
 
 async fn commit_together(
     database: &Database,
+    notifier: &Notifier,
     results: Vec<JobResult>,
 ) -> hookgate_domain::Result<Vec<Completion>> {
     loop {
-        let batch = results.clone();
-        match database.run(move |conn| jobs::complete(conn, &batch)).await {
+        let (batch, notifier) = (results.clone(), notifier.clone());
+        let complete = move |conn: &mut _| jobs::complete(conn, &notifier, &batch);
+        match database.run(complete).await {
             Err(error) if error.is_transient() => {
                 tracing::warn!(%error, "completions could not be written; trying again");
                 tokio::time::sleep(RETRY_DELAY).await;

@@ -19,6 +19,7 @@ use hookgate_model::flow::step::record::{RecordWrite, RecordWritten};
 use hookgate_model::flow::template;
 use hookgate_model::flow::variables::Request;
 use hookgate_model::ids::{DestinationId, EventId};
+use hookgate_model::notification;
 
 use crate::Shared;
 use crate::effects::record::{self, Wrote};
@@ -88,7 +89,7 @@ impl Job {
         revision: Arc<CompiledRevision>,
         protected: Option<Protected>,
     ) -> Arc<Self> {
-        let outgoing = Outgoing::new(Arc::clone(&shared), claimed.lease.scope, claimed.turn_of);
+        let outgoing = Outgoing::new(Arc::clone(&shared), claimed);
         Arc::new(Self {
             keeps_progress: revision.keeps_progress(),
             shared,
@@ -206,7 +207,8 @@ impl Run {
                     }
                 }
                 Decision::Call(call) => {
-                    let call = call.clone();
+                    let mut call = call.clone();
+                    notification::mark(&mut call, &self.request.event().headers);
                     if job.keeps_progress && self.is_unstored && !self.store(job).await {
                         return self.end(End::LeaseLost);
                     }
@@ -214,7 +216,7 @@ impl Run {
                     let made = tokio::select! {
                         biased;
                         () = job.shared.releasing.cancelled() => None,
-                        called = job.outgoing.make(&call) => Some(called),
+                        called = job.outgoing.make(&call, event) => Some(called),
                     };
                     reached!(tenant, "called");
                     let made = match made {
@@ -371,7 +373,8 @@ impl Run {
     /// Makes jobs of the callbacks: they are committed with what is recorded of the run now.
     fn hand_over(&mut self, job: &Job) {
         let (event, scope) = (self.request.event().id, job.lease.scope);
-        for callback in self.state.take_callbacks() {
+        for mut callback in self.state.take_callbacks() {
+            notification::mark(&mut callback.call, &self.request.event().headers);
             let id = callback_id(event, &callback.call.step);
             let secrets = job
                 .protected

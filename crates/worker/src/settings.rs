@@ -45,6 +45,9 @@ pub struct Settings {
     pub poll_most_ms: u64,
     /// How long the jobs in hand may go on when the worker stops, in milliseconds; then they are released. Default 10,000.
     pub stop_timeout_ms: u64,
+    /// Notifications that a tenant is sent in a minute; what goes beyond is counted, and the next one says how many. Default
+    /// 60.
+    pub notifications_per_minute: u32,
     /// How many days events, runs, attempts and refusals are kept. Default 30.
     pub retention_days: u32,
     /// Refusals that are kept per webhook. Default 1,000.
@@ -77,6 +80,7 @@ impl Default for Settings {
             poll_least_ms: 50,
             poll_most_ms: 1_000,
             stop_timeout_ms: 10_000,
+            notifications_per_minute: 60,
             retention_days: 30,
             refusals_per_webhook: 1_000,
             refused_bytes_per_webhook: 64 << 20,

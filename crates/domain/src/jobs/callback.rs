@@ -6,11 +6,10 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Bytea, Uuid as SqlUuid};
 use hookgate_model::flow::step::callback::Callback;
-use hookgate_model::ids::{EventId, JobId};
+use hookgate_model::ids::{EventId, JobId, RevisionId, WebhookId};
 use hookgate_model::protection::Secrets;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::complete::JobResult;
 use crate::crypto::MasterKey;
@@ -76,29 +75,41 @@ impl StoredCallback {
 
 /// Inserts the callbacks of runs that are completed, or put off, in the same transaction.
 pub(super) fn insert(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResult]) -> Result<()> {
-    let made: Vec<(&JobResult, &NewCallback)> = results
+    let made: Vec<_> = results
         .iter()
-        .flat_map(|result| result.callbacks.iter().map(|callback| (*result, callback)))
+        .flat_map(|result| {
+            let of_result = |callback| (result.webhook_id, result.revision_id, callback);
+            result.callbacks.iter().map(of_result)
+        })
         .collect();
+    insert_jobs(conn, scope, &made)
+}
+
+/// Inserts calls, each with the webhook and the revision on whose behalf it is made.
+pub(crate) fn insert_jobs(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    made: &[(WebhookId, RevisionId, &NewCallback)],
+) -> Result<()> {
     if made.is_empty() {
         return Ok(());
     }
-    let column = |value: fn(&JobResult, &NewCallback) -> Uuid| -> Vec<Uuid> {
-        made.iter()
-            .map(|(result, callback)| value(result, callback))
-            .collect()
-    };
+    macro_rules! column {
+        ($made:pat => $value:expr) => {
+            made.iter().map(|$made| $value).collect::<Vec<_>>()
+        };
+    }
     sql_query(
         "INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, state, is_callback)
          SELECT $1, id, webhook_id, revision_id, ARRAY[event_id], state, true
          FROM unnest($2, $3, $4, $5, $6) AS made (id, webhook_id, revision_id, event_id, state) ON CONFLICT DO NOTHING",
     )
     .bind::<SqlUuid, _>(scope.uuid())
-    .bind::<Array<SqlUuid>, _>(column(|_, callback| callback.id.uuid()))
-    .bind::<Array<SqlUuid>, _>(column(|result, _| result.webhook_id.uuid()))
-    .bind::<Array<SqlUuid>, _>(column(|result, _| result.revision_id.uuid()))
-    .bind::<Array<SqlUuid>, _>(column(|_, callback| callback.event_id.uuid()))
-    .bind::<Array<Bytea>, _>(made.iter().map(|(_, callback)| callback.state.as_slice()).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(column!((_, _, call) => call.id.uuid()))
+    .bind::<Array<SqlUuid>, _>(column!((webhook, ..) => webhook.uuid()))
+    .bind::<Array<SqlUuid>, _>(column!((_, revision, _) => revision.uuid()))
+    .bind::<Array<SqlUuid>, _>(column!((_, _, call) => call.event_id.uuid()))
+    .bind::<Array<Bytea>, _>(column!((_, _, call) => call.state.as_slice()))
     .execute(conn)?;
     Ok(())
 }

@@ -18,6 +18,7 @@ use super::callback::{self, NewCallback};
 use super::lease::{HeldRow, Lease, columns, held};
 use super::session;
 use crate::error::Result;
+use crate::notifications::{self, Notice, Notifier};
 use crate::scope::{TenantScope, transaction};
 use crate::sessions::{self, SessionWrite};
 
@@ -46,6 +47,8 @@ pub struct JobResult {
     pub callbacks: Vec<NewCallback>,
     /// Whether the job is such a call itself.
     pub is_callback: bool,
+    /// What the tenant may want to be told of.
+    pub notices: Vec<Notice>,
 }
 
 /// A run that is over.
@@ -157,7 +160,11 @@ pub enum Completion {
 ///
 /// # Errors
 /// When Postgres cannot be reached or refuses a row; nothing is written then.
-pub fn complete(conn: &mut PgConnection, results: &[JobResult]) -> Result<Vec<Completion>> {
+pub fn complete(
+    conn: &mut PgConnection,
+    notifier: &Notifier,
+    results: &[JobResult],
+) -> Result<Vec<Completion>> {
     let mut tenants: BTreeMap<Uuid, Vec<&JobResult>> = BTreeMap::new();
     for result in results {
         tenants.entry(result.lease.scope.uuid()).or_default().push(result);
@@ -191,6 +198,8 @@ pub fn complete(conn: &mut PgConnection, results: &[JobResult]) -> Result<Vec<Co
                     .filter_map(|result| Some((scope.uuid(), result.session_id?))),
             );
             callback::insert(conn, &scope, &written)?;
+            let notices = written.iter().flat_map(|result| result.notices.iter().cloned());
+            notifications::announce(conn, &scope, notifier, &notices.collect::<Vec<_>>())?;
             held.extend(written.iter().map(|result| result.lease));
         }
         session::release(conn, turns)?;

@@ -174,6 +174,7 @@ fn the_roles_have_only_these_privileges() {
         "records",
         "secrets",
         "replays",
+        "notification_settings",
     ] {
         expected.push(format!("hookgate_management {table}: {all}"));
     }
@@ -192,7 +193,12 @@ fn the_roles_have_only_these_privileges() {
     ] {
         expected.push(format!("hookgate_ingress {table}: SELECT"));
     }
-    for table in ["revisions", "destinations", "collections"] {
+    for table in [
+        "revisions",
+        "destinations",
+        "collections",
+        "notification_settings",
+    ] {
         expected.push(format!("hookgate_worker {table}: SELECT"));
     }
     expected.push("hookgate_worker events: INSERT,SELECT".to_owned());
@@ -306,6 +312,9 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker webhooks.status: SELECT",
             "hookgate_worker webhooks.draft_revision_id: SELECT",
             "hookgate_worker webhooks.published_revision_id: SELECT",
+            "hookgate_worker notification_settings.window_started_at: UPDATE",
+            "hookgate_worker notification_settings.sent: UPDATE",
+            "hookgate_worker notification_settings.suppressed: UPDATE",
             "hookgate_worker idempotency_keys.created_at: SELECT",
             "hookgate_worker refresh_tokens.expires_at: SELECT",
             "hookgate_worker login_sessions.expires_at: SELECT",

@@ -7,6 +7,7 @@ mod commands;
 mod dev;
 mod github;
 mod installation;
+mod notifications;
 mod process;
 mod ready_made;
 mod repetitions;

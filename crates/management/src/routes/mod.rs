@@ -44,6 +44,7 @@ pub mod expectations;
 pub mod health;
 pub mod management_keys;
 pub mod me;
+pub mod notifications;
 pub mod pairing;
 pub mod public_api;
 pub mod refusals;
@@ -67,6 +68,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(auth::register)
         .configure(me::register)
         .configure(tenant::register)
+        .configure(notifications::register)
         .configure(tenants::register)
         .configure(management_keys::register)
         .configure(webhooks::register)

@@ -521,6 +521,7 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         "createReplay/filter/url_id",
         "previewReplay/webhook_id",
         "retryRuns/webhook_id",
+        "setNotifications/destination_id",
         "previewReplay/url_id",
         "createWebhook/handshake/secrets/*",
         "updateWebhook/handshake/secrets/*",
@@ -674,6 +675,9 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         .send(Method::PUT, &format!("{webhook}/draft"), Some(draft))
         .await;
     not_found(saved, "/flow/steps/0/destination");
+    let notified = json!({"destination_id": ada.destination});
+    let notified = eve.caller.put("/v1/tenant/notifications", notified).await;
+    not_found(notified, "/destination_id");
     let verified = eve
         .caller
         .post(&format!("{webhook}/verify"), json!({"event_id": ada.event}))

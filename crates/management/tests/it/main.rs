@@ -19,6 +19,7 @@ mod idempotency;
 mod isolation;
 mod limits;
 mod management_keys;
+mod notifications;
 mod public_api;
 mod received;
 mod rechecks;

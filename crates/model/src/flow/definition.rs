@@ -247,7 +247,7 @@ pub enum Step {
         #[schema(minimum = 100, maximum = 60000)]
         timeout_ms: u32,
         /// When a failed call is repeated.
-        #[serde(default = "callback_retry")]
+        #[serde(default = "Retry::over_days")]
         retry: Retry,
     },
     /// Answers the caller, who waits (`response.mode` is `wait`), and goes on with the steps after it.
@@ -362,6 +362,16 @@ impl Default for Retry {
     }
 }
 
+impl Retry {
+    /// What the Standard Webhooks recommend: ten attempts over three days.
+    pub fn over_days() -> Self {
+        Self {
+            delays_seconds: Some(vec![5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]),
+            ..Self::default()
+        }
+    }
+}
+
 /// What the caller gets back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -451,14 +461,6 @@ pub struct OutcomeAnswer {
     /// A JSON template. A result that is text is sent as it is, `null` as no body, anything else as JSON.
     #[serde(default)]
     pub body: Value,
-}
-
-/// What the Standard Webhooks recommend: ten attempts over three days.
-fn callback_retry() -> Retry {
-    Retry {
-        delays_seconds: Some(vec![5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]),
-        ..Retry::default()
-    }
 }
 
 const fn default_timeout_ms() -> u32 {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use diesel::PgConnection;
 use hookgate_domain::jobs::ClaimedJob;
 use hookgate_domain::jobs::{self, Completion, FinishedRun, JobResult, Waits};
+use hookgate_domain::notifications::Notifier;
 use hookgate_domain::{clock, jobs::Again};
 use hookgate_model::flow::advance::RunOutcome;
 use hookgate_testkit::receiver::Reply;
@@ -12,7 +13,7 @@ use hookgate_testkit::{Receiver, eventually};
 use hookgate_worker::Settings;
 use serde_json::json;
 
-use crate::stage::{PATIENCE, Stage, http_step, set_only, settings};
+use crate::stage::{PATIENCE, Stage, http_step, master_key, set_only, settings};
 
 fn result(claimed: &ClaimedJob) -> JobResult {
     let run = |event| FinishedRun {
@@ -37,14 +38,19 @@ fn result(claimed: &ClaimedJob) -> JobResult {
         again: Vec::new(),
         callbacks: Vec::new(),
         is_callback: false,
+        notices: Vec::new(),
     }
 }
 
 async fn complete(stage: &Stage, results: Vec<JobResult>) -> Vec<Completion> {
+    let notifier = Notifier {
+        master_key: master_key(),
+        per_minute: 0,
+    };
     stage
         .database
         .worker()
-        .run(move |conn: &mut PgConnection| jobs::complete(conn, &results))
+        .run(move |conn: &mut PgConnection| jobs::complete(conn, &notifier, &results))
         .await
         .expect("completed")
 }

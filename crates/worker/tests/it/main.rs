@@ -11,6 +11,7 @@ mod held;
 mod jobs;
 mod killed;
 mod maintenance;
+mod notifications;
 mod records;
 mod retries;
 mod sessions;

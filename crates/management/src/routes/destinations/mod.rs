@@ -23,7 +23,7 @@ pub use view::{DestinationView, DestinationWithSecret};
 use crate::auth::Guarded;
 use crate::auth::permissions::{DestinationsRead, DestinationsWrite};
 use crate::body::{Json, NoContent, Patch, Reply};
-use crate::error::{ApiError, ApiResult, ErrorCode, FieldCode};
+use crate::error::{ApiError, ApiResult, ErrorCode, FieldCode, OnConstraint};
 use crate::etag::IfMatch;
 use crate::fields::{Fields, FromFields, Read, boolean, integer, json, text, wrong};
 use crate::page::{Page, Paging, PagingParams};
@@ -299,7 +299,8 @@ async fn resume_calls(
 
 /// Delete a destination
 ///
-/// This is final. A destination that the draft or the published revision of a webhook calls cannot be deleted.
+/// This is final. A destination that the draft or the published revision of a webhook calls cannot be deleted, nor one that
+/// notifications go to.
 #[utoipa::path(tag = "destinations", operation_id = "deleteDestination",
     security(("bearer" = ["destinations:write"])),
     responses((status = 204, description = "It is gone"), (status = 409, description = "in_use"),
@@ -324,7 +325,14 @@ async fn remove(
                 );
                 return Err(ApiError::new(ErrorCode::InUse, detail));
             }
-            destinations::delete(conn, scope, id)?;
+            destinations::delete(conn, scope, id).on_constraint(
+                "notification_settings_destination_fkey",
+                || {
+                    let detail =
+                        "the tenant's notifications go to it: DELETE /v1/tenant/notifications ends them";
+                    ApiError::new(ErrorCode::InUse, detail)
+                },
+            )?;
             Ok(NoContent)
         })
         .await

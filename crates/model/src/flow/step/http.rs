@@ -25,10 +25,11 @@ pub const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 const ANY_BASE: &str = "https://destination.example";
 
 /// Headers that are part of the connection, or that Hookgate sets.
-pub(crate) const CALL_HEADERS_TAKEN: [&str; 14] = [
+pub(crate) const CALL_HEADERS_TAKEN: [&str; 15] = [
     "connection",
     "content-length",
     "expect",
+    crate::notification::HEADER,
     "host",
     "idempotency-key",
     "keep-alive",

@@ -1,0 +1,151 @@
+//! Notifications: what a tenant is told of its own flows, as calls to a destination of its choice, in the form of the Standard
+//! Webhooks.
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde_json::{Map, Value, json};
+
+use crate::base32;
+use crate::flow::definition::{HttpMethod, Retry};
+use crate::flow::step::callback::Callback;
+use crate::flow::step::http::HttpCall;
+use crate::ids::{DestinationId, JobId};
+use crate::webhook::text_enum;
+
+/// The header of a notification, with its kind. An event that has it is never the reason of a notification, and what its flow
+/// sends has it, too: so notifications make no circle.
+pub const HEADER: &str = "hookgate-notification";
+
+/// How long a notification may take to be taken, in milliseconds.
+const TIMEOUT_MS: u32 = 10_000;
+
+text_enum! {
+    /// What a tenant is told of.
+    #[derive(PartialOrd, Ord)]
+    Kind {
+        /// A run failed, or was given up, after all its retries.
+        RunFailed = "run.failed",
+        /// A call that a run left behind did not arrive, after all its retries.
+        CallbackFailed = "callback.failed",
+        /// A destination answered 410 Gone, and is paused.
+        DestinationPaused = "destination.paused",
+    }
+}
+
+/// The notifications of the running minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// When the minute began.
+    pub started_at: DateTime<Utc>,
+    /// How many there were in it.
+    pub sent: u32,
+    /// How many were left out since the last one that was sent.
+    pub suppressed: u64,
+}
+
+impl Window {
+    /// How many of those that are wanted are to be sent. The others are counted; the next one that is sent tells how many.
+    pub fn take(&mut self, wanted: usize, per_minute: u32, now: DateTime<Utc>) -> usize {
+        if now - self.started_at >= TimeDelta::minutes(1) {
+            (self.started_at, self.sent) = (now, 0);
+        }
+        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let taken = wanted.min(per_minute.saturating_sub(self.sent));
+        self.sent += taken;
+        self.suppressed += u64::from(wanted - taken);
+        usize::try_from(taken).unwrap_or(usize::MAX)
+    }
+}
+
+/// The call that tells it.
+pub fn call(
+    kind: Kind,
+    id: JobId,
+    destination: DestinationId,
+    at: DateTime<Utc>,
+    data: &Map<String, Value>,
+    suppressed: u64,
+) -> Callback {
+    let timestamp = at.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let body = json!({ "type": kind, "timestamp": timestamp, "data": data, "suppressed": suppressed });
+    let headers = [("content-type", "application/json"), (HEADER, kind.as_str())];
+    Callback {
+        call: HttpCall {
+            step: kind.as_str().to_owned(),
+            attempt: 1,
+            destination,
+            method: HttpMethod::Post,
+            path: String::new(),
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            body: body.to_string().into_bytes(),
+            timeout_ms: TIMEOUT_MS,
+            idempotency_key: format!("msg_{}", base32::to_string(id.uuid().as_u128())),
+        },
+        retry: Retry::over_days(),
+    }
+}
+
+/// Whether a call is a notification, or was caused by one.
+pub fn is_marked(call: &HttpCall) -> bool {
+    call.headers.iter().any(|(name, _)| name == HEADER)
+}
+
+/// Marks a call of a run whose event is a notification, or was caused by one.
+pub fn mark(call: &mut HttpCall, event_headers: &[u8]) {
+    if let Some(kind) = crate::headers::find(event_headers, HEADER) {
+        let kind = String::from_utf8_lossy(kind).into_owned();
+        call.headers.retain(|(name, _)| name != HEADER);
+        call.headers.push((HEADER.to_owned(), kind));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("a time")
+    }
+
+    #[test]
+    fn what_goes_beyond_the_minute_is_counted() {
+        let mut window = Window {
+            started_at: at(0),
+            sent: 0,
+            suppressed: 0,
+        };
+        assert_eq!(window.take(2, 3, at(1)), 2);
+        assert_eq!(window.take(2, 3, at(59)), 1);
+        assert_eq!(window.take(5, 3, at(59)), 0);
+        assert_eq!(window.suppressed, 6);
+        assert_eq!(window.take(1, 3, at(60)), 1);
+        assert_eq!(
+            (window.started_at, window.sent, window.suppressed),
+            (at(60), 1, 6)
+        );
+        assert_eq!(window.take(1, 0, at(200)), 0, "none at all");
+    }
+
+    #[test]
+    fn a_call_tells_everything_and_marks_what_it_causes() {
+        let id = JobId::new(at(0), [1; 8]);
+        let destination = DestinationId::new(at(0), [2; 8]);
+        let data = Map::from_iter([("reason".to_owned(), json!("it answered 410 Gone"))]);
+        let told = call(Kind::DestinationPaused, id, destination, at(0), &data, 2).call;
+        let body: Value = serde_json::from_slice(&told.body).expect("JSON");
+        assert_eq!(
+            body,
+            json!({ "type": "destination.paused", "timestamp": "2027-01-15T08:00:00.000Z",
+                "data": { "reason": "it answered 410 Gone" }, "suppressed": 2 })
+        );
+        assert!(is_marked(&told));
+
+        let mut caused = told.clone();
+        caused.headers.clear();
+        mark(&mut caused, b"content-type: application/json\r\n");
+        assert!(!is_marked(&caused));
+        mark(&mut caused, b"Hookgate-Notification: run.failed\r\n");
+        assert_eq!(caused.headers, [(HEADER.to_owned(), "run.failed".to_owned())]);
+    }
+}
