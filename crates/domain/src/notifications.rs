@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::crypto::MasterKey;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::jobs::{NewCallback, StoredCallback, callback};
 use crate::schema::notification_settings::dsl;
 use crate::schema::notification_settings::dsl::notification_settings as table;
@@ -62,13 +62,17 @@ impl From<Row> for NotificationSettings {
     }
 }
 
-/// The tenant's settings.
+/// The tenant's settings, if it has any.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there are none.
-pub fn read(conn: &mut PgConnection, scope: &TenantScope) -> Result<NotificationSettings> {
-    let row = table.find(scope.uuid()).select(Row::as_select()).first(conn)?;
-    Ok(row.into())
+/// When Postgres cannot be reached.
+pub fn read(conn: &mut PgConnection, scope: &TenantScope) -> Result<Option<NotificationSettings>> {
+    let row: Option<Row> = table
+        .find(scope.uuid())
+        .select(Row::as_select())
+        .first(conn)
+        .optional()?;
+    Ok(row.map(NotificationSettings::from))
 }
 
 /// Sets where the tenant is told, and of what.
@@ -100,12 +104,10 @@ pub fn put(
 /// Ends the notifications. Those that are made already are sent.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there are no settings.
+/// When Postgres cannot be reached.
 pub fn remove(conn: &mut PgConnection, scope: &TenantScope) -> Result<()> {
-    match diesel::delete(table.find(scope.uuid())).execute(conn)? {
-        0 => Err(Error::NotFound),
-        _ => Ok(()),
-    }
+    diesel::delete(table.find(scope.uuid())).execute(conn)?;
+    Ok(())
 }
 
 /// What notifications are made with.
@@ -148,9 +150,8 @@ pub fn announce(
     if notices.is_empty() {
         return Ok(());
     }
-    let settings = match read(conn, scope) {
-        Err(Error::NotFound) => return Ok(()),
-        other => other?,
+    let Some(settings) = read(conn, scope)? else {
+        return Ok(());
     };
     let is_wanted = |notice: &&Notice| {
         settings.kinds.contains(&notice.kind) && notice.about != Some(settings.destination_id)

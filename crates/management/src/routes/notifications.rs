@@ -2,7 +2,6 @@
 
 use actix_web::{delete, get, put};
 use chrono::{DateTime, Utc};
-use hookgate_domain::Error;
 use hookgate_domain::notifications::{self, NotificationSettings};
 use hookgate_model::ids::DestinationId;
 use hookgate_model::notification::Kind;
@@ -14,7 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::auth::Guarded;
 use crate::auth::permissions::{TenantRead, TenantWrite};
 use crate::body::{Json, NoContent, Reply};
-use crate::error::{ApiError, ApiResult, ErrorCode, FieldCode, OnConstraint};
+use crate::error::{ApiError, ApiResult, FieldCode, OnConstraint};
 use crate::etag::IfMatch;
 use crate::fields::{Fields, FromFields, Read, json, list, parsed, wrong};
 
@@ -27,23 +26,31 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 #[schema(as = Notifications, example = json!({"destination_id": "dst_01k9z3v8e5f2q8r7w6t5y4x3m2",
     "kinds": ["run.failed", "callback.failed", "destination.paused"], "suppressed": 0, "updated_at": "2026-11-21T12:00:00Z"}))]
 pub struct NotificationsView {
-    /// Where notifications are posted.
-    destination_id: DestinationId,
+    /// Where notifications are posted; null: nothing is told.
+    destination_id: Option<DestinationId>,
     /// What is told.
     kinds: Vec<Kind>,
     /// How many were left out since the last one that was sent, because there were too many in a minute.
     suppressed: i64,
-    /// When this was last changed.
-    updated_at: DateTime<Utc>,
+    /// When this was last changed; null when it never was.
+    updated_at: Option<DateTime<Utc>>,
 }
 
-impl From<NotificationSettings> for NotificationsView {
-    fn from(settings: NotificationSettings) -> Self {
-        Self {
-            destination_id: settings.destination_id,
-            kinds: settings.kinds,
-            suppressed: settings.suppressed,
-            updated_at: settings.updated_at,
+impl From<Option<NotificationSettings>> for NotificationsView {
+    fn from(settings: Option<NotificationSettings>) -> Self {
+        match settings {
+            None => Self {
+                destination_id: None,
+                kinds: Vec::new(),
+                suppressed: 0,
+                updated_at: None,
+            },
+            Some(settings) => Self {
+                destination_id: Some(settings.destination_id),
+                kinds: settings.kinds,
+                suppressed: settings.suppressed,
+                updated_at: Some(settings.updated_at),
+            },
         }
     }
 }
@@ -80,31 +87,21 @@ fn kinds(value: Value) -> Read<Vec<Kind>> {
     Ok(kinds)
 }
 
-fn show(settings: NotificationSettings) -> Reply<NotificationsView> {
-    let version = settings.version;
+fn show(settings: Option<NotificationSettings>) -> Reply<NotificationsView> {
+    let version = version(settings.as_ref());
     Reply::ok(NotificationsView::from(settings)).version(version)
 }
 
-fn or_absent(error: Error) -> ApiError {
-    match error {
-        Error::NotFound => ApiError::new(
-            ErrorCode::NotFound,
-            "the tenant has no notifications; PUT /v1/tenant/notifications sets them up",
-        ),
-        other => other.into(),
-    }
+fn version(settings: Option<&NotificationSettings>) -> i64 {
+    settings.map_or(0, |settings| settings.version)
 }
 
 /// Read where the tenant is told of what went wrong
 #[utoipa::path(tag = "account", operation_id = "getNotifications", security(("bearer" = ["tenant:read"])),
-    responses((status = 200, description = "Where, and of what", body = NotificationsView),
-        (status = 404, description = "not_found")))]
+    responses((status = 200, description = "Where, and of what", body = NotificationsView)))]
 #[get("/tenant/notifications")]
 async fn read(caller: Guarded<TenantRead>) -> ApiResult<Reply<NotificationsView>> {
-    let settings = caller
-        .run(|conn, scope| notifications::read(conn, scope).map_err(or_absent))
-        .await?;
-    Ok(show(settings))
+    Ok(show(caller.run(notifications::read).await?))
 }
 
 /// Set where the tenant is told of what went wrong
@@ -129,12 +126,7 @@ async fn replace(
 ) -> ApiResult<Reply<NotificationsView>> {
     let settings = caller
         .run(move |conn, scope| {
-            let version = match notifications::read(conn, scope) {
-                Ok(current) => current.version,
-                Err(Error::NotFound) => 0,
-                Err(other) => return Err(other.into()),
-            };
-            if_match.check(version)?;
+            if_match.check(version(notifications::read(conn, scope)?.as_ref()))?;
             notifications::put(conn, scope, destination_id, &kinds).on_constraint(
                 "notification_settings_destination_fkey",
                 || {
@@ -145,18 +137,16 @@ async fn replace(
             )
         })
         .await?;
-    Ok(show(settings))
+    Ok(show(Some(settings)))
 }
 
 /// End the notifications
 ///
 /// Those that are made already are sent.
 #[utoipa::path(tag = "account", operation_id = "deleteNotifications", security(("bearer" = ["tenant:write"])),
-    responses((status = 204, description = "There are none any more"), (status = 404, description = "not_found")))]
+    responses((status = 204, description = "There are none any more")))]
 #[delete("/tenant/notifications")]
 async fn remove(caller: Guarded<TenantWrite>) -> ApiResult<NoContent> {
-    caller
-        .run(|conn, scope| notifications::remove(conn, scope).map_err(or_absent))
-        .await?;
+    caller.run(notifications::remove).await?;
     Ok(NoContent)
 }

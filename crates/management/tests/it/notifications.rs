@@ -10,8 +10,8 @@ const PATH: &str = "/v1/tenant/notifications";
 async fn notifications_are_set_up_changed_and_ended() {
     let service = Service::start().await;
     let owner = service.register("ada@example.com").await;
-    owner.get(PATH).await.is_problem(404, "not_found");
-    owner.delete(PATH).await.is_problem(404, "not_found");
+    let none = json!({"destination_id": null, "kinds": [], "suppressed": 0, "updated_at": null});
+    assert_eq!(owner.get(PATH).await.is(200), none);
     let new = json!({"name": "Alerts", "base_url": "https://example.com"});
     let made = owner.post("/v1/destinations", new).await.is(201);
     let (id, path) = (
@@ -42,6 +42,7 @@ async fn notifications_are_set_up_changed_and_ended() {
     refused.is_problem(409, "in_use");
     assert!(refused.text.contains("notifications"), "{}", refused.text);
     owner.delete(PATH).await.is(204);
+    assert_eq!(owner.get(PATH).await.is(200), none);
     owner.delete(&path).await.is(204);
 }
 
