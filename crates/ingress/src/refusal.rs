@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hookgate_model::authentication::{Denial, DenialCode};
 use hookgate_model::body::BodyError;
-use hookgate_model::expected_data::Violation;
+use hookgate_model::expected_data::{Violation, describe};
 use hookgate_model::methods::MethodSet;
 use hookgate_model::sender_address::Sender;
 use hookgate_model::senders::Fault;
@@ -15,9 +15,6 @@ use serde_json::json;
 use crate::answer::Prepared;
 use crate::body_room::NoRoom;
 use crate::limits::Exceeded;
-
-/// How many differences a refusal tells of in words.
-const TOLD: usize = 10;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -212,23 +209,7 @@ impl Refusal {
             Self::BodyTimeout => "The body did not arrive in time.".into(),
             Self::BodyUnreadable => "The body broke off or is malformed.".into(),
             Self::BodyMalformed(error) => format!("This webhook takes no such body: {error}."),
-            Self::DataInvalid(violations, _) => {
-                let told: Vec<String> = violations
-                    .iter()
-                    .take(TOLD)
-                    .map(|one| format!("{} {}: {}", one.place, one.path, one.msg))
-                    .collect();
-                let more = violations.len().saturating_sub(TOLD);
-                let more = if more > 0 {
-                    format!("; and {more} more")
-                } else {
-                    String::new()
-                };
-                format!(
-                    "The request is not what this webhook expects: {}{more}.",
-                    told.join("; ")
-                )
-            }
+            Self::DataInvalid(violations, _) => describe(violations),
             Self::Overloaded => "There are too many long requests at present; send it again.".into(),
             Self::ShareUsedUp(shared) => {
                 let what = match shared {

@@ -2,6 +2,7 @@
 
 use hookgate_model::authentication::Step;
 use hookgate_model::body::BodyError;
+use hookgate_model::expected_data::{Mode, Violation, describe};
 use hookgate_model::webhook::{Status, UrlEnd};
 
 use super::{Candidate, Refused, Rules};
@@ -99,6 +100,18 @@ fn size(rules: &Rules, candidate: &Candidate) -> Decided {
     } else {
         let detail = format!("The body is longer than this webhook's limit of {limit} bytes.");
         refused("body_size", "body_too_large", detail)
+    }
+}
+
+/// Whether the request is what the webhook expects.
+pub fn expected(mode: Mode, differences: &[Violation]) -> Decided {
+    if differences.is_empty() {
+        return passed("expected_data", "The request is what this webhook expects.");
+    }
+    let told = describe(differences);
+    match mode {
+        Mode::Enforce => refused("expected_data", "data_invalid", told),
+        Mode::Warn | Mode::Off => passed("expected_data", format!("{told} That is counted, and no more.")),
     }
 }
 

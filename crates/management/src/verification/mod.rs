@@ -3,27 +3,33 @@
 
 mod decide;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hookgate_domain::allowlists::{self, Entry};
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::PgConnection;
+use hookgate_domain::revisions;
 use hookgate_domain::scope::TenantScope;
 use hookgate_domain::urls::{self, Url};
 use hookgate_domain::verification;
 use hookgate_domain::webhooks::{self, Webhook};
 use hookgate_egress::published_keys::Asked;
 use hookgate_model::authentication::{
-    Accepted, Denial, Request, Step, StoredHeaders, Trace, Verdict, Verifier,
+    self as credentials, Accepted, Denial, Step, StoredHeaders, Trace, Verdict, Verifier,
 };
 use hookgate_model::body::{Body, most_memory};
-use hookgate_model::ids::{UrlId, WebhookId};
-use hookgate_model::webhook::MalformedBodies;
+use hookgate_model::expected_data::{Matcher, Mode};
+use hookgate_model::flow::definition::RevisionDocument;
+use hookgate_model::flow::variables::{EventInput, Request};
+use hookgate_model::ids::{EventId, UrlId, WebhookId};
+use hookgate_model::webhook::{Environment, MalformedBodies};
 
 use crate::auth::Caller;
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 
 /// A request that came, or might.
 #[derive(Debug, Clone)]
@@ -75,6 +81,8 @@ pub struct Rules {
     entry: Option<Entry>,
     /// How senders are known, or why nobody can be let in.
     verifier: Result<Verifier, String>,
+    /// What is expected of requests to the test URLs and to the production URLs.
+    expected: HashMap<Environment, (Mode, Arc<Matcher>)>,
 }
 
 impl Rules {
@@ -102,7 +110,9 @@ impl Rules {
             Some(address) => allowlists::entry_for(conn, scope, webhook.id, address)?,
             None => None,
         };
+        let expected = expected(conn, scope, &webhook)?;
         Ok(Self {
+            expected,
             urls: urls::of_webhooks(conn, scope, &[webhook.id])?,
             webhook,
             entry,
@@ -131,7 +141,34 @@ impl Rules {
         if let Err(refused) = outcome {
             judgement.refusal.get_or_insert(refused);
         }
+        if let Some(decided) = self.expect(caller, candidate).await {
+            judgement.note(decided);
+        }
         judgement
+    }
+
+    /// What differs from what is expected, unless nobody looks.
+    async fn expect(&self, caller: &Caller, candidate: &Candidate) -> Option<decide::Decided> {
+        let url = self.urls.iter().find(|url| Some(url.id) == candidate.url)?;
+        let (mode, matcher) = self.expected.get(&url.environment)?;
+        let request = Request::new(EventInput {
+            id: EventId::new(candidate.received_at, [0; 8]),
+            received_at: candidate.received_at,
+            method: candidate.method.clone(),
+            address: candidate.address,
+            environment: url.environment,
+            suffix: url.suffix.as_str().to_owned(),
+            path: candidate.path.clone(),
+            query: candidate.query.clone(),
+            headers: candidate.headers.clone(),
+            body: Bytes::from(candidate.body.clone()),
+            event_type: None,
+            delivery_id: None,
+        });
+        let (memory, matcher) = (request.most_memory(), Arc::clone(matcher));
+        let check = move || matcher.check(&request);
+        let differences = caller.state().apart.run(memory, check).await?;
+        Some(decide::expected(*mode, &differences))
     }
 
     async fn authenticate(
@@ -150,7 +187,7 @@ impl Rules {
             }
         };
         let public_url = self.public_url(caller, candidate);
-        let request = Request {
+        let request = credentials::Request {
             method: &candidate.method,
             public_url: &public_url,
             path: &candidate.path,
@@ -189,6 +226,30 @@ impl Rules {
         let query = if candidate.query.is_empty() { "" } else { "?" };
         format!("{base}/{token}/{}{query}{}", candidate.path, candidate.query)
     }
+}
+
+/// What is expected of requests, where somebody looks.
+fn expected(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    webhook: &Webhook,
+) -> ApiResult<HashMap<Environment, (Mode, Arc<Matcher>)>> {
+    let revisions = [
+        (Environment::Test, Some(webhook.draft_revision_id)),
+        (Environment::Production, webhook.published_revision_id),
+    ];
+    let mut expected = HashMap::new();
+    for (environment, id) in revisions {
+        let Some(id) = id else { continue };
+        let document = revisions::read(conn, scope, webhook.id, id)?.document;
+        let document: RevisionDocument = serde_json::from_value(document).map_err(ApiError::internal)?;
+        let mode = document.expected_data.mode;
+        if mode != Mode::Off {
+            let matcher = Arc::new(Matcher::compile(&document.expected_data));
+            expected.insert(environment, (mode, matcher));
+        }
+    }
+    Ok(expected)
 }
 
 impl Judgement {

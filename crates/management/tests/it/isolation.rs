@@ -181,6 +181,7 @@ fn body(operation: &str, of: &World) -> Value {
         "saveDraft" => json!({"response": {"status": 202}}),
         "rotateUrl" => json!({"grace_seconds": 60}),
         "inferExpectedData" => json!({"requests": [{"json": {"order": 1}}]}),
+        "takeJsonSchema" => json!({"schema": {"type": "object"}}),
         "createSampleFromJson" => json!({"json": {"order": 1}}),
         "createSampleFromPairs" => json!({"pairs": [{"name": "order", "value": "1"}]}),
         "createSample"
@@ -704,6 +705,10 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         eve.caller.post(&sampled, json!({"event_id": ada.event})).await,
         "/event_id",
     );
+    for operation in ["json-schema", "made-up-request"] {
+        let path = format!("{webhook}/{operation}?revision_id={}", ada.revision);
+        not_found(eve.caller.get(&path).await, "/revision_id");
+    }
     let simulated = format!("{webhook}/simulate");
     for (question, pointer) in [
         (json!({"sample_id": ada.sample}), "/sample_id"),

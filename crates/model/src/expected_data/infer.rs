@@ -26,12 +26,13 @@ const SEEN_OFTEN: usize = 10;
 
 /// Headers that belong to the connection, to proxies or to the sender's program, that differ from request to request, or that
 /// hold credentials: none of them says what the data is.
-const LEFT_OUT: [&str; 31] = [
+const LEFT_OUT: [&str; 37] = [
     "accept",
     "accept-charset",
     "accept-encoding",
     "accept-language",
     "authorization",
+    "baggage",
     "cache-control",
     "cdn-loop",
     "connection",
@@ -57,7 +58,12 @@ const LEFT_OUT: [&str; 31] = [
     "upgrade-insecure-requests",
     "user-agent",
     "via",
+    "x-amzn-trace-id",
+    "x-api-key",
+    "x-cloud-trace-context",
+    "x-correlation-id",
     "x-real-ip",
+    "x-request-id",
 ];
 const LEFT_OUT_BEGINNINGS: [&str; 5] = ["x-forwarded-", "sec-", "cf-", "x-amz-cf-", "x-b3-"];
 
@@ -73,7 +79,8 @@ pub fn infer(samples: &[Arc<Request>]) -> ExpectedData {
             let is_left_out = LEFT_OUT.contains(&name.as_str())
                 || LEFT_OUT_BEGINNINGS
                     .iter()
-                    .any(|beginning| name.starts_with(beginning));
+                    .any(|beginning| name.starts_with(beginning))
+                || name.contains("signature");
             if let (false, Ok(value)) = (is_left_out, std::str::from_utf8(value)) {
                 headers.text_field(&name, value);
             }

@@ -2,19 +2,17 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde_json::Value;
-use utoipa::ToSchema;
 
 use super::format::is_of;
 use super::tree::Tree;
+use super::violation::{Place, Violation, ViolationCode};
 use super::{ExpectedData, Field, FieldPath, FieldType, Segment};
 use crate::body::document::{Document, ValueKind, ValueRef};
 use crate::body::{BodyKind, form};
 use crate::flow::variables::Request;
 use crate::headers;
 use crate::suffix::UrlSuffix;
-use crate::webhook::text_enum;
 
 /// The most differences that are told of one request.
 const MOST: usize = 100;
@@ -51,67 +49,6 @@ struct Node {
     expected: Expected,
     names: Vec<(String, Node)>,
     items: Option<Box<Node>>,
-}
-
-text_enum! {
-    /// A part of a request.
-    Place {
-        /// The headers.
-        Headers = "headers",
-        /// The query.
-        Query = "query",
-        /// The path.
-        Path = "path",
-        /// The body.
-        Body = "body",
-    }
-}
-
-text_enum! {
-    /// How something differs from what is expected.
-    ViolationCode {
-        /// It is not there.
-        Missing = "missing",
-        /// It is of another type.
-        WrongType = "wrong_type",
-        /// It is none of the values that it can have.
-        WrongValue = "wrong_value",
-        /// None of a group of fields is there.
-        NoneOfGroup = "none_of_group",
-        /// The body cannot be read.
-        Unreadable = "unreadable",
-    }
-}
-
-/// Something that differs from what is expected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = ExpectationViolation, example = json!({"place": "body", "path": "order.id", "code": "missing", "msg": "Missing required parameter"}))]
-pub struct Violation {
-    /// In which part of the request.
-    pub place: Place,
-    /// Which field: a name, or a path into the body.
-    #[schema(example = "order.id")]
-    pub path: String,
-    /// How it differs.
-    pub code: ViolationCode,
-    /// The same in words. Values that came are not repeated.
-    #[schema(example = "Missing required parameter")]
-    pub msg: String,
-}
-
-impl Violation {
-    /// The path as a structure has it: `[]` for every item of a list, whichever it is here.
-    pub fn path_in_structure(&self) -> String {
-        let mut told = String::with_capacity(self.path.len());
-        let mut rest = self.path.as_str();
-        while let Some((before, after)) = rest.split_once('[') {
-            told.push_str(before);
-            told.push('[');
-            rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
-        }
-        told.push_str(rest);
-        told
-    }
 }
 
 impl Matcher {

@@ -3,6 +3,7 @@
 //!
 //! A structure is a flat list of fields, which people can read and edit. [`Matcher`] is its compiled form.
 
+mod credentials;
 mod field_path;
 mod format;
 mod infer;
@@ -11,6 +12,7 @@ mod made_up;
 mod matcher;
 mod merge;
 mod tree;
+mod violation;
 mod widen;
 
 use serde::{Deserialize, Serialize};
@@ -18,12 +20,14 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::webhook::text_enum;
+pub use credentials::{api_key_field, without_credentials};
 pub use field_path::{FieldPath, FieldPathError, Segment};
 pub use infer::infer;
 pub use json_schema::{SchemaError, from_json_schema, to_json_schema};
 pub use made_up::{MadeUp, made_up};
-pub use matcher::{Matcher, Place, Violation, ViolationCode};
+pub use matcher::Matcher;
 pub use merge::{Conflict, Merged, merge};
+pub use violation::{Place, Violation, ViolationCode, describe};
 pub use widen::widen;
 
 /// The most fields of a structure, in all its lists together.

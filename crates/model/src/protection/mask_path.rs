@@ -20,7 +20,7 @@ pub struct MaskPath {
 
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Target {
+pub(crate) enum Target {
     Header(Name),
     Query(Name),
     PathParameter(Name),
@@ -30,7 +30,7 @@ pub(super) enum Target {
 
 /// One name, or all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Name {
+pub(crate) enum Name {
     Any,
     Is(String),
 }
@@ -47,7 +47,7 @@ impl Name {
 /// A step from an object in the body to a value of it. Lists are passed through: a name applies to each of their items,
 /// so `[]` says nothing that is not so anyway, and nobody's data is stored because a list was not expected.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Segment {
+pub(crate) enum Segment {
     Key(String),
     AnyKey,
     /// Any number of steps.
@@ -82,7 +82,7 @@ pub enum MaskPathError {
 }
 
 impl MaskPath {
-    pub(super) fn target(&self) -> &Target {
+    pub(crate) fn target(&self) -> &Target {
         &self.target
     }
 

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use mask_path::{MaskPath, MaskPathError};
+pub(crate) use mask_path::{Segment as MaskSegment, Target};
 pub use protect::{Kept, Parts, Protection};
 pub use scrub::{Scrubber, Secrets};
 pub use sensitive::Condition;

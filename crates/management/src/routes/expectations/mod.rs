@@ -1,5 +1,7 @@
 //! What requests are expected to hold: learnt from samples, and how live requests differ from it.
 
+mod example;
+mod schema;
 mod view;
 
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use hookgate_domain::page::Page;
 use hookgate_domain::redis::changes::Change;
 use hookgate_domain::scope::TenantScope;
 use hookgate_domain::{drift, events, revisions, samples, webhooks};
-use hookgate_model::expected_data::{ExpectedData, infer, merge, to_json_schema, widen};
+use hookgate_model::expected_data::{ExpectedData, infer, merge, to_json_schema, widen, without_credentials};
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::flow::variables::Request;
 use hookgate_model::ids::{EventId, SampleId, WebhookId};
@@ -38,6 +40,9 @@ const DRIFTED: usize = 100;
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
     config
         .service(learn)
+        .service(schema::export)
+        .service(schema::import)
+        .configure(example::register)
         .service(read_drift)
         .service(accept_drift)
         .service(clear_drift);
@@ -82,7 +87,8 @@ impl FromFields for SamplesBody {
 ///
 /// Finds the structure that the samples have in common: fields, their types, and whether they are always there. It is merged
 /// with that of the draft: fields that were written or changed by hand stay, and where the samples differ from them is told. Of
-/// what is stored masked it is learnt that it is there, and nothing else.
+/// what is stored masked it is learnt that it is there, and nothing else. Credentials are left out; the header of an API key that the webhook wants
+/// is listed by itself.
 #[utoipa::path(tag = "revisions", operation_id = "inferExpectedData", security(("bearer" = ["webhooks:write"])),
     request_body = SamplesBody,
     responses((status = 200, description = "What was learnt, merged with the draft", body = LearntView),
@@ -94,14 +100,16 @@ async fn learn(
     Json(given): Json<SamplesBody>,
 ) -> ApiResult<Reply<LearntView>> {
     let save = given.save;
-    let (existing, requests) = caller
+    let (existing, requests, authentication) = caller
         .run(move |conn, scope| {
             let existing = draft(conn, scope, webhook)?.expected_data;
-            Ok::<_, ApiError>((existing, read_samples(conn, scope, webhook, given)?))
+            let requests = read_samples(conn, scope, webhook, given)?;
+            let authentication = webhooks::read(conn, scope, webhook)?.authentication;
+            Ok::<_, ApiError>((existing, requests, authentication))
         })
         .await?;
     let memory = requests.iter().map(|request| request.most_memory()).sum();
-    let learn = move || merge(&existing, infer(&requests));
+    let learn = move || merge(&existing, without_credentials(infer(&requests), &authentication));
     let merged = caller.state().apart.run(memory, learn).await;
     let merged = merged.ok_or_else(|| ApiError::internal("samples were not read"))?;
     if save {

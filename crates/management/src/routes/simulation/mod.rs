@@ -15,6 +15,7 @@ use hookgate_domain::samples::{self, Sample};
 use hookgate_domain::scope::TenantScope;
 use hookgate_domain::webhooks;
 use hookgate_domain::{Error, clock, destinations, events, revisions};
+use hookgate_model::expected_data::Mode;
 use hookgate_model::flow::compiled::CompiledRevision;
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::flow::simulate::simulate;
@@ -43,7 +44,8 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 
 /// Simulate a flow
 ///
-/// Runs the draft, a revision or an unsaved document for a request, and shows every step and the answer. Nothing is stored and
+/// Runs the draft, a revision or an unsaved document for a request, and shows every step and the answer. What the document
+/// expects of requests is checked as ever; what differs is shown, and refused where that is enforced. Nothing is stored and
 /// nothing is called: a call comes to what `responses` gives for its step, else (with `recorded`) to what it came to in the
 /// event's own run, else to an empty 200. Waiting for a retry takes no time.
 #[utoipa::path(tag = "revisions", operation_id = "simulateFlow", security(("bearer" = ["webhooks:write"])),
@@ -95,14 +97,29 @@ async fn run(
             let detail = format!("the revision cannot work any more: {}", told.unwrap_or_default());
             ApiError::new(ErrorCode::WrongState, detail)
         })?;
-        let (began, mut sources) = (Instant::now(), Vec::new());
+        let began = Instant::now();
+        let (mode, differences) = match revision.expectations() {
+            Some((mode, matcher)) => (mode, matcher.check(&request)),
+            None => (Mode::Off, Vec::new()),
+        };
+        if mode == Mode::Enforce && !differences.is_empty() {
+            let answer = revision.invalid_answer(&request, &differences);
+            return Ok(SimulationView::refused(answer, differences, began.elapsed()));
+        }
+        let mut sources = Vec::new();
         let simulated = simulate(&revision, &request, clock::now(), |call| {
             let (outcome, source) = outcome_of(call, &responses, &recorded);
             sources.push(source);
             outcome
         });
         let took = began.elapsed();
-        Ok(SimulationView::new(simulated, &sources, &destinations, took))
+        Ok(SimulationView::new(
+            simulated,
+            &sources,
+            &destinations,
+            differences,
+            took,
+        ))
     };
     let view = caller.state().apart.run(memory, simulated).await;
     Ok(Reply::ok(view.unwrap_or_else(|| {
@@ -111,7 +128,7 @@ async fn run(
 }
 
 /// What is simulated: an unsaved document that can work, a revision, or the draft.
-fn read_document(
+pub(super) fn read_document(
     conn: &mut PgConnection,
     scope: &TenantScope,
     webhook: WebhookId,

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use hookgate_model::answer::Answer;
 use hookgate_model::egress;
+use hookgate_model::expected_data::{Violation, describe};
 use hookgate_model::flow::advance::RunOutcome;
 use hookgate_model::flow::simulate::{Simulated, SimulatedCall};
 use hookgate_model::flow::state::StepOutcome;
@@ -22,7 +24,7 @@ const SHOWN: usize = 64 * 1024;
 
 /// What would happen.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Simulation, example = json!({"outcome": "succeeded", "error": null,
+#[schema(as = Simulation, example = json!({"outcome": "succeeded", "differences": [], "error": null,
     "answer": {"status": 201, "headers": [], "body_bytes": 10, "body": "{\"crm\":7}"},
     "steps": [{"name": "crm", "kind": "http", "outcome": "succeeded", "error": null,
         "output": {"status": 201, "headers": {}, "body": {"id": 7}, "error": null},
@@ -30,8 +32,10 @@ const SHOWN: usize = 64 * 1024;
             "body_bytes": 2, "source": "given", "status": 201, "error": null, "again_at": null}]}],
     "duration_us": 310}))]
 pub struct SimulationView {
-    /// How the run would end.
-    pub outcome: RunOutcome,
+    /// How the run would end; `refused` when there would be none.
+    pub outcome: SimulatedOutcome,
+    /// How the request differs from what is expected.
+    pub differences: Vec<Violation>,
     /// Why it would fail.
     pub error: Option<String>,
     /// What the caller would get.
@@ -41,6 +45,31 @@ pub struct SimulationView {
     /// How long the flow's own evaluation took, in microseconds: without calls and waiting.
     #[schema(example = 310)]
     pub duration_us: u64,
+}
+
+/// What would become of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SimulatedOutcome {
+    /// Every step that had to succeed would.
+    Succeeded,
+    /// A step would fail, or the answer could not be made.
+    Failed,
+    /// `only_if` or the condition of a `filter` step would not hold.
+    Filtered,
+    /// It would be refused, because it is not what is expected.
+    Refused,
+}
+
+impl From<RunOutcome> for SimulatedOutcome {
+    fn from(outcome: RunOutcome) -> Self {
+        match outcome {
+            RunOutcome::Succeeded => Self::Succeeded,
+            RunOutcome::Filtered => Self::Filtered,
+            // Nothing can crash here that would not be an error of this service.
+            RunOutcome::Failed | RunOutcome::Crashed => Self::Failed,
+        }
+    }
 }
 
 /// What would become of a step.
@@ -114,6 +143,7 @@ impl SimulationView {
         simulated: Simulated,
         sources: &[ResponseSource],
         destinations: &HashMap<DestinationId, String>,
+        differences: Vec<Violation>,
         took: Duration,
     ) -> Self {
         let Simulated {
@@ -139,12 +169,29 @@ impl SimulationView {
         });
         Self {
             steps: steps.collect(),
-            outcome: finished.outcome,
+            outcome: finished.outcome.into(),
+            differences,
             error: finished.error,
             answer: answer.into(),
-            duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            duration_us: micros(took),
         }
     }
+
+    /// Shows that a request would be refused.
+    pub fn refused(answer: Answer, differences: Vec<Violation>, took: Duration) -> Self {
+        Self {
+            outcome: SimulatedOutcome::Refused,
+            error: Some(describe(&differences)),
+            differences,
+            answer: answer.into(),
+            steps: Vec::new(),
+            duration_us: micros(took),
+        }
+    }
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl SimulatedCallView {
