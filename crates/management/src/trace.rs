@@ -1,6 +1,8 @@
 //! One id per request, from the caller's W3C `traceparent` or made here. It is in every answer, every error body and
 //! every log line of the request.
 
+use std::borrow::Cow;
+
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -25,6 +27,15 @@ pub fn carry<F: Future>(future: F) -> impl Future<Output = F::Output> {
     TRACE_ID.scope(current().unwrap_or_default(), future.in_current_span())
 }
 
+/// A path as it is logged: without the token of a link.
+fn shown(path: &str) -> Cow<'_, str> {
+    let Some(rest) = path.strip_prefix("/public-api/") else {
+        return path.into();
+    };
+    let (_, file) = rest.split_once('/').unwrap_or((rest, ""));
+    format!("/public-api/{{token}}/{file}").into()
+}
+
 /// The middleware, outermost: everything that answers, also for unknown paths, passes it.
 pub async fn middleware(
     request: ServiceRequest,
@@ -37,7 +48,7 @@ pub async fn middleware(
         .and_then(parse)
         .unwrap_or_else(|| (hex(&rand::random::<[u8; 16]>()), "01".to_owned()));
     let parent_id = hex(&rand::random::<[u8; 8]>());
-    let span = tracing::info_span!("request", %trace_id, method = %request.method(), path = request.path());
+    let span = tracing::info_span!("request", %trace_id, method = %request.method(), path = shown(request.path()).as_ref());
     let answered = async {
         let started = std::time::Instant::now();
         let mut response = next.call(request).await?;
@@ -125,6 +136,18 @@ mod tests {
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
         ] {
             assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn tokens_of_links_are_not_logged() {
+        for (path, logged) in [
+            ("/v1/webhooks", "/v1/webhooks"),
+            ("/public-api/hgl_secret/openapi.json", "/public-api/{token}/openapi.json"),
+            ("/public-api/hgl_secret", "/public-api/{token}/"),
+            ("/public-api/hgl_secret/docs/index.css", "/public-api/{token}/docs/index.css"),
+        ] {
+            assert_eq!(shown(path), logged);
         }
     }
 }

@@ -5,6 +5,7 @@
 mod chaos;
 mod commands;
 mod dev;
+mod generated_clients;
 mod github;
 mod installation;
 mod notifications;

@@ -8,9 +8,4 @@ if ! cmp -s "$here/node/package-lock.json" "$here/node/node_modules/.installed";
   (cd "$here/node" && npm ci --silent --no-audit --no-fund)
   cp "$here/node/package-lock.json" "$here/node/node_modules/.installed"
 fi
-if ! cmp -s "$here/python/requirements.txt" "$python/.installed"; then
-  rm -rf "$python"
-  python3 -m venv "$python"
-  "$python/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$here/python/requirements.txt"
-  cp "$here/python/requirements.txt" "$python/.installed"
-fi
+"$here/../../../../scripts/python-packages.sh" "$here/python/requirements.txt" "$python"

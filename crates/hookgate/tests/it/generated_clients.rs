@@ -1,0 +1,146 @@
+//! The documents are good for something: a published validator finds nothing wrong with them, and a client that a published
+//! generator makes of a tenant's document calls its webhook.
+
+use std::path::Path;
+use std::process::Command;
+
+use hookgate_testkit::{TestDatabase, http_client};
+use serde_json::{Value, json};
+
+use crate::installation::{Installation, Storage};
+
+const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts");
+const PYTHON: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/clients-python");
+
+/// Runs a program of the virtual environment and gives what it prints.
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(format!("{PYTHON}/bin/{program}"))
+        .args(arguments)
+        .output()
+        .expect("the program starts");
+    let [printed, complained] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    assert!(output.status.success(), "{program}: {printed}{complained}");
+    printed.into_owned()
+}
+
+fn install() {
+    let installed = Command::new(format!("{SCRIPTS}/python-packages.sh"))
+        .args([&format!("{DIRECTORY}/requirements.txt"), PYTHON])
+        .output()
+        .expect("a shell");
+    assert!(
+        installed.status.success(),
+        "scripts/install-deps.sh test installs what this needs: {}",
+        String::from_utf8_lossy(&installed.stderr)
+    );
+}
+
+fn write(directory: &Path, name: &str, document: &Value) -> String {
+    let path = directory.join(name);
+    std::fs::write(&path, document.to_string()).expect("written");
+    path.to_str().expect("a path").to_owned()
+}
+
+/// A webhook with everything that the document tells of. Gives its API key.
+async fn webhook(installation: &Installation) -> String {
+    let api = &installation.api;
+    let destination = json!({ "name": "Shop", "base_url": "https://shop.example.com/" });
+    let destination = api.post("/destinations", &destination).await["id"].clone();
+    let new = json!({ "name": "Orders from the shop", "suffix": "orders/{order_id}", "methods": ["POST", "GET"],
+        "authentication": { "kind": "api_key" } });
+    let made = api.post("/webhooks", &new).await;
+    let path = format!("/webhooks/{}", made["id"].as_str().expect("an id"));
+    let revision = json!({
+        "expected_data": { "mode": "enforce",
+            "path": [{ "path": "order_id", "type": "integer" }],
+            "query": [{ "path": "shop", "type": "string", "required": true }],
+            "body": [{ "path": "order.id", "type": "integer", "required": true, "example": 42 },
+                { "path": "order.items[].sku", "type": "string", "required": true },
+                { "path": "order.items", "type": "array", "required": true },
+                { "path": "order.placed_at", "type": "date-time", "nullable": true }] },
+        "flow": { "steps": [
+            { "name": "notify", "kind": "callback", "when": "{{ body.order.id > 1000 }}", "destination": destination,
+              "path": "/orders/{{ body.order.id }}", "body": { "done": true } },
+            { "name": "reply", "kind": "respond", "status": 201, "body": { "order": "{{ body.order.id }}", "ok": true } } ] },
+        "response": { "mode": "wait", "timeout_ms": 30_000 },
+    });
+    api.put(&format!("{path}/draft"), &revision).await;
+    api.post(&format!("{path}/publish"), &json!({})).await;
+    let key = api
+        .post(&format!("{path}/api-keys"), &json!({ "name": "shop" }))
+        .await;
+    key["key"].as_str().expect("a key").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_is_generated_from_the_document_calls_the_webhook() {
+    install();
+    let database = TestDatabase::create();
+    let installation = Installation::start(&Storage::of(&database), &[]).await;
+    let key = webhook(&installation).await;
+    let link = installation
+        .api
+        .post("/public-api/links", &json!({ "name": "The shop" }))
+        .await;
+    let url = link["document_url"].as_str().expect("a URL");
+    let document: Value = http_client()
+        .get(url)
+        .send()
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON");
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = write(directory.path(), "webhooks.json", &document);
+    run("openapi-spec-validator", &["--errors", "all", &path]);
+    let config = write(directory.path(), "config.json", &json!({ "post_hooks": [] }));
+    let output = directory.path().join("generated");
+    let output = output.to_str().expect("a path");
+    let generate = [
+        "generate",
+        "--path",
+        &path,
+        "--output-path",
+        output,
+        "--meta",
+        "none",
+        "--config",
+        &config,
+    ];
+    let said = run(
+        "openapi-python-client",
+        &[&generate[..], &["--fail-on-warning"]].concat(),
+    );
+    assert!(!said.contains("Warning"), "{said}");
+
+    let server = document["servers"][0]["url"].as_str().expect("a URL");
+    let script = format!("{DIRECTORY}/call_webhook.py");
+    let told = run(
+        "python",
+        &[&script, directory.path().to_str().expect("a path"), server, &key],
+    );
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(
+        told["taken"],
+        json!({ "status": 201, "type": "PostOrdersFromTheShopResponse201", "parsed": { "order": 42, "ok": true } })
+    );
+    assert_eq!(told["invalid"]["parsed"]["msg"], "Invalid parameter");
+    assert_eq!(told["invalid"]["parsed"]["errors"][0]["path"], "order.id");
+    assert_eq!(
+        (&told["denied"]["status"], &told["denied"]["parsed"]["status"]),
+        (&json!(401), &json!(401))
+    );
+    let events = installation.api.get("/events").await;
+    assert_eq!(events["data"].as_array().map(Vec::len), Some(1));
+    installation.stop();
+}
+
+#[tokio::test]
+async fn the_management_apis_document_is_valid() {
+    install();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/openapi.json");
+    run("openapi-spec-validator", &["--errors", "all", path]);
+}
