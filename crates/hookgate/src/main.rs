@@ -1,6 +1,7 @@
 //! Hookgate as one program: every service, its settings, and the tools around them.
 
 mod dev;
+mod listen;
 mod logging;
 mod migrate;
 mod openapi;
@@ -61,6 +62,8 @@ enum Command {
         #[arg(long)]
         revert_last: bool,
     },
+    /// Forward the events of a webhook to an address on this machine while this runs, and show what it answers.
+    Listen(Box<listen::Arguments>),
     /// List, suspend and resume tenants.
     Tenants {
         #[command(subcommand)]
@@ -86,14 +89,16 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<()> {
-    let source = settings::Source::new(arguments.config.as_deref())?;
+    let source = || settings::Source::new(arguments.config.as_deref());
     match arguments.command {
-        Command::Dev { fresh, data } => dev::run(source, &data, fresh),
-        Command::Serve { roles } => serve::run(source.settings()?, &roles),
-        Command::Migrate { revert_last } => migrate::run(&source.settings()?, revert_last),
-        Command::Tenants { action } => tenants::run(&source.settings()?, action),
+        // A client of an installation, which has no settings.
+        Command::Listen(arguments) => listen::run(*arguments),
+        Command::Dev { fresh, data } => dev::run(source()?, &data, fresh),
+        Command::Serve { roles } => serve::run(source()?.settings()?, &roles),
+        Command::Migrate { revert_last } => migrate::run(&source()?.settings()?, revert_last),
+        Command::Tenants { action } => tenants::run(&source()?.settings()?, action),
         Command::Openapi => openapi::print(),
-        Command::Settings => settings::print(&source.settings()?),
-        Command::Ready => ready::run(&source.settings()?.operator),
+        Command::Settings => settings::print(&source()?.settings()?),
+        Command::Ready => ready::run(&source()?.settings()?.operator),
     }
 }

@@ -18,6 +18,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 const PREFIX: &str = "HOOKGATE_";
+/// Variables that `hookgate listen` reads, which are no settings.
+const OF_A_CLIENT: [&str; 3] = ["api_url", "key", "password"];
 
 /// Everything that an operator can set.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -168,7 +170,9 @@ impl Source {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        Ok(Self(figment.merge(Env::prefixed(PREFIX).split("__"))))
+        Ok(Self(
+            figment.merge(Env::prefixed(PREFIX).ignore(&OF_A_CLIENT).split("__")),
+        ))
     }
 
     /// A value that holds unless the file or the environment says otherwise.

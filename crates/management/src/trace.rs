@@ -143,9 +143,15 @@ mod tests {
     fn tokens_of_links_are_not_logged() {
         for (path, logged) in [
             ("/v1/webhooks", "/v1/webhooks"),
-            ("/public-api/hgl_secret/openapi.json", "/public-api/{token}/openapi.json"),
+            (
+                "/public-api/hgl_secret/openapi.json",
+                "/public-api/{token}/openapi.json",
+            ),
             ("/public-api/hgl_secret", "/public-api/{token}/"),
-            ("/public-api/hgl_secret/docs/index.css", "/public-api/{token}/docs/index.css"),
+            (
+                "/public-api/hgl_secret/docs/index.css",
+                "/public-api/{token}/docs/index.css",
+            ),
         ] {
             assert_eq!(shown(path), logged);
         }
