@@ -205,6 +205,29 @@ pub fn list(
     with_status(conn, scope, rows)
 }
 
+/// The tenant's events after an id, but for some, the oldest first.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn list_after(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    filter: &EventFilter,
+    after: EventId,
+    except: &[EventId],
+    most: i64,
+) -> Result<Vec<Event>> {
+    let except: Vec<Uuid> = except.iter().map(|id| id.uuid()).collect();
+    let rows = matching(scope, filter)
+        .filter(events::id.gt(after.uuid()))
+        .filter(events::id.ne_all(except))
+        .order(events::id.asc())
+        .limit(most)
+        .select(Row::as_select())
+        .load(conn)?;
+    with_status(conn, scope, rows)
+}
+
 /// How many of the tenant's events there are below an id.
 ///
 /// # Errors

@@ -20,6 +20,7 @@ pub mod request_view;
 pub mod routes;
 mod sample_news;
 mod server;
+mod server_sent_events;
 mod settings;
 pub mod state;
 mod trace;

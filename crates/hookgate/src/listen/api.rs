@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use reqwest::header::ACCEPT;
 use reqwest::{Client, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -59,7 +59,7 @@ impl Api {
             credential,
         };
         if let Err(why) = api.log_in().await? {
-            bail!("{} cannot be reached: {why}", api.base);
+            return Err(api.unreachable(&why));
         }
         Ok(api)
     }
@@ -67,6 +67,11 @@ impl Api {
     /// Where it is.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// That it does not answer.
+    pub fn unreachable(&self, why: &str) -> anyhow::Error {
+        anyhow!("{} cannot be reached: {why}", self.base)
     }
 
     /// Gets JSON.

@@ -129,14 +129,14 @@ impl FromStr for Since {
 }
 
 impl Since {
-    /// The parameter of the API that says so.
-    pub fn query(self) -> (&'static str, String) {
-        let at = |time: DateTime<Utc>| ("from", time.to_rfc3339_opts(SecondsFormat::Millis, true));
-        match self {
-            Self::Event(id) => ("after", id.to_string()),
-            Self::Time(time) => at(time),
-            Self::Ago(duration) => at(clock::now() - duration),
-        }
+    /// The moment at which to begin, unless it is an event.
+    pub fn from(self) -> Option<String> {
+        let at = match self {
+            Self::Event(_) => return None,
+            Self::Time(time) => time,
+            Self::Ago(duration) => clock::now() - duration,
+        };
+        Some(at.to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 }
 
@@ -147,10 +147,7 @@ mod tests {
     #[test]
     fn where_to_begin_is_an_event_a_time_or_a_duration() {
         let event = "evt_01k9z3v8e5f2q8r7w6t5y4x3m2";
-        assert_eq!(
-            event.parse::<Since>().map(Since::query).ok(),
-            Some(("after", event.to_owned()))
-        );
+        assert_eq!(event.parse::<Since>().ok(), event.parse().map(Since::Event).ok());
         for (text, seconds) in [("90s", 90), ("15m", 900), ("2h", 7_200), ("7d", 604_800)] {
             assert_eq!(
                 text.parse::<Since>().ok(),
@@ -159,8 +156,8 @@ mod tests {
             );
         }
         assert_eq!(
-            "2026-11-21T12:00:00Z".parse::<Since>().map(Since::query).ok(),
-            Some(("from", "2026-11-21T12:00:00.000Z".to_owned()))
+            "2026-11-21T12:00:00Z".parse::<Since>().ok().and_then(Since::from),
+            Some("2026-11-21T12:00:00.000Z".to_owned())
         );
         for wrong in ["", "m", "15", "15y", "-3m", "evt_1", "yesterday", "3µ"] {
             assert!(wrong.parse::<Since>().is_err(), "{wrong}");

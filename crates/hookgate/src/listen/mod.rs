@@ -6,6 +6,7 @@ mod arguments;
 mod forward;
 mod stream;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,11 +15,15 @@ use serde_json::Value;
 use crate::services::until_told_to_stop;
 use api::Api;
 pub use arguments::Arguments;
+use arguments::Since;
 use forward::Forwarder;
 use stream::{Ended, Event, Stream};
 
 /// How long to wait before a lost connection is tried again: at first, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// How many events are remembered as forwarded: more than come again.
+const REMEMBERED: usize = 10_000;
 
 /// Listens until it is told to stop.
 ///
@@ -47,6 +52,10 @@ struct Listener {
     filter: Vec<(&'static str, String)>,
     /// Where it goes on.
     since: Option<String>,
+    /// The event after which it was told to begin.
+    begins: Option<String>,
+    /// The last events that were forwarded.
+    forwarded: VecDeque<String>,
 }
 
 impl Listener {
@@ -70,15 +79,21 @@ impl Listener {
             "Forwarding {} of {whose} to {}. Ctrl-C ends it.",
             arguments.environment, arguments.to
         );
-        let since = arguments.since.map(|since| since.query());
-        if let Some((name, value)) = since.clone().filter(|(name, _)| *name == "from") {
-            filter.push((name, value));
-        }
+        let after = match arguments.since {
+            Some(Since::Event(event)) => Some(event.to_string()),
+            Some(since) => {
+                filter.extend(since.from().map(|from| ("from", from)));
+                None
+            }
+            None => None,
+        };
         Ok(Self {
             api,
             forwarder,
             filter,
-            since: since.filter(|(name, _)| *name == "after").map(|(_, value)| value),
+            begins: after.clone(),
+            since: after,
+            forwarded: VecDeque::new(),
         })
     }
 
@@ -115,11 +130,12 @@ impl Listener {
         loop {
             match stream.next().await {
                 Ok(Event { id, summary }) => {
-                    if let Some(summary) = summary {
+                    if let Some(summary) = summary.filter(|summary| self.is_new(summary)) {
                         match self.forwarder.forward(&mut self.api, &summary).await? {
                             Ok(line) => println!("{line}"),
                             Err(why) => return Ok(Some(why)),
                         }
+                        self.remember(text(&summary, "id"));
                     }
                     self.since = Some(id);
                 }
@@ -127,6 +143,20 @@ impl Listener {
                 Err(Ended::Lost(why)) => return Ok(Some(why)),
             }
         }
+    }
+
+    /// Whether an event was not forwarded yet: who comes back to the stream gets the last ones again.
+    fn is_new(&self, summary: &Value) -> bool {
+        let id = text(summary, "id");
+        // Ids are in the order of their times.
+        self.begins.as_ref().is_none_or(|begins| id > *begins) && !self.forwarded.contains(&id)
+    }
+
+    fn remember(&mut self, id: String) {
+        if self.forwarded.len() >= REMEMBERED {
+            self.forwarded.pop_front();
+        }
+        self.forwarded.push_back(id);
     }
 
     fn farewell(&self) {
@@ -145,7 +175,7 @@ async fn find(api: &mut Api, wanted: &str) -> Result<Value> {
             &[("q", wanted.to_owned()), ("limit", "200".to_owned())],
         )
         .await?
-        .map_err(anyhow::Error::msg)?;
+        .map_err(|why| api.unreachable(&why))?;
     let webhooks = found["data"]
         .as_array()
         .context("the API gave no list of webhooks")?;

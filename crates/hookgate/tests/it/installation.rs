@@ -208,6 +208,16 @@ impl Api {
         self.token = key["key"].as_str().unwrap().to_owned();
     }
 
+    /// Where it is, without `/v1`.
+    pub fn url(&self) -> &str {
+        self.base.trim_end_matches("/v1")
+    }
+
+    /// The credential.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// POSTs, and expects success.
     pub async fn post(&self, path: &str, body: &Value) -> Value {
         self.send(Method::POST, path, Some(body)).await

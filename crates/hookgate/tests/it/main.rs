@@ -8,6 +8,7 @@ mod dev;
 mod generated_clients;
 mod github;
 mod installation;
+mod listening;
 mod notifications;
 mod process;
 mod ready_made;

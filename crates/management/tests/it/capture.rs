@@ -2,53 +2,14 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use hookgate_domain::redis::Redis;
 use hookgate_testkit::{TestDatabase, eventually};
 use serde_json::{Value, json};
 
 use crate::service::{Caller, Service};
 use crate::stored::{capture, uuid};
+use crate::streams::Stream;
 use crate::webhooks::{create, path_of};
-
-/// A stream of server-sent events.
-struct Stream {
-    response: reqwest::Response,
-    read: String,
-}
-
-impl Stream {
-    async fn open(service: &Service, caller: &Caller, path: &str, last: Option<i64>) -> Self {
-        let mut request = caller.request(&service.http, path);
-        if let Some(last) = last {
-            request = request.header("last-event-id", last);
-        }
-        let response = request.send().await.expect("an answer");
-        Self {
-            response,
-            read: String::new(),
-        }
-    }
-
-    /// The next event as (name, id, data); `None` when the stream has ended.
-    async fn next(&mut self) -> Option<(String, String, Value)> {
-        loop {
-            if let Some((event, rest)) = self.read.split_once("\n\n") {
-                let (event, rest) = (event.to_owned(), rest.to_owned());
-                self.read = rest;
-                let field = |name: &str| {
-                    let line = event.lines().find_map(|line| line.strip_prefix(name));
-                    line.unwrap_or_default().to_owned()
-                };
-                let data = serde_json::from_str(&field("data: ")).unwrap_or_default();
-                return Some((field("event: "), field("id: "), data));
-            }
-            let chunk = tokio::time::timeout(Duration::from_secs(10), self.response.chunk());
-            let chunk: Bytes = chunk.await.expect("news in time").expect("a stream")?;
-            self.read.push_str(std::str::from_utf8(&chunk).expect("text"));
-        }
-    }
-}
 
 #[tokio::test]
 async fn a_window_is_opened_read_and_closed() {
@@ -136,16 +97,16 @@ async fn who_watches_sees_each_sample_once_and_the_end() {
     drop(stream);
     // Lost in between: it goes on after the last one.
     capture(&service, &webhook, 3, "third");
-    let mut stream = Stream::open(&service, &owner, &watch, Some(2)).await;
+    let mut stream = Stream::open(&service, &owner, &watch, Some("2")).await;
     assert_eq!(stream.next().await.expect("an event").1, "3");
     owner.delete(&path).await.is(204);
     let (name, _, data) = stream.next().await.expect("an event");
     assert_eq!((name.as_str(), &data["state"]), ("end", &json!("closed")));
     assert_eq!(stream.next().await, None);
     // Who comes back then need not come back again.
-    let over = Stream::open(&service, &owner, &watch, Some(3)).await;
+    let over = Stream::open(&service, &owner, &watch, Some("3")).await;
     assert_eq!(over.response.status(), 204);
-    let mut missed = Stream::open(&service, &owner, &watch, Some(2)).await;
+    let mut missed = Stream::open(&service, &owner, &watch, Some("2")).await;
     let (third, end) = (missed.next().await, missed.next().await);
     assert_eq!(
         (

@@ -31,6 +31,7 @@ mod secrets;
 mod senders;
 mod simulation;
 mod stored;
+mod streams;
 mod templates;
 mod urls;
 mod verification;

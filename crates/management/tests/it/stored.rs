@@ -93,6 +93,15 @@ pub fn event(service: &Service, webhook: &Value, new: &NewEvent<'_>) -> String {
     id.to_string()
 }
 
+/// Lets an event be received just before another. Gives its id.
+pub fn received_before(service: &Service, event: &str, other: &str) -> String {
+    let [event, other] = [event, other].map(|id| uuid(&id.into()));
+    let id = hookgate_model::ids::EventId::from(Uuid::from_u128(other.as_u128() - 1));
+    let sql = format!("UPDATE events SET id = '{}' WHERE id = '{event}'", id.uuid());
+    service.database.execute(&sql);
+    id.to_string()
+}
+
 /// Installs a secret that a sender has brought, as the ingress does. The webhook is open for pairing.
 pub fn paired_secret(service: &Service, webhook: &Value, value: &str) -> String {
     let tenant: hookgate_model::ids::TenantId =

@@ -4,29 +4,26 @@
 //! commits, so a client that comes back with `Last-Event-ID` misses nothing and gets nothing twice.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::time::Duration;
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, get};
 use bytes::Bytes;
-use futures_util::stream;
 use hookgate_domain::captures::{self, Capture};
 use hookgate_domain::samples::{self, Sample};
 use hookgate_domain::{clock, webhooks};
 use hookgate_model::ids::WebhookId;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, broadcast};
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::sync::broadcast;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::view::CaptureState;
 use crate::auth::permissions::EventsRead;
 use crate::auth::{Caller, Guarded};
-use crate::error::{ApiError, ApiResult, ErrorCode};
+use crate::error::{ApiError, ApiResult};
 use crate::path::Path;
 use crate::routes::samples::SampleSummary;
+use crate::server_sent_events::{self, NOTHING_NEW, Place, last_event_id, message};
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// How often it is looked for what Redis did not tell.
 const POLL: Duration = Duration::from_secs(2);
 /// How often a stream says something, so that nobody between takes it for dead: in polls.
@@ -53,17 +50,11 @@ pub async fn watch(
     Path((webhook,)): Path<(WebhookId,)>,
     request: HttpRequest,
 ) -> ApiResult<HttpResponse> {
-    let last = last_event_id(&request)?;
+    let last = last_event_id(request.headers())?;
     let caller: Caller = (*caller).clone();
     let state = caller.state();
-    let place = state.streams.clone().try_acquire_owned().map_err(|_| {
-        ApiError::too_many(
-            "this node serves as many streams as it may: try again later, or ask for the window itself",
-            5,
-        )
-    })?;
+    let place = Place::take(state)?;
     let news = state.sample_news.listen();
-    let ends_at = Instant::now() + Duration::from_secs(state.settings.stream_seconds.max(1).into());
     let (capture, found) = caller
         .run(move |conn, scope| {
             webhooks::require(conn, scope, webhook)?;
@@ -89,35 +80,15 @@ pub async fn watch(
         news,
         polls,
         silent: 0,
-        ends_at,
         ready: VecDeque::new(),
         is_over: false,
-        _place: place,
+        place,
     };
     watch.tell(capture.as_ref(), found)?;
-    let events = stream::unfold(watch, |mut watch| async move {
-        let event = watch.next().await?;
-        Some((Ok::<_, Infallible>(event), watch))
-    });
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header(("x-accel-buffering", "no"))
-        .streaming(events))
-}
-
-fn last_event_id(request: &HttpRequest) -> ApiResult<Option<i64>> {
-    let Some(value) = request.headers().get(LAST_EVENT_ID) else {
-        return Ok(None);
-    };
-    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-    let wrong = || {
-        ApiError::new(
-            ErrorCode::InvalidHeader,
-            "Last-Event-ID must be the id of an event of this stream",
-        )
-    };
-    number.map(Some).ok_or_else(wrong)
+    Ok(server_sent_events::answer(watch, |mut watch| async move {
+        let message = watch.next().await?;
+        Some((message, watch))
+    }))
 }
 
 /// One client's view of a window.
@@ -129,10 +100,9 @@ struct Watch {
     news: broadcast::Receiver<Option<WebhookId>>,
     polls: Interval,
     silent: u32,
-    ends_at: Instant,
     ready: VecDeque<Bytes>,
     is_over: bool,
-    _place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Watch {
@@ -155,7 +125,7 @@ impl Watch {
             let stopping = self.caller.state().stopping.clone();
             tokio::select! {
                 () = stopping.cancelled() => return false,
-                () = tokio::time::sleep_until(self.ends_at) => return false,
+                () = tokio::time::sleep_until(self.place.ends_at) => return false,
                 news = self.news.recv() => match news {
                     Ok(Some(webhook)) if webhook != self.webhook => {}
                     Err(broadcast::error::RecvError::Closed) => return false,
@@ -189,20 +159,18 @@ impl Watch {
         for sample in found {
             let number = sample.number.unwrap_or(self.after);
             self.after = number;
-            let data = serde_json::to_string(&SampleSummary::from(sample)).map_err(ApiError::internal)?;
-            self.ready
-                .push_back(format!("event: sample\nid: {number}\ndata: {data}\n\n").into());
+            let told = message("sample", Some(&number), &SampleSummary::from(sample))?;
+            self.ready.push_back(told);
         }
         if !is_all {
             // What is left is read at once.
             self.polls.reset_immediately();
         } else if state != CaptureState::Open {
-            let data = json!({ "state": state });
             self.ready
-                .push_back(format!("event: end\ndata: {data}\n\n").into());
+                .push_back(message("end", None, &json!({ "state": state }))?);
             self.is_over = true;
         } else if self.silent >= SILENT_POLLS {
-            self.ready.push_back(Bytes::from_static(b": nothing new\n\n"));
+            self.ready.push_back(NOTHING_NEW);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Events: what came in.
 
 mod content;
+mod stream;
 mod view;
 
 use actix_web::get;
@@ -23,13 +24,17 @@ use crate::page::{Page, Paging, PagingParams};
 use crate::path::Path;
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
-    config.service(index).service(read).configure(content::register);
+    config
+        .service(index)
+        .service(stream::watch)
+        .service(read)
+        .configure(content::register);
 }
 
 /// Which events a list shows.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Filters {
+pub struct Filters {
     /// Of this webhook.
     webhook_id: Option<WebhookId>,
     /// To this URL.
@@ -87,6 +92,37 @@ impl FromFields for Filters {
     }
 }
 
+impl From<Filters> for EventFilter {
+    fn from(filters: Filters) -> Self {
+        let Filters {
+            webhook_id,
+            url_id,
+            environment,
+            method,
+            event_type,
+            delivery_id,
+            duplicated,
+            outcome,
+            replay_id,
+            from,
+            to,
+        } = filters;
+        Self {
+            webhook_id,
+            url_id,
+            environment,
+            method,
+            event_type,
+            delivery_id,
+            duplicated,
+            outcome,
+            replay_id,
+            from,
+            to,
+        }
+    }
+}
+
 /// List events
 #[utoipa::path(tag = "events", operation_id = "listEvents", security(("bearer" = ["events:read"])),
     params(Filters, PagingParams),
@@ -95,32 +131,7 @@ impl FromFields for Filters {
 async fn index(caller: Guarded<EventsRead>, paging: Paging<Filters>) -> ApiResult<Reply<Page<EventSummary>>> {
     let window = paging.window(&caller)?;
     let rows = window.rows();
-    let Filters {
-        webhook_id,
-        url_id,
-        environment,
-        method,
-        event_type,
-        delivery_id,
-        duplicated,
-        outcome,
-        replay_id,
-        from,
-        to,
-    } = paging.filters;
-    let filter = EventFilter {
-        webhook_id,
-        url_id,
-        environment,
-        method,
-        event_type,
-        delivery_id,
-        duplicated,
-        outcome,
-        replay_id,
-        from,
-        to,
-    };
+    let filter = EventFilter::from(paging.filters);
     let found = caller
         .run(move |conn, scope| events::list(conn, scope, &filter, rows))
         .await?;
