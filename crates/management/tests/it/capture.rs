@@ -6,7 +6,7 @@ use hookgate_domain::redis::Redis;
 use hookgate_testkit::{TestDatabase, eventually};
 use serde_json::{Value, json};
 
-use crate::service::{Caller, Service};
+use crate::service::Service;
 use crate::stored::{capture, uuid};
 use crate::streams::Stream;
 use crate::webhooks::{create, path_of};
