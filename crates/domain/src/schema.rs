@@ -243,6 +243,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    failed_callbacks (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        webhook_id -> Uuid,
+        revision_id -> Uuid,
+        event_id -> Uuid,
+        state -> Bytea,
+        failed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     notification_settings (tenant_id) {
         tenant_id -> Uuid,
         destination_id -> Uuid,
@@ -530,6 +542,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     destinations,
     duplicates,
     events,
+    failed_callbacks,
     idempotency_keys,
     jobs,
     login_sessions,

@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::page::Page;
-use crate::schema::{jobs, url_tokens, urls, webhook_allowlists, webhooks};
+use crate::schema::{failed_callbacks, jobs, url_tokens, urls, webhook_allowlists, webhooks};
 use crate::scope::TenantScope;
 use crate::stored_json::{StoredJson, to_json};
 use crate::{clock, limits, revisions};
@@ -383,6 +383,10 @@ pub fn delete(conn: &mut PgConnection, scope: &TenantScope, id: WebhookId) -> Re
     diesel::delete(jobs::table)
         .filter(jobs::tenant_id.eq(scope.uuid()))
         .filter(jobs::webhook_id.eq(id.uuid()))
+        .execute(conn)?;
+    diesel::delete(failed_callbacks::table)
+        .filter(failed_callbacks::tenant_id.eq(scope.uuid()))
+        .filter(failed_callbacks::webhook_id.eq(id.uuid()))
         .execute(conn)?;
     Ok(())
 }

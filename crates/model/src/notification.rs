@@ -68,8 +68,8 @@ pub fn call(
     let timestamp = at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let body = json!({ "type": kind, "timestamp": timestamp, "data": data, "suppressed": suppressed });
     let headers = [("content-type", "application/json"), (HEADER, kind.as_str())];
-    Callback {
-        call: HttpCall {
+    Callback::new(
+        HttpCall {
             step: kind.as_str().to_owned(),
             attempt: 1,
             destination,
@@ -82,8 +82,8 @@ pub fn call(
             timeout_ms: TIMEOUT_MS,
             idempotency_key: format!("msg_{}", base32::to_string(id.uuid().as_u128())),
         },
-        retry: Retry::over_days(),
-    }
+        Retry::over_days(),
+    )
 }
 
 /// Whether a call is a notification, or was caused by one.

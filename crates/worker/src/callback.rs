@@ -30,6 +30,7 @@ pub async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHa
         again: Vec::new(),
         callbacks: Vec::new(),
         is_callback: true,
+        failed_callback: None,
         notices: Vec::new(),
         session: None,
         session_id: None,
@@ -95,6 +96,17 @@ fn follow(
     } else if made.outcome.verdict() != Verdict::Success && !notification::is_marked(&stored.callback.call) {
         let notice = notices::of_callback(&stored.callback.call, &made.outcome, event, result);
         result.notices.push(notice);
+        // What a masked event's callback holds is gone with its job.
+        if stored.secrets.is_none() {
+            let lease = result.lease;
+            stored.callback = stored.callback.renewed();
+            match stored.seal(&shared.master_key, &lease.scope, lease.job) {
+                Ok(state) => result.failed_callback = Some(state),
+                Err(error) => {
+                    tracing::error!(job = %lease.job, %error, "a callback cannot be sealed, and is not kept")
+                }
+            }
+        }
     }
 }
 

@@ -75,6 +75,7 @@ async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHand) 
             again: Vec::new(),
             callbacks: Vec::new(),
             is_callback: false,
+            failed_callback: None,
             notices: Vec::new(),
         },
         answers: Vec::new(),

@@ -71,6 +71,10 @@ async fn run(shared: &Shared) -> hookgate_domain::Result<()> {
         samples::delete_older(conn, before, most)
     })
     .await?;
+    in_chunks(shared, move |conn, most| {
+        jobs::callback::delete_failed(conn, before, most)
+    })
+    .await?;
     let trim =
         move |conn: &mut _| maintenance::alone(conn, |conn| maintenance::trim_refusals(conn, refusals));
     shared.database.run(trim).await?;

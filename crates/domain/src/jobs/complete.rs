@@ -47,6 +47,8 @@ pub struct JobResult {
     pub callbacks: Vec<NewCallback>,
     /// Whether the job is such a call itself.
     pub is_callback: bool,
+    /// Of such a call that did not arrive: the sealed request, if it may be made again one day.
+    pub failed_callback: Option<Vec<u8>>,
     /// What the tenant may want to be told of.
     pub notices: Vec<Notice>,
 }
@@ -198,6 +200,7 @@ pub fn complete(
                     .filter_map(|result| Some((scope.uuid(), result.session_id?))),
             );
             callback::insert(conn, &scope, &written)?;
+            callback::keep_failed(conn, &scope, &written)?;
             let notices = written.iter().flat_map(|result| result.notices.iter().cloned());
             notifications::announce(conn, &scope, notifier, &notices.collect::<Vec<_>>())?;
             held.extend(written.iter().map(|result| result.lease));

@@ -223,6 +223,12 @@ impl Api {
         self.send(Method::POST, path, Some(body)).await
     }
 
+    /// POSTs, and gives the status and the body.
+    pub async fn try_post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let answer = self.request(Method::POST, path).json(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
     /// PUTs, and expects success.
     pub async fn put(&self, path: &str, body: &Value) -> Value {
         self.send(Method::PUT, path, Some(body)).await

@@ -197,11 +197,29 @@ pub fn refused(
     id.to_string()
 }
 
+/// The step whose callback did not arrive.
+pub const CALLBACK: &str = "notify";
+
+/// Keeps a callback of an event that did not arrive, as the worker does.
+pub fn failed_callback(service: &Service, webhook: &Value, event: &str) {
+    let event: hookgate_model::ids::EventId = event.parse().expect("an id");
+    service.database.execute(&format!(
+        "INSERT INTO failed_callbacks (tenant_id, id, webhook_id, revision_id, event_id, state) \
+         VALUES ('{}', '{}', '{}', '{}', '{}', 'sealed')",
+        tenant(service, webhook),
+        hookgate_domain::jobs::callback_id(event, CALLBACK).uuid(),
+        uuid(&webhook["id"]),
+        uuid(&webhook["draft_revision_id"]),
+        event.uuid(),
+    ));
+}
+
 /// Stores one of each.
 pub fn one_of_each(service: &Service, webhook: &Value) -> Stored {
     let event = event(service, webhook, &NewEvent::default());
     let run = run(service, webhook, &event, "succeeded");
     let attempt = attempt(service, webhook, &run, "succeeded");
+    failed_callback(service, webhook, &event);
     let refusal = refusal(service, webhook, "method_not_allowed");
     Stored {
         event,

@@ -260,7 +260,7 @@ impl<'a> Run<'a> {
             Action::Callback(callback) => {
                 let call = callback.call(&step.name, self.request.event().id, 1, &self.variables)?;
                 let retry = callback.retry.clone();
-                self.state.callbacks.push(Callback { call, retry });
+                self.state.callbacks.push(Callback::new(call, retry));
                 self.over(step, StepOutcome::Succeeded, None, Value::Null, Value::Null);
                 Ok(None)
             }

@@ -97,3 +97,54 @@ async fn what_a_callback_sends_is_not_readable_in_its_job() {
     assert_eq!(stage.number(readable), 1);
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_did_not_arrive_goes_on_alone_with_all_its_retries() {
+    let (stage, receiver) = (Stage::new(), Receiver::start().await);
+    let destination = stage.destination(&receiver.url()).await;
+    let webhook = stage.webhook(json!({ "flow": { "steps": [callback(destination, &[1])] } }));
+    receiver.otherwise(Reply::status(503));
+    let event = stage.event(&webhook, json!({ "n": 7 }));
+    // Before there is a worker, as it makes a scope.
+    stage.manage(|_, _| Ok(())).await;
+    let worker = stage.worker(settings());
+    let over = async || {
+        eventually(PATIENCE, "the callback is over", async || {
+            (stage.jobs() == 0 && stage.find_run(event).is_some()).then_some(())
+        })
+        .await;
+    };
+    over().await;
+    let retry = async |step: &'static str| {
+        stage
+            .manage(move |conn, scope| {
+                hookgate_domain::jobs::callback::retry(conn, scope, event.into(), step)
+            })
+            .await
+    };
+    assert!(!retry("another").await);
+    assert!(retry("notify").await);
+    over().await;
+    assert!(retry("notify").await, "it failed once more");
+    receiver.otherwise(Reply::status(200));
+    over().await;
+    assert!(!retry("notify").await, "it arrived");
+    worker.stop().await;
+
+    let received = receiver.received();
+    let key = received[0].header("webhook-id");
+    assert!(
+        received
+            .iter()
+            .all(|call| call.header("webhook-id") == key && call.body == br#"{"n":7}"#)
+    );
+    let numbers: Vec<_> = stage
+        .attempts(event)
+        .iter()
+        .map(|attempt| attempt.number)
+        .collect();
+    let counted: Vec<i32> = (1..).take(numbers.len()).collect();
+    assert_eq!(numbers, counted);
+    assert!((5..=6).contains(&numbers.len()), "{numbers:?}");
+    assert_eq!(stage.number("SELECT count(*) AS number FROM runs"), 1);
+}

@@ -38,6 +38,7 @@ fn result(claimed: &ClaimedJob) -> JobResult {
         again: Vec::new(),
         callbacks: Vec::new(),
         is_callback: false,
+        failed_callback: None,
         notices: Vec::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! Runs: what flows did.
 
+mod callbacks;
 mod retry;
 mod view;
 
@@ -11,7 +12,7 @@ use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use retry::{RetriedRuns, RetriedView, RunRetries};
-pub use view::{AnswerView, RunSummary, RunView};
+pub use view::{AnswerView, CallbackView, RunSummary, RunView};
 
 use crate::auth::Guarded;
 use crate::auth::permissions::RunsRead;
@@ -26,6 +27,7 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
         .service(index)
         .service(retry::retry_runs)
         .service(read)
+        .service(callbacks::retry_callback)
         .service(retry::retry_run);
 }
 

@@ -138,7 +138,7 @@ pub(super) async fn retry_runs(
     Ok(Reply::ok(retried))
 }
 
-async fn wake(caller: &Caller) {
+pub(super) async fn wake(caller: &Caller) {
     if let Err(error) = caller.state().redis.wake_workers().await {
         tracing::debug!(%error, "workers find the job by polling");
     }

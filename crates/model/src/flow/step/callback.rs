@@ -14,6 +14,9 @@ pub struct Callback {
     pub call: HttpCall,
     /// When it is repeated.
     pub retry: Retry,
+    /// The attempts before somebody let it go on; they do not count for `retry`.
+    #[serde(default)]
+    pub earlier_attempts: u32,
 }
 
 /// What follows an attempt.
@@ -29,12 +32,30 @@ pub enum Next {
 }
 
 impl Callback {
+    /// A call that is made for the first time.
+    pub const fn new(call: HttpCall, retry: Retry) -> Self {
+        Self {
+            call,
+            retry,
+            earlier_attempts: 0,
+        }
+    }
+
+    /// One that did not arrive, as it is when somebody lets it go on: with all its retries before it.
+    #[must_use]
+    pub fn renewed(mut self) -> Self {
+        self.earlier_attempts = self.call.attempt;
+        self.call.attempt += 1;
+        self
+    }
+
     /// Takes the outcome of an attempt, and counts on. `random` is from 0 to 1.
     pub fn advance(&mut self, outcome: &HttpOutcome, now: DateTime<Utc>, random: f64) -> Next {
         if outcome.verdict() != Verdict::Retryable {
             return Next::Over;
         }
-        match retry::delay_of(self.call.attempt, &self.retry, outcome, now, random) {
+        let attempts = self.call.attempt.saturating_sub(self.earlier_attempts);
+        match retry::delay_of(attempts, &self.retry, outcome, now, random) {
             None => Next::Over,
             Some(delay) => {
                 self.call.attempt += 1;
@@ -51,8 +72,8 @@ mod tests {
     use crate::flow::definition::HttpMethod;
 
     fn callback() -> Callback {
-        Callback {
-            call: HttpCall {
+        Callback::new(
+            HttpCall {
                 step: "notify".into(),
                 attempt: 1,
                 destination: "dst_01k9z3v8e5f2q8r7w6t5y4x3m2".parse().expect("an id"),
@@ -63,11 +84,11 @@ mod tests {
                 timeout_ms: 1_000,
                 idempotency_key: "msg_1".into(),
             },
-            retry: Retry {
+            Retry {
                 delays_seconds: Some(vec![5]),
                 ..Retry::default()
             },
-        }
+        )
     }
 
     fn answered(status: u16) -> HttpOutcome {
@@ -94,6 +115,10 @@ mod tests {
         assert_eq!(failing.advance(&answered(503), now, 0.0), Next::Again { due_at });
         assert_eq!(failing.call.attempt, 2);
         assert_eq!(failing.advance(&answered(503), now, 0.0), Next::Over);
+        let mut renewed = failing.renewed();
+        assert_eq!(renewed.call.attempt, 3, "attempts are counted on");
+        assert_eq!(renewed.advance(&answered(503), now, 0.0), Next::Again { due_at });
+        assert_eq!(renewed.advance(&answered(503), now, 0.0), Next::Over);
     }
 
     #[test]
