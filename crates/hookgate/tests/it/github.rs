@@ -19,9 +19,9 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const AT_ONCE: usize = 8;
 
 /// A payload with what GitHub sends along.
-struct Payload {
-    event: String,
-    bytes: Vec<u8>,
+pub struct Payload {
+    pub event: String,
+    pub bytes: Vec<u8>,
 }
 
 /// What the receiver saw.
@@ -118,7 +118,7 @@ async fn send_all(url: &str, payloads: &[Payload]) -> Vec<String> {
 }
 
 /// The directory of the published packages, installed when they are missing.
-fn node_packages() -> PathBuf {
+pub fn node_packages() -> PathBuf {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node");
     let wanted = ["@octokit/webhooks-examples", "standardwebhooks"];
     if !wanted.iter().all(|package| {
@@ -143,7 +143,7 @@ fn node_packages() -> PathBuf {
     directory
 }
 
-fn payloads(node: &Path) -> Vec<Payload> {
+pub fn payloads(node: &Path) -> Vec<Payload> {
     #[derive(Deserialize)]
     struct Kind {
         name: String,

@@ -239,6 +239,11 @@ impl Api {
         self.send(Method::GET, path, None).await
     }
 
+    /// DELETEs, and expects success.
+    pub async fn delete(&self, path: &str) -> Value {
+        self.send(Method::DELETE, path, None).await
+    }
+
     /// GETs what does not exist yet, until it does.
     pub async fn get_eventually(&self, path: &str) -> Value {
         eventually(

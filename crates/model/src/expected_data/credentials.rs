@@ -161,6 +161,6 @@ mod tests {
         }
         let learnt = learnt(json!({"kind": "api_key", "headers": ["x-shop-sign"]}));
         assert_eq!(names(&learnt.headers), ["content-type", "x-event", "x-shop-sign"]);
-        assert!(!serde_json::to_string(&learnt).expect("JSON").contains("hush"));
+        assert_eq!(learnt.headers[2].example, Value::Null);
     }
 }
