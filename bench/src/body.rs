@@ -10,11 +10,15 @@ use serde_json::{Value, json};
 const EXAMPLES: &str =
     "crates/hookgate/tests/node/node_modules/@octokit/webhooks-examples/api.github.com/index.json";
 
-/// A body with its name for the report: `small`, `push`, or a file.
+/// The length of the longer body that expectations are measured with, about.
+const LONG: usize = 26_000;
+
+/// A body with its name for the report: `small`, `push`, `long`, or a file.
 pub fn named(name: &str) -> Result<(String, Vec<u8>)> {
     match name {
         "small" => Ok(("1 KiB of JSON".to_owned(), small())),
         "push" => Ok(("GitHub push".to_owned(), push()?)),
+        "long" => long(),
         file => {
             let body = std::fs::read(file).with_context(|| format!("reading {file}"))?;
             let name = Path::new(file)
@@ -43,22 +47,38 @@ fn small() -> Vec<u8> {
     order(&items, &"n".repeat(missing)).into_bytes()
 }
 
-/// The largest of GitHub's examples of a push.
-fn push() -> Result<Vec<u8>> {
-    #[derive(Deserialize)]
-    struct Kind {
-        name: String,
-        examples: Vec<Value>,
-    }
+/// GitHub's examples of one type of event.
+#[derive(Deserialize)]
+struct Kind {
+    name: String,
+    examples: Vec<Value>,
+}
+
+fn examples() -> Result<Vec<Kind>> {
     let examples = std::fs::read(EXAMPLES)
         .with_context(|| format!("reading {EXAMPLES}: `make bench` installs it, or use --body small"))?;
-    let kinds: Vec<Kind> = serde_json::from_slice(&examples)?;
-    let pushes = kinds
-        .into_iter()
-        .filter(|kind| kind.name == "push")
-        .flat_map(|kind| kind.examples);
-    pushes
+    Ok(serde_json::from_slice(&examples)?)
+}
+
+/// The largest of GitHub's examples of a push.
+fn push() -> Result<Vec<u8>> {
+    let kinds = examples()?.into_iter().filter(|kind| kind.name == "push");
+    kinds
+        .flat_map(|kind| kind.examples)
         .map(|push| push.to_string().into_bytes())
         .max_by_key(Vec::len)
         .context("no example of a push")
+}
+
+/// The one of GitHub's examples that is nearest to the wanted length.
+fn long() -> Result<(String, Vec<u8>)> {
+    let bodies = examples()?.into_iter().flat_map(|Kind { name, examples }| {
+        let bodies = examples
+            .into_iter()
+            .map(|example| example.to_string().into_bytes());
+        bodies.map(move |body| (format!("GitHub {name}"), body))
+    });
+    bodies
+        .min_by_key(|(_, body)| body.len().abs_diff(LONG))
+        .context("no example of an event")
 }

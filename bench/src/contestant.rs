@@ -41,6 +41,10 @@ pub enum Name {
     Admission,
     /// The same as `Ingress`, which recognises repeated deliveries; each request has an id of its own.
     Deduplication,
+    /// The same as `Ingress`, which expects all that it gets, and would count what differs.
+    Warn,
+    /// The same, which would refuse what differs.
+    Enforce,
 }
 
 /// A program that serves contestants.
@@ -78,6 +82,9 @@ impl Name {
         Self::Deduplication,
     ];
 
+    /// Those that show what looking at the data costs.
+    pub const EXPECTED_DATA: [Self; 3] = [Self::Ingress, Self::Warn, Self::Enforce];
+
     /// The name on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -90,6 +97,8 @@ impl Name {
             Self::Allowlist => "allowlist",
             Self::Admission => "admission",
             Self::Deduplication => "deduplication",
+            Self::Warn => "warn",
+            Self::Enforce => "enforce",
         }
     }
 

@@ -36,7 +36,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     ));
     let (_, body) = body::named("small")?;
     let request = |tenant: TenantId| -> Result<Request> {
-        Ok(Webhook::make(&database, tenant, Name::Ingress)?.request(&body))
+        Ok(Webhook::make(&database, tenant, Name::Ingress, &[])?.request(&body))
     };
     let (modest, limited, unlimited) = (
         request(modest)?,

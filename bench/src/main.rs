@@ -8,6 +8,7 @@ mod body;
 mod contestant;
 mod cpu;
 mod flood;
+mod learning;
 mod load;
 mod look_up;
 mod report;
@@ -32,8 +33,9 @@ struct Arguments {
     /// Rounds of each contestant, of which the median counts.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// What is sent: `small` (1 KiB of JSON), `push` (GitHub's largest example of a push, 7.7 kB), or a file.
-    #[arg(long, value_delimiter = ',', default_value = "small,push")]
+    /// What is sent: `small` (1 KiB of JSON), `push` (GitHub's largest example of a push, 7.7 kB), `long` (one of GitHub's
+    /// examples, of 26 kB), or a file. By default `small` and `push`, with `--expected-data` `small` and `long`.
+    #[arg(long, value_delimiter = ',')]
     body: Vec<String>,
     /// Numbers of connections.
     #[arg(long, value_delimiter = ',', default_value = "64,256")]
@@ -41,6 +43,9 @@ struct Arguments {
     /// Measure what admission costs, instead of what durability costs.
     #[arg(long)]
     admission: bool,
+    /// Measure what looking at the data costs, instead of what durability costs.
+    #[arg(long, conflicts_with = "admission")]
+    expected_data: bool,
     /// Measure what one tenant's flood does to another's latency, instead of what durability costs.
     #[arg(long)]
     flood: bool,
@@ -78,6 +83,8 @@ impl Arguments {
     fn contestants(&self) -> Vec<contestant::Name> {
         let set: &[contestant::Name] = if self.admission {
             &contestant::Name::ADMISSION
+        } else if self.expected_data {
+            &contestant::Name::EXPECTED_DATA
         } else {
             &contestant::Name::DURABILITY
         };
@@ -88,9 +95,23 @@ impl Arguments {
         set.iter().filter(wanted).copied().collect()
     }
 
+    /// What is sent, each with its name for the report.
+    fn bodies(&self) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let default = if self.expected_data { "long" } else { "push" };
+        let names = match self.body.as_slice() {
+            [] => vec!["small".to_owned(), default.to_owned()],
+            names => names.to_vec(),
+        };
+        names.iter().map(|name| body::named(name)).collect()
+    }
+
     /// Where the results go.
     fn results(&self) -> PathBuf {
-        let set = if self.admission { "admission" } else { "latest" };
+        let set = match (self.admission, self.expected_data) {
+            (true, _) => "admission",
+            (_, true) => "expected-data",
+            _ => "latest",
+        };
         let default = || PathBuf::from("bench/results").join(set);
         self.results.clone().unwrap_or_else(default)
     }

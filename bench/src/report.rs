@@ -8,6 +8,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::contestant::Name;
+use crate::learning::Learning;
 
 /// What one round measured.
 #[derive(Debug, Clone, Serialize)]
@@ -51,7 +52,8 @@ fn compared() -> impl Iterator<Item = (Name, Name)> {
         .into_iter()
         .skip(1)
         .map(|one| (one, Name::Ingress));
-    durability.chain(admission)
+    let expected_data = [Name::Warn, Name::Enforce].map(|one| (one, Name::Ingress));
+    durability.chain(admission).chain(expected_data)
 }
 
 /// The round with the median rate.
@@ -82,6 +84,8 @@ pub struct Report {
     idle: BTreeMap<Name, Figures>,
     /// Nanoseconds of finding an address, by the number of networks.
     look_up_ns: BTreeMap<u32, f64>,
+    /// Microseconds of reading, learning and checking, by the body.
+    learning_us: BTreeMap<String, Learning>,
 }
 
 impl Report {
@@ -95,6 +99,7 @@ impl Report {
             at_half_load: BTreeMap::new(),
             idle: BTreeMap::new(),
             look_up_ns: BTreeMap::new(),
+            learning_us: BTreeMap::new(),
         }
     }
 
@@ -149,6 +154,11 @@ impl Report {
     /// Adds what finding an address among so many networks takes.
     pub fn look_up(&mut self, networks: u32, nanoseconds: f64) {
         self.look_up_ns.insert(networks, nanoseconds);
+    }
+
+    /// Adds what learning from a body and checking it takes.
+    pub fn learning(&mut self, body: &str, learning: Learning) {
+        self.learning_us.insert(body.to_owned(), learning);
     }
 
     /// Writes the table and the JSON.
@@ -206,6 +216,13 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "Finding an address among {networks:>6} networks: {nanoseconds:>5.0} ns"
+            )?;
+        }
+        for (body, learning) in &self.learning_us {
+            writeln!(
+                f,
+                "{body}: reading {:.1} µs, learning {} fields {:.1} µs, checking them {:.1} µs",
+                learning.reading, learning.fields, learning.inference, learning.validation
             )?;
         }
         Ok(())

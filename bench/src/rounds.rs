@@ -15,7 +15,7 @@ use crate::contestant::{Name, Program};
 use crate::load::{self, Outcome, Pace};
 use crate::report::{Figures, Report};
 use crate::webhooks::Webhook;
-use crate::{Arguments, body, cpu, look_up};
+use crate::{Arguments, body, cpu, learning, look_up};
 
 /// What PostgreSQL is given beyond its defaults: memory and log that suit a machine of a few GiB.
 const POSTGRES: [(&str, &str); 5] = [
@@ -58,6 +58,7 @@ pub fn start_servers() -> Result<Servers> {
 
 struct Bench<'a> {
     arguments: &'a Arguments,
+    bodies: Vec<(String, Vec<u8>)>,
     programs: BTreeMap<Program, Running>,
     webhooks: BTreeMap<Name, Webhook>,
     postgres: u32,
@@ -83,8 +84,9 @@ impl<'a> Bench<'a> {
         let tenant = database.tenant("Bench");
         let mut programs = BTreeMap::new();
         let mut webhooks = BTreeMap::new();
+        let bodies = arguments.bodies()?;
         for name in arguments.contestants() {
-            webhooks.insert(name, Webhook::make(&database, tenant, name)?);
+            webhooks.insert(name, Webhook::make(&database, tenant, name, &bodies)?);
             if let Entry::Vacant(place) = programs.entry(name.program()) {
                 let serving = Running::start(name.program(), &address, database.name(), arguments.writers)?;
                 place.insert(serving);
@@ -92,6 +94,7 @@ impl<'a> Bench<'a> {
         }
         Ok(Self {
             arguments,
+            bodies,
             programs,
             webhooks,
             postgres: servers.postgres.id().context("PostgreSQL does not run")?,
@@ -100,11 +103,13 @@ impl<'a> Bench<'a> {
 
     fn measure(&self) -> Result<Report> {
         let mut report = Report::new(self.arguments.seconds, self.arguments.rounds);
-        for name in &self.arguments.body {
-            let (name, body) = body::named(name)?;
+        for (name, body) in &self.bodies {
+            if self.arguments.expected_data {
+                report.learning(name, learning::measure(body));
+            }
             for &connections in &self.arguments.connections {
-                let rounds = self.take_turns(&name, &body, connections)?;
-                report.add(&name, body.len(), connections, rounds);
+                let rounds = self.take_turns(name, body, connections)?;
+                report.add(name, body.len(), connections, rounds);
             }
         }
         if self.arguments.admission {

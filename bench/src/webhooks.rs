@@ -6,6 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use hookgate_domain::clock;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_model::authentication::api_key;
+use hookgate_model::expected_data::{Mode, infer};
 use hookgate_model::ids::{AllowlistId, ApiKeyId, SecretId, TenantId};
 use hookgate_testkit::TestDatabase;
 use hookgate_testkit::fixtures::{NewWebhook, Webhook as Made};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::contestant::Name;
+use crate::learning;
 use crate::load::Request;
 
 /// The networks of the allowlist; the load generator's address is in one of them.
@@ -27,14 +29,41 @@ pub fn master_key() -> MasterKey {
 /// A webhook, with what its sender presents.
 pub struct Webhook {
     path: String,
+    /// The paths for bodies that are expected as they are.
+    expecting: Vec<(Vec<u8>, String)>,
     key: Option<String>,
     is_signed: bool,
     has_id: bool,
 }
 
 impl Webhook {
-    /// Makes the webhook of a contestant.
-    pub fn make(database: &TestDatabase, tenant: TenantId, name: Name) -> anyhow::Result<Self> {
+    /// Makes the webhook of a contestant; one for each body, where it is to expect what it gets.
+    pub fn make(
+        database: &TestDatabase,
+        tenant: TenantId,
+        name: Name,
+        bodies: &[(String, Vec<u8>)],
+    ) -> anyhow::Result<Self> {
+        let mode = match name {
+            Name::Warn => Some(Mode::Warn),
+            Name::Enforce => Some(Mode::Enforce),
+            _ => None,
+        };
+        let expecting = mode.into_iter().flat_map(|mode| {
+            bodies.iter().map(move |(_, body)| {
+                let mut expected_data = infer(&[learning::request(body)]);
+                expected_data.mode = mode;
+                let revision = json!({ "expected_data": expected_data });
+                let made = database.webhook(
+                    tenant,
+                    NewWebhook {
+                        revision,
+                        ..NewWebhook::default()
+                    },
+                );
+                (body.clone(), made.production.path)
+            })
+        });
         let has_key = matches!(name, Name::ApiKey | Name::Admission);
         let is_signed = matches!(name, Name::Signature | Name::Admission);
         let has_allowlist = matches!(name, Name::Allowlist | Name::Admission);
@@ -75,6 +104,7 @@ impl Webhook {
         }
         Ok(Self {
             key: has_key.then(|| make_key(database, &made)),
+            expecting: expecting.collect(),
             path: made.production.path,
             is_signed,
             has_id,
@@ -90,7 +120,9 @@ impl Webhook {
         if self.is_signed {
             headers.push_str(&format!("x-hub-signature-256: sha256={}\r\n", sign(body)));
         }
-        Request::new(&self.path, &headers, self.has_id, body)
+        let expecting = self.expecting.iter().find(|(known, _)| known == body);
+        let path = expecting.map_or(&self.path, |(_, path)| path);
+        Request::new(path, &headers, self.has_id, body)
     }
 }
 
