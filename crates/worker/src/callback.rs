@@ -11,6 +11,7 @@ use hookgate_model::retry::Verdict;
 
 use crate::Shared;
 use crate::effects::http::Made;
+use crate::failpoint::reached;
 use crate::leases::InHand;
 use crate::notices;
 use crate::outgoing::{Called, Outgoing, given_up};
@@ -35,6 +36,7 @@ pub async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHa
         session: None,
         session_id: None,
     };
+    reached!(lease.scope.tenant(), "callback_claimed");
     let sealed = claimed.state.clone().unwrap_or_default();
     let event = claimed.event_ids.first().copied();
     let opened = StoredCallback::open(&shared.master_key, &lease.scope, lease.job, &sealed);
@@ -67,7 +69,9 @@ pub async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHa
             tracing::error!(job = %lease.job, error = ?opened.err(), "a callback cannot be read, and ends");
         }
     }
+    reached!(lease.scope.tenant(), "callback_called");
     record(shared, result, in_hand).await;
+    reached!(lease.scope.tenant(), "callback_recorded");
 }
 
 /// Records an attempt, and what follows.

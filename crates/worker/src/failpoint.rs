@@ -1,5 +1,5 @@
-//! Points of a run at which a test stops a worker as if it were killed there. Without the feature `failpoints`, which only
-//! this crate's tests have, there are none.
+//! Points of a run at which a test stops a worker as if it were killed there, or at which its process kills itself
+//! (`FAILPOINT=<point>`). Without the feature `failpoints`, which only tests have, there are none.
 
 #[cfg(feature = "failpoints")]
 pub use on::{POINTS, stand_still};
@@ -15,13 +15,15 @@ pub(crate) use reached;
 
 #[cfg(feature = "failpoints")]
 pub(crate) mod on {
-    use std::sync::{Arc, Mutex, PoisonError};
+    use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
     use hookgate_model::ids::TenantId;
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
     use tokio::sync::Notify;
 
     /// Every point, in the order in which a run comes to them.
-    pub const POINTS: [&str; 11] = [
+    pub const POINTS: [&str; 14] = [
         "claimed",
         "session_read",
         "before_call",
@@ -33,7 +35,13 @@ pub(crate) mod on {
         "sent",
         "before_record",
         "recorded",
+        "callback_claimed",
+        "callback_called",
+        "callback_recorded",
     ];
+
+    #[allow(clippy::disallowed_methods, reason = "for tests alone, and no setting")]
+    static DEADLY: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("FAILPOINT").ok());
 
     type Waiting = (TenantId, &'static str, Arc<Notify>);
     static WAITING: Mutex<Vec<Waiting>> = Mutex::new(Vec::new());
@@ -49,6 +57,10 @@ pub(crate) mod on {
 
     pub async fn reached(tenant: TenantId, point: &'static str) {
         debug_assert!(POINTS.contains(&point), "add {point} to POINTS");
+        if DEADLY.as_deref() == Some(point) {
+            // Nobody lives to see whether it worked.
+            let _ = kill(Pid::this(), Signal::SIGKILL);
+        }
         let found = {
             let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
             let place = waiting

@@ -18,7 +18,7 @@ use hookgate_model::flow::state::State;
 use hookgate_model::flow::step::record::{RecordWrite, RecordWritten};
 use hookgate_model::flow::template;
 use hookgate_model::flow::variables::Request;
-use hookgate_model::ids::{DestinationId, EventId};
+use hookgate_model::ids::{DestinationId, EventId, WebhookId};
 use hookgate_model::notification;
 
 use crate::Shared;
@@ -36,6 +36,7 @@ const KEPT_MEMORY: usize = 1 << 20;
 pub struct Job {
     pub shared: Arc<Shared>,
     pub lease: Lease,
+    webhook: WebhookId,
     pub revision: Arc<CompiledRevision>,
     pub answer_to: Option<String>,
     /// For an event that is stored masked: what may be recorded.
@@ -94,6 +95,7 @@ impl Job {
             keeps_progress: revision.keeps_progress(),
             shared,
             lease: claimed.lease,
+            webhook: claimed.webhook_id,
             revision,
             answer_to: claimed.answer_to.clone(),
             protected: protected.map(Arc::new),
@@ -260,8 +262,10 @@ impl Run {
                 written(&revision, &mut state, row, now);
                 stored(&state, protected.as_deref())
             };
-            match record::write(&job.shared, job.lease, write.clone(), progress).await {
+            let (write, attempts) = (write.clone(), self.attempts.clone());
+            match record::write(&job.shared, job.lease, job.webhook, write, attempts, progress).await {
                 Ok(Wrote::Stored(row)) => {
+                    self.attempts.clear();
                     written(&job.revision, &mut self.state, &row, now);
                     self.is_unstored = false;
                     return Ok(Outcome::Begin);
@@ -295,14 +299,14 @@ impl Run {
             return false;
         };
         loop {
-            let state = state.clone();
+            let (state, attempts, webhook) = (state.clone(), self.attempts.clone(), job.webhook);
             let save = move |conn: &mut _| {
-                lease
-                    .scope
-                    .transaction(conn, |conn| save_progress(conn, &lease, &state))
+                let save = |conn: &mut _| save_progress(conn, &lease, webhook, &state, &attempts);
+                lease.scope.transaction(conn, save)
             };
             match job.shared.database.run(save).await {
                 Ok(held) => {
+                    self.attempts.clear();
                     self.is_unstored = false;
                     return held;
                 }

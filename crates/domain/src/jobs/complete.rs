@@ -187,7 +187,11 @@ pub fn complete(
                 .filter(|result| ended.contains(&result.lease))
                 .collect();
             insert_runs(conn, &scope, &written)?;
-            insert_attempts(conn, &scope, &written)?;
+            let made = written.iter().flat_map(|result| {
+                let of_result = |attempt| (result.webhook_id, attempt);
+                result.attempts.iter().map(of_result)
+            });
+            insert_attempts(conn, &scope, &made.collect::<Vec<_>>())?;
             insert_jobs(conn, &scope, &written)?;
             for result in &written {
                 if let Some(session) = &result.session {
@@ -320,11 +324,12 @@ fn insert_runs(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResu
     Ok(())
 }
 
-fn insert_attempts(conn: &mut PgConnection, scope: &TenantScope, results: &[&JobResult]) -> Result<()> {
-    let made: Vec<(&JobResult, &NewAttempt)> = results
-        .iter()
-        .flat_map(|result| result.attempts.iter().map(|attempt| (*result, attempt)))
-        .collect();
+/// Inserts calls that were made, each with the webhook on whose behalf it was.
+pub(super) fn insert_attempts(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    made: &[(WebhookId, &NewAttempt)],
+) -> Result<()> {
     if made.is_empty() {
         return Ok(());
     }
@@ -341,7 +346,7 @@ fn insert_attempts(conn: &mut PgConnection, scope: &TenantScope, results: &[&Job
     .bind::<SqlUuid, _>(scope.uuid())
     .bind::<Array<SqlUuid>, _>(column!(attempt => attempt.id.uuid()))
     .bind::<Array<SqlUuid>, _>(column!(attempt => attempt.event_id.uuid()))
-    .bind::<Array<SqlUuid>, _>(made.iter().map(|(result, _)| result.webhook_id.uuid()).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(made.iter().map(|(webhook, _)| webhook.uuid()).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(column!(attempt => attempt.destination_id.uuid()))
     .bind::<Array<Text>, _>(column!(attempt => attempt.step.as_str()))
     .bind::<Array<Integer>, _>(column!(attempt => attempt.number))

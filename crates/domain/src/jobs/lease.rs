@@ -7,9 +7,10 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bytea, Double, Uuid as SqlUuid};
-use hookgate_model::ids::JobId;
+use hookgate_model::ids::{JobId, WebhookId};
 use uuid::Uuid;
 
+use super::complete::{NewAttempt, insert_attempts};
 use crate::error::Result;
 use crate::scope::TenantScope;
 
@@ -77,12 +78,18 @@ pub fn extend(conn: &mut PgConnection, leases: &[Lease], by: Duration) -> Result
         .collect())
 }
 
-/// Stores how far a job's one event has come, while it goes on. Returns whether the lease is still held; if it is not,
-/// nothing is written.
+/// Stores how far a job's one event has come, with the calls that were made on the way, while it goes on. Returns whether the
+/// lease is still held; if it is not, nothing is written.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
-pub fn save_progress(conn: &mut PgConnection, lease: &Lease, state: &[u8]) -> Result<bool> {
+pub fn save_progress(
+    conn: &mut PgConnection,
+    lease: &Lease,
+    webhook: WebhookId,
+    state: &[u8],
+    attempts: &[NewAttempt],
+) -> Result<bool> {
     let saved = sql_query(
         "UPDATE jobs SET state = $4, attempt = 0 WHERE tenant_id = $1 AND id = $2 AND lease_token = $3",
     )
@@ -91,5 +98,9 @@ pub fn save_progress(conn: &mut PgConnection, lease: &Lease, state: &[u8]) -> Re
     .bind::<BigInt, _>(lease.token)
     .bind::<Bytea, _>(state)
     .execute(conn)?;
+    if saved == 1 {
+        let made: Vec<_> = attempts.iter().map(|attempt| (webhook, attempt)).collect();
+        insert_attempts(conn, &lease.scope, &made)?;
+    }
     Ok(saved == 1)
 }

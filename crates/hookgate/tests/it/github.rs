@@ -1,18 +1,16 @@
 //! Real input: the payloads of GitHub's published examples come in at a public URL, are stored byte for byte, run, and
-//! go out to a receiver that verifies our signature with the published `standardwebhooks` library.
+//! go out to a receiver that verifies our signature with the published libraries.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::path::Path;
 
-use hookgate_testkit::{TestDatabase, eventually, http_client};
+use hookgate_testkit::{TestDatabase, http_client};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::installation::{Installation, Storage};
+use crate::node::{NodeReceiver, Received, node_packages};
 
 const PAYLOADS: usize = 329;
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -24,21 +22,12 @@ pub struct Payload {
     pub bytes: Vec<u8>,
 }
 
-/// What the receiver saw.
-#[derive(Deserialize)]
-struct Received {
-    id: String,
-    event: String,
-    body: String,
-    error: Option<String>,
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn githubs_payloads_are_stored_byte_for_byte_run_and_are_delivered_signed() {
     let node = node_packages();
     let payloads = payloads(&node);
     assert_eq!(payloads.len(), PAYLOADS);
-    let receiver = NodeReceiver::start(&node);
+    let receiver = NodeReceiver::start(&node, &[SECRET]);
     let database = TestDatabase::create();
     let private = [("HOOKGATE_EGRESS__ALLOWED_PRIVATE_NETWORKS", r#"["127.0.0.0/8"]"#)];
     let installation = Installation::start(&Storage::of(&database), &private).await;
@@ -68,8 +57,8 @@ async fn githubs_payloads_are_stored_byte_for_byte_run_and_are_delivered_signed(
             .get(id.as_str())
             .unwrap_or_else(|| panic!("{id} was not delivered"));
         assert_eq!(
-            (&delivered.error, &delivered.event),
-            (&None, &payload.event),
+            (delivered.verified.as_slice(), delivered.event.as_ref()),
+            ([SECRET.to_owned()].as_slice(), Some(&payload.event)),
             "{id}"
         );
         let (sent, came): (Value, Value) = (
@@ -117,32 +106,6 @@ async fn send_all(url: &str, payloads: &[Payload]) -> Vec<String> {
     events
 }
 
-/// The directory of the published packages, installed when they are missing.
-pub fn node_packages() -> PathBuf {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node");
-    let wanted = ["@octokit/webhooks-examples", "standardwebhooks"];
-    if !wanted.iter().all(|package| {
-        directory
-            .join("node_modules")
-            .join(package)
-            .join("package.json")
-            .is_file()
-    }) {
-        let npm = Command::new("npm")
-            .arg("ci")
-            .current_dir(&directory)
-            .stdin(Stdio::null())
-            .output();
-        let npm = npm.expect("npm is needed for this test: scripts/install-deps.sh test");
-        assert!(
-            npm.status.success(),
-            "npm ci: {}",
-            String::from_utf8_lossy(&npm.stderr)
-        );
-    }
-    directory
-}
-
 pub fn payloads(node: &Path) -> Vec<Payload> {
     #[derive(Deserialize)]
     struct Kind {
@@ -159,51 +122,4 @@ pub fn payloads(node: &Path) -> Vec<Payload> {
         })
     };
     kinds.into_iter().flat_map(of_kind).collect()
-}
-
-/// The receiver in Node.js; it ends when this is dropped.
-struct NodeReceiver {
-    process: Child,
-    url: String,
-}
-
-impl NodeReceiver {
-    fn start(node: &Path) -> Self {
-        let mut process = Command::new("node")
-            .args(["receiver.js", SECRET])
-            .current_dir(node)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("node is needed for this test: scripts/install-deps.sh test");
-        let mut port = String::new();
-        BufReader::new(process.stdout.take().unwrap())
-            .read_line(&mut port)
-            .unwrap();
-        Self {
-            process,
-            url: format!("http://127.0.0.1:{}", port.trim()),
-        }
-    }
-
-    async fn wait_for(&self, count: usize) -> Vec<Received> {
-        let client = http_client();
-        let url = format!("{}/received", self.url);
-        eventually(
-            Duration::from_secs(60),
-            format!("{count} deliveries"),
-            async || {
-                let received: Vec<Received> = client.get(&url).send().await.unwrap().json().await.unwrap();
-                (received.len() >= count).then_some(received)
-            },
-        )
-        .await
-    }
-}
-
-impl Drop for NodeReceiver {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }

@@ -1,5 +1,6 @@
 //! An installation of separate processes (ingress, management, worker) on fixed ports, and an account to use it with.
 
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use base64::Engine;
@@ -41,8 +42,14 @@ pub struct Service {
 impl Service {
     /// Starts the process, if it does not run.
     pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// Starts the process with further variables in its environment, if it does not run.
+    pub fn start_with(&mut self, further: &[(&str, &str)]) {
         if self.process.is_none() {
             let mut command = hookgate(&std::env::temp_dir(), &self.environment);
+            command.envs(further.iter().copied());
             command.args(["serve", "--roles", self.role]);
             self.process = Some(Background::start(command));
         }
@@ -53,6 +60,34 @@ impl Service {
         if let Some(mut process) = self.process.take() {
             process.kill();
         }
+    }
+
+    /// Another process of the same service, which does not run yet.
+    pub fn another(&self) -> Self {
+        let operator = free_port();
+        let listen = (
+            "HOOKGATE_OPERATOR__LISTEN".to_owned(),
+            format!("127.0.0.1:{operator}"),
+        );
+        Self {
+            role: self.role,
+            environment: self.environment.iter().cloned().chain([listen]).collect(),
+            operator,
+            process: None,
+        }
+    }
+
+    /// Sends the process a signal, such as `STOP`.
+    pub fn signal(&mut self, signal: &str) {
+        self.process.as_mut().expect("a process").signal(signal);
+    }
+
+    /// Waits until the process ends by itself.
+    pub async fn wait_for_end(&mut self, within: Duration) -> ExitStatus {
+        let mut process = self.process.take().expect("a process");
+        let ended = format!("the {} ends", self.role);
+        let ended = eventually(within, ended, async || process.ended());
+        ended.await
     }
 
     /// Waits until it reaches PostgreSQL.

@@ -11,7 +11,8 @@ use hookgate_model::flow::variables::{EventInput, Request};
 use hookgate_model::webhook::Environment;
 use serde_json::Value;
 
-use crate::github::{Payload, node_packages, payloads};
+use crate::github::{Payload, payloads};
+use crate::node::node_packages;
 
 /// How often the payloads are divided anew.
 const DIVISIONS: u64 = 10;

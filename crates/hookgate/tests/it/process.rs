@@ -89,17 +89,20 @@ impl Background {
 
     /// Asks it to stop with a signal (`INT`, `TERM`) and waits for its end.
     pub fn stop(&mut self, signal: &str, within: Duration) -> ExitStatus {
+        self.signal(signal);
+        eventually_blocking(within, format!("it ends after SIG{signal}"), || self.ended())
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: &str) {
         let id = self.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", signal, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
-        eventually_blocking(within, format!("it ends after SIG{signal}"), || {
-            self.child.try_wait().unwrap()
-        })
+        let sent = Command::new("kill").args(["-s", signal, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Rows of collections: written in one transaction with the progress of the run, so that each is written once.
 
-use hookgate_domain::jobs::{Lease, save_progress};
+use hookgate_domain::jobs::{Lease, NewAttempt, save_progress};
 use hookgate_domain::{Error, records};
 use hookgate_model::flow::step::record::{RecordOutcome, RecordWrite, RecordWritten};
+use hookgate_model::ids::WebhookId;
 
 use crate::Shared;
 
@@ -23,7 +24,9 @@ pub enum Wrote {
 pub async fn write(
     shared: &Shared,
     lease: Lease,
+    webhook: WebhookId,
     write: RecordWrite,
+    attempts: Vec<NewAttempt>,
     progress: impl FnOnce(&RecordWritten) -> Option<Vec<u8>> + Send + 'static,
 ) -> Result<Wrote, Error> {
     let limits = shared.settings.collections;
@@ -35,7 +38,7 @@ pub async fn write(
                 RecordOutcome::Written(written) => written,
             };
             let state = progress(&written).ok_or(Stop::Unsealed)?;
-            if save_progress(conn, &lease, &state)? {
+            if save_progress(conn, &lease, webhook, &state, &attempts)? {
                 Ok(Wrote::Stored(written))
             } else {
                 // The row must not stay.
