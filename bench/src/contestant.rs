@@ -56,6 +56,10 @@ pub enum Program {
     Ingress,
     /// The naive form.
     Naive,
+    /// Hookgate's worker.
+    Worker,
+    /// What flows call: answers at once, but for paths with `hang`, where it never does.
+    Receiver,
 }
 
 impl Program {
@@ -65,6 +69,8 @@ impl Program {
             Self::Bare => "bare",
             Self::Ingress => "ingress",
             Self::Naive => "naive",
+            Self::Worker => "worker",
+            Self::Receiver => "receiver",
         }
     }
 }
@@ -130,6 +136,37 @@ pub fn serve(program: Program, sockets: &Path, database: &str, writers: usize) -
                 println!("{}", server.addrs()[0].port());
                 run(server.run()).await
             }
+            Program::Receiver => {
+                let server = HttpServer::new(|| App::new().default_service(web::to(receive)))
+                    .workers(1)
+                    .disable_signals()
+                    .bind(("127.0.0.1", 0))?;
+                println!("{}", server.addrs()[0].port());
+                run(server.run()).await
+            }
+            Program::Worker => {
+                let egress = hookgate_egress::Settings {
+                    allowed_private_networks: vec![ipnet::IpNet::V4(ipnet::Ipv4Net::new(
+                        [127, 0, 0, 0].into(),
+                        8,
+                    )?)],
+                    ..Default::default()
+                };
+                let worker = hookgate_worker::start(
+                    hookgate_worker::Settings::default(),
+                    Database::new(&DatabaseSettings::new(
+                        address.postgres("hookgate_worker", database),
+                    ))?,
+                    Redis::new(&address.redis("bench:"))?,
+                    webhooks::master_key(),
+                    Client::new(&egress).map_err(anyhow::Error::msg)?,
+                );
+                // It listens nowhere.
+                println!("0");
+                tokio::task::spawn_blocking(wait_for_end).await?;
+                worker.stop().await;
+                Ok(())
+            }
             Program::Naive => {
                 let pool = web::Data::new(Database::new(&DatabaseSettings {
                     pool_size: 16,
@@ -194,6 +231,16 @@ async fn bare(mut body: web::Payload) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
         .body(r#"{"status":"accepted"}"#)
+}
+
+async fn receive(request: actix_web::HttpRequest, mut body: web::Payload) -> HttpResponse {
+    while let Some(Ok(_)) = body.next().await {}
+    if request.path().contains("hang") {
+        std::future::pending::<()>().await;
+    }
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(r#"{"id":7}"#)
 }
 
 async fn naive(body: web::Bytes, database: web::Data<Database>) -> HttpResponse {

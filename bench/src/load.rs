@@ -80,6 +80,7 @@ pub enum Pace {
 }
 
 /// What was measured.
+#[derive(Clone)]
 pub struct Outcome {
     /// Latencies in microseconds, of 2xx answers.
     pub latencies: Histogram<u64>,

@@ -8,6 +8,7 @@ mod body;
 mod contestant;
 mod cpu;
 mod flood;
+mod flows;
 mod learning;
 mod load;
 mod look_up;
@@ -49,6 +50,9 @@ struct Arguments {
     /// Measure what one tenant's flood does to another's latency, instead of what durability costs.
     #[arg(long)]
     flood: bool,
+    /// Measure flows and answers, instead of what durability costs.
+    #[arg(long)]
+    flows: bool,
     /// Contestants, by name; all of the set by default.
     #[arg(long, value_delimiter = ',')]
     only: Vec<contestant::Name>,
@@ -127,6 +131,7 @@ fn main() -> anyhow::Result<()> {
             writers,
         }) => contestant::serve(*program, sockets, database, *writers),
         None if arguments.flood => flood::run(&arguments),
+        None if arguments.flows => flows::run(&arguments),
         None => rounds::run(&arguments),
     }
 }
