@@ -9,6 +9,7 @@ pub mod apart;
 pub mod api_keys;
 pub mod appender;
 pub mod attempts;
+pub mod audit;
 pub mod body;
 pub mod captures;
 pub mod clock;

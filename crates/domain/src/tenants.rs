@@ -9,6 +9,7 @@ use hookgate_model::ids::{LoginSessionId, TenantId, UserId};
 use hookgate_model::limits::TenantLimits;
 use uuid::Uuid;
 
+use crate::audit::Origin;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::schema::{login_sessions, memberships, tenants};
@@ -89,6 +90,11 @@ pub fn create(
 ) -> Result<(TenantScope, Tenant)> {
     let scope = TenantScope::proven(id);
     scope.enter(conn)?;
+    let origin = Origin {
+        actor: owner.to_string(),
+        ..Origin::default()
+    };
+    origin.enter(conn)?;
     let tenant = diesel::insert_into(tenants::table)
         .values((tenants::id.eq(id.uuid()), tenants::name.eq(name)))
         .returning(Tenant::as_returning())
@@ -253,6 +259,7 @@ pub fn list_all(conn: &mut PgConnection) -> Result<Vec<Tenant>> {
 pub fn set_status(conn: &mut PgConnection, id: TenantId, status: TenantStatus) -> Result<Tenant> {
     scope::transaction(conn, |conn| {
         scope::set_local(conn, "hookgate.tenant_id", &id.uuid().to_string())?;
+        Origin::operator().enter(conn)?;
         diesel::update(
             tenants::table
                 .find(id.uuid())

@@ -96,6 +96,8 @@ named! {
         EventsWrite = "events:write",
         /// Read runs and delivery attempts.
         RunsRead = "runs:read",
+        /// Read the audit log: who changed what.
+        AuditRead = "audit:read",
     }
 }
 
@@ -140,6 +142,8 @@ named! {
         EventsWrite = "events:write",
         /// Read runs and delivery attempts.
         RunsRead = "runs:read",
+        /// Read the audit log: who changed what.
+        AuditRead = "audit:read",
     }
 }
 
@@ -167,6 +171,7 @@ impl Permission {
             Self::EventsRead => (Viewer, &[Scope::EventsRead, Scope::EventsWrite]),
             Self::EventsWrite => (Editor, &[Scope::EventsWrite]),
             Self::RunsRead => (Viewer, &[Scope::RunsRead]),
+            Self::AuditRead => (Admin, &[Scope::AuditRead]),
         }
     }
 

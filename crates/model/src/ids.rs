@@ -200,6 +200,8 @@ ids! {
     RecordId = Record, "rec";
     /// A link to the document of a tenant's webhooks.
     PublicApiLinkId = PublicApiLink, "pal";
+    /// Who changed what.
+    AuditEntryId = AuditEntry, "aud";
     /// Work that is due.
     JobId = Job, "job";
 }

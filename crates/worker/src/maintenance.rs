@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Days, NaiveTime, Utc};
-use hookgate_domain::{clock, deduplication, jobs, maintenance, partitions, replays, samples, sessions};
+use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
+use hookgate_domain::{
+    audit, clock, deduplication, jobs, maintenance, partitions, replays, samples, sessions,
+};
 
 use crate::Shared;
 
@@ -75,6 +77,8 @@ async fn run(shared: &Shared) -> hookgate_domain::Result<()> {
         jobs::callback::delete_failed(conn, before, most)
     })
     .await?;
+    let audited = now - TimeDelta::days(shared.settings.audit_retention_days.max(1).into());
+    in_chunks(shared, move |conn, most| audit::delete_older(conn, audited, most)).await?;
     let trim =
         move |conn: &mut _| maintenance::alone(conn, |conn| maintenance::trim_refusals(conn, refusals));
     shared.database.run(trim).await?;

@@ -50,6 +50,8 @@ pub struct Settings {
     pub notifications_per_minute: u32,
     /// How many days events, runs, attempts and refusals are kept. Default 30.
     pub retention_days: u32,
+    /// How many days the audit log goes back. Default 400.
+    pub audit_retention_days: u32,
     /// Refusals that are kept per webhook. Default 1,000.
     pub refusals_per_webhook: u32,
     /// Bytes of whole refused requests that are kept per webhook; of older refusals only what is shown. Default 64 MiB.
@@ -82,6 +84,7 @@ impl Default for Settings {
             stop_timeout_ms: 10_000,
             notifications_per_minute: 60,
             retention_days: 30,
+            audit_retention_days: 400,
             refusals_per_webhook: 1_000,
             refused_bytes_per_webhook: 64 << 20,
             maintenance_seconds: 3_600,

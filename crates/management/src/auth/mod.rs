@@ -9,6 +9,7 @@ pub mod throttle;
 use std::fmt;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::ops::Deref;
 
 use actix_web::body::MessageBody;
@@ -17,6 +18,7 @@ use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use hookgate_domain::audit::Origin;
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::scope::TenantScope;
 use hookgate_domain::{Error, clock, crypto, management_keys, tenants};
@@ -25,6 +27,7 @@ use hookgate_model::ids::{LoginSessionId, ManagementKeyId, UserId};
 
 use crate::error::{ApiError, ApiResult, ErrorCode};
 use crate::state::State;
+use crate::{client_address, trace};
 use permissions::Demand;
 
 /// Who calls.
@@ -75,6 +78,8 @@ pub struct Caller {
     pub scope: TenantScope,
     /// Who they are.
     pub actor: Actor,
+    /// From where they call.
+    address: Option<IpAddr>,
     /// Whether the operator has suspended the tenant.
     is_suspended: bool,
     state: Data<State>,
@@ -97,10 +102,20 @@ impl Caller {
         E: From<Error> + Into<ApiError> + Send + 'static,
     {
         let scope = self.scope;
+        let origin = Origin {
+            actor: self.actor.to_string(),
+            address: self.address,
+            trace_id: trace::current(),
+        };
         let outcome = self
             .state
             .database
-            .run(move |conn| scope.transaction(conn, |conn| queries(conn, &scope)))
+            .run(move |conn| {
+                scope.transaction(conn, |conn| {
+                    origin.enter(conn).map_err(E::from)?;
+                    queries(conn, &scope)
+                })
+            })
             .await;
         outcome.map_err(E::into)
     }
@@ -147,6 +162,7 @@ async fn authenticate(state: Data<State>, request: &HttpRequest) -> ApiResult<Ca
         .map(|(_, credential)| credential.trim())
         .ok_or_else(|| refused("the Authorization header must be Bearer and the credential"))?;
     let now = clock::now();
+    let address = client_address::of(request, &state);
     let not_live = |detail: &'static str| {
         move |error| match error {
             Error::NotFound => ApiError::new(ErrorCode::Unauthenticated, detail),
@@ -166,6 +182,7 @@ async fn authenticate(state: Data<State>, request: &HttpRequest) -> ApiResult<Ca
                 id: known.key.id,
                 scopes: known.key.scopes(),
             },
+            address,
             is_suspended: known.is_suspended,
             state,
         });
@@ -186,6 +203,7 @@ async fn authenticate(state: Data<State>, request: &HttpRequest) -> ApiResult<Ca
             session,
             role: membership.role,
         },
+        address,
         is_suspended: membership.is_suspended,
         state,
     })

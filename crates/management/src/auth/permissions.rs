@@ -39,4 +39,5 @@ demands!(
     EventsRead,
     EventsWrite,
     RunsRead,
+    AuditRead,
 );

@@ -20,7 +20,7 @@ Send `Authorization: Bearer` with an access token (from logging in) or a managem
 with `next_cursor`. Every POST takes an `Idempotency-Key`; a PATCH is a JSON Merge Patch (RFC 7396) and honours `If-Match`. \
 Errors are problem details (RFC 9457) with a stable `code`. Another tenant's object is 404, like one that does not exist.";
 
-const TAGS: [(&str, &str); 17] = [
+const TAGS: [(&str, &str); 18] = [
     ("authentication", "Registering, logging in and out"),
     ("account", "The caller and their tenants"),
     ("management keys", "What machines call this API with"),
@@ -55,6 +55,7 @@ const TAGS: [(&str, &str); 17] = [
     ),
     ("events", "What came in, and what was refused"),
     ("runs", "What flows did, and every call that they made"),
+    ("audit log", "Who changed what"),
     ("service", "Whether the service works"),
 ];
 

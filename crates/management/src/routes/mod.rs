@@ -34,6 +34,7 @@ use crate::{auth as authentication, idempotency};
 pub mod allowlists;
 pub mod api_keys;
 pub mod attempts;
+pub mod audit_log;
 pub mod auth;
 pub mod capture;
 pub mod collections;
@@ -93,6 +94,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(replays::register)
         .configure(runs::register)
         .configure(attempts::register)
+        .configure(audit_log::register)
         .wrap(from_fn(idempotency::middleware))
         .wrap(from_fn(authentication::middleware));
     config

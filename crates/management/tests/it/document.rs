@@ -224,7 +224,7 @@ fn enums_are_named_as_they_are_written() {
 /// alone it does not. Without a credential it is 401.
 #[tokio::test]
 async fn every_operation_demands_the_scope_that_it_tells() {
-    let service = Service::start().await;
+    let service = Service::start_with_short_streams().await;
     let owner = service.register("ada@example.com").await;
     for operation in operations()
         .iter()

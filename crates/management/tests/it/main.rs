@@ -7,6 +7,7 @@ mod service;
 mod account;
 mod allowlists;
 mod api_keys;
+mod audit_log;
 mod auth;
 mod capture;
 mod collections;

@@ -99,6 +99,11 @@ impl Service {
         Self::start_on(database, redis, set).await
     }
 
+    /// Starts it with streams that end soon, for tests that call every operation.
+    pub async fn start_with_short_streams() -> Self {
+        Self::start_with(|settings| settings.stream_seconds = 1).await
+    }
+
     /// Starts it on a database and a Redis.
     pub async fn start_on(database: TestDatabase, redis: Redis, set: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings {

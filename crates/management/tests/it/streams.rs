@@ -98,6 +98,25 @@ async fn events_are_told_as_they_come_in() {
 }
 
 #[tokio::test]
+async fn a_stream_tells_of_its_own_tenants_events_alone() {
+    let service = Service::start_with_short_streams().await;
+    let ada = service.register("ada@example.com").await;
+    let eve = service.register("eve@example.com").await;
+    let webhook = create(&ada, json!({"name": "Orders"})).await;
+    let event = stored::event(&service, &webhook, &NewEvent::default());
+    let id = webhook["id"].as_str().expect("an id");
+    let path = format!("/v1/events/stream?from=2020-01-01T00:00:00Z&webhook_id={id}");
+    for (caller, told) in [(&ada, true), (&eve, false)] {
+        let mut stream = Stream::open(&service, caller, &path, None).await;
+        let mut ids = Vec::new();
+        while let Some((_, id, _)) = stream.next().await {
+            ids.push(id);
+        }
+        assert_eq!(ids.contains(&event), told, "{ids:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_begins_where_it_is_told() {
     let service = Service::start().await;
     let owner = service.register("ada@example.com").await;

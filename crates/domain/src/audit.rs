@@ -1,0 +1,141 @@
+//! Who changed what of a tenant's configuration. Triggers write the entries, in the transaction of the change; here they
+//! are read, and transactions are told who is behind them.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use hookgate_model::ids::AuditEntryId;
+use ipnet::IpNet;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::page::{Page, floor};
+use crate::schema::audit_log;
+use crate::scope::{self, TenantScope};
+
+/// Who is behind a transaction.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The id of a user or a management key, or `operator`.
+    pub actor: String,
+    /// From where.
+    pub address: Option<IpAddr>,
+    /// The request's trace id.
+    pub trace_id: Option<String>,
+}
+
+impl Origin {
+    /// Who runs the installation, at its own command line.
+    pub fn operator() -> Self {
+        Self {
+            actor: "operator".to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Tells the running transaction.
+    ///
+    /// # Errors
+    /// When Postgres cannot be reached.
+    pub fn enter(&self, conn: &mut PgConnection) -> Result<()> {
+        scope::set_local(conn, "hookgate.actor", &self.actor)?;
+        if let Some(address) = self.address {
+            scope::set_local(conn, "hookgate.address", &address.to_string())?;
+        }
+        if let Some(trace_id) = &self.trace_id {
+            scope::set_local(conn, "hookgate.trace_id", trace_id)?;
+        }
+        Ok(())
+    }
+}
+
+/// A change.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = audit_log, check_for_backend(diesel::pg::Pg))]
+pub struct Entry {
+    /// Its id, which carries the time.
+    #[diesel(deserialize_as = Uuid)]
+    pub id: AuditEntryId,
+    /// Who: the id of a user or a management key, `operator`, or nobody but the system.
+    pub actor: Option<String>,
+    /// From where.
+    pub address: Option<IpNet>,
+    /// In which request.
+    pub trace_id: Option<String>,
+    /// What was done.
+    pub action: String,
+    /// To what kind of object.
+    pub object_kind: String,
+    /// To which.
+    pub object_id: Uuid,
+    /// What was before, as far as it differs.
+    pub before: Option<Value>,
+    /// What is now, as far as it differs.
+    pub after: Option<Value>,
+}
+
+/// Which entries are wanted; `None` means any.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this actor.
+    pub actor: Option<String>,
+    /// Of this action.
+    pub action: Option<String>,
+    /// About this kind of object.
+    pub object_kind: Option<String>,
+    /// About this object.
+    pub object_id: Option<Uuid>,
+    /// At this moment or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Before this moment.
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// A page of the tenant's entries.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn list(conn: &mut PgConnection, scope: &TenantScope, filter: &Filter, page: Page) -> Result<Vec<Entry>> {
+    let mut query = audit_log::table
+        .filter(audit_log::tenant_id.eq(scope.uuid()))
+        .filter(audit_log::id.lt(page.below()))
+        .order(audit_log::id.desc())
+        .limit(page.limit)
+        .select(Entry::as_select())
+        .into_boxed();
+    if let Some(actor) = &filter.actor {
+        query = query.filter(audit_log::actor.eq(actor.clone()));
+    }
+    if let Some(action) = &filter.action {
+        query = query.filter(audit_log::action.eq(action.clone()));
+    }
+    if let Some(kind) = &filter.object_kind {
+        query = query.filter(audit_log::object_kind.eq(kind.clone()));
+    }
+    if let Some(id) = filter.object_id {
+        query = query.filter(audit_log::object_id.eq(id));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(audit_log::id.ge(floor(from)));
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(audit_log::id.lt(floor(to)));
+    }
+    Ok(query.load(conn)?)
+}
+
+/// Deletes entries of before a moment, over all tenants, as the worker. Gives how many.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn delete_older(conn: &mut PgConnection, before: DateTime<Utc>, most: i64) -> Result<usize> {
+    Ok(diesel::sql_query(
+        "DELETE FROM audit_log WHERE (tenant_id, id) IN (SELECT tenant_id, id FROM audit_log WHERE id < $1 LIMIT $2)",
+    )
+    .bind::<diesel::sql_types::Uuid, _>(floor(before))
+    .bind::<diesel::sql_types::BigInt, _>(most)
+    .execute(conn)?)
+}

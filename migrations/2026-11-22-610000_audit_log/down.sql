@@ -1,0 +1,3 @@
+DROP FUNCTION audit() CASCADE;
+DROP TABLE audit_log;
+DROP FUNCTION refuse_change();
