@@ -41,14 +41,23 @@ fn is_email(text: &str) -> bool {
 }
 
 fn is_uri(text: &str) -> bool {
-    let Some((scheme, rest)) = text.split_once("://") else {
+    // Structures are full of URIs, so this is quick: no search for a text, and characters are looked at only where some may be
+    // blanks that are not ASCII.
+    let colon = text.bytes().position(|byte| byte == b':');
+    let parts =
+        colon.and_then(|colon| Some((text.get(..colon)?, text.get(colon + 1..)?.strip_prefix("//")?)));
+    let Some((scheme, rest)) = parts else {
         return false;
     };
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte));
-    is_scheme && !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control())
+    let is_plain = match rest.is_ascii() {
+        true => rest.bytes().all(|byte| byte.is_ascii_graphic()),
+        false => !rest.contains(|c: char| c.is_whitespace() || c.is_control()),
+    };
+    is_scheme && !rest.is_empty() && is_plain
 }
 
 #[cfg(test)]

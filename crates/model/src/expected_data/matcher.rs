@@ -1,6 +1,7 @@
 //! A structure, compiled, and what of a request differs from it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -47,6 +48,8 @@ struct Expected {
 #[derive(Debug)]
 struct Node {
     expected: Expected,
+    /// Where it was among the fields of its object the last time: the next request may have it there, too.
+    place: AtomicUsize,
     names: Vec<(String, Node)>,
     items: Option<Box<Node>>,
 }
@@ -336,6 +339,7 @@ impl Node {
         };
         Self {
             expected,
+            place: AtomicUsize::new(0),
             names: tree
                 .names
                 .iter()
@@ -360,9 +364,11 @@ impl Node {
             return;
         }
         if !expected.values.is_empty() {
+            let values = &mut expected.values.iter();
             let is_among = match value.as_str() {
-                Some(text) if are_texts => expected.values.iter().any(|known| is_text(known, text)),
-                _ => expected.values.contains(&value.to_json()),
+                Some(text) if are_texts => values.any(|known| is_text(known, text)),
+                Some(text) => values.any(|known| known.as_str() == Some(text)),
+                None => expected.values.contains(&value.to_json()),
             };
             if !is_among {
                 found.note(Place::Body, told(at), ViolationCode::WrongValue, expected.among());
@@ -371,8 +377,14 @@ impl Node {
         if value.kind() == ValueKind::Object {
             for (name, node) in &self.names {
                 at.push(Step::Name(name));
-                match value.get(name) {
-                    Some(value) => node.check(value, are_texts, at, found),
+                let guess = node.place.load(Ordering::Relaxed);
+                match value.get_near(name, guess) {
+                    Some((value, place)) => {
+                        if place != guess {
+                            node.place.store(place, Ordering::Relaxed);
+                        }
+                        node.check(value, are_texts, at, found);
+                    }
                     None => node.check_absent(at, found),
                 }
                 at.pop();

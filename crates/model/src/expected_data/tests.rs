@@ -174,6 +174,26 @@ fn texts_of_forms_are_checked_for_what_they_read_as() {
 }
 
 #[test]
+fn the_order_of_fields_does_not_matter() {
+    let expected = learnt(&[json!({"a": 1, "b": {"c": "x", "d": true}, "e": [1]})]);
+    let matcher = Matcher::compile(&expected);
+    for (body, differs) in [
+        (r#"{"a": 1, "b": {"c": "x", "d": true}, "e": [1]}"#, vec![]),
+        (
+            r#"{"e": [1], "more": 0, "b": {"d": true, "c": "x"}, "a": 1}"#,
+            vec![],
+        ),
+        (r#"{"b": {"d": 1}, "e": [1], "a": 1}"#, vec!["b.c", "b.d"]),
+        (r#"{"a": 1, "b": {"c": "x", "d": true}, "e": [1]}"#, vec![]),
+        ("{}", vec!["a", "b.c", "b.d", "e"]),
+    ] {
+        let found = matcher.check(&event("application/json", body));
+        let paths: Vec<&str> = found.iter().map(|one| one.path.as_str()).collect();
+        assert_eq!(paths, differs, "{body}");
+    }
+}
+
+#[test]
 fn a_bound_holds_for_what_is_told() {
     let expected = json!({"body": [{"path": "[].id", "type": "integer", "required": true}]});
     let many: Vec<Value> = (0..10_000).map(|_| json!({})).collect();

@@ -102,24 +102,26 @@ impl Document {
         }
     }
 
-    /// The value of an object's field.
-    fn field(&self, fields: Span, order: u32, name: &str) -> Option<Node> {
+    /// The value of an object's field, and its place among the fields, which is guessed first.
+    fn field(&self, fields: Span, order: u32, name: &str, guess: usize) -> Option<(Node, usize)> {
         let pairs = self.nodes(fields).as_chunks::<2>().0;
-        if fields.length / 2 <= SCANNED {
-            let pair = pairs.iter().find(|[candidate, _]| self.name(*candidate) == name);
-            return pair.map(|[_, value]| *value);
-        }
-        let order = self.sorted.get(order as usize..)?.get(..pairs.len())?;
-        let place = order
-            .binary_search_by(|&place| {
+        let has_name = |[candidate, _]: &[Node; 2]| self.name(*candidate) == name;
+        let place = if pairs.get(guess).is_some_and(has_name) {
+            guess
+        } else if fields.length / 2 <= SCANNED {
+            pairs.iter().position(has_name)?
+        } else {
+            let order = self.sorted.get(order as usize..)?.get(..pairs.len())?;
+            let place = order.binary_search_by(|&place| {
                 let candidate = pairs
                     .get(place as usize)
                     .map(|[candidate, _]| self.name(*candidate));
                 candidate.unwrap_or_default().cmp(name)
-            })
-            .ok()?;
-        let [_, value] = pairs.get(*order.get(place)? as usize)?;
-        Some(*value)
+            });
+            *order.get(place.ok()?)? as usize
+        };
+        let [_, value] = pairs.get(place)?;
+        Some((*value, place))
     }
 }
 
@@ -166,11 +168,17 @@ impl<'a> ValueRef<'a> {
 
     /// A field of an object.
     pub fn get(self, name: &str) -> Option<Self> {
+        self.get_near(name, 0).map(|(value, _)| value)
+    }
+
+    /// A field of an object, which may be at this place among the fields; and the place at which it is. Requests of one sender
+    /// have their fields in the same order mostly, so a good guess saves the search.
+    pub fn get_near(self, name: &str, guess: usize) -> Option<(Self, usize)> {
         let Node::Object(fields, order) = self.node else {
             return None;
         };
-        let node = self.document.field(fields, order, name)?;
-        Some(self.document.at(node))
+        let (node, place) = self.document.field(fields, order, name, guess)?;
+        Some((self.document.at(node), place))
     }
 
     /// An item of an array.

@@ -63,7 +63,7 @@ impl Object for Container {
         let Node::Object(fields, order) = self.node else {
             return None;
         };
-        let node = self.document.field(fields, order, key)?;
+        let (node, _) = self.document.field(fields, order, key, 0)?;
         Some(variable(&self.document, node))
     }
 
