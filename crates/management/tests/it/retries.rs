@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::service::Service;
 use crate::stored;
-use crate::webhooks::create;
+use crate::webhooks::{create, path_of};
 
 #[tokio::test]
 async fn failed_runs_are_counted_and_go_on() {
@@ -35,4 +35,10 @@ async fn failed_runs_are_counted_and_go_on() {
     let jobs = "SELECT encode(state, 'escape') FROM jobs WHERE is_retry";
     assert_eq!(service.database.query_text(jobs), ["{}"]);
     assert_eq!(matched(json!({})).await, json!({"matched": 0, "retried": 0}));
+
+    // What a deleted webhook has left is not sent any more.
+    let kept = "SELECT count(*)::text FROM failed_callbacks";
+    assert_eq!(service.database.query_text(kept), ["1"]);
+    owner.delete(&path_of(&webhook)).await.is(204);
+    assert_eq!(service.database.query_text(kept), ["0"]);
 }

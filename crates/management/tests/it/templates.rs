@@ -128,6 +128,15 @@ async fn every_template_makes_a_published_webhook_and_its_request_runs() {
             .await
             .is(200);
         assert_eq!(simulated["outcome"], "succeeded", "{name}: {simulated}");
+        if name == "agent-message" {
+            let reply = &simulated["steps"][2]["calls"][0];
+            assert_eq!(
+                (&reply["method"], &reply["url"]),
+                (&json!("POST"), &json!("https://example.com/"))
+            );
+            let body = reply["body"].as_str().expect("text");
+            assert!(body.contains(r#""source":"bot""#), "{body}");
+        }
     }
     let verified = caller.get("/v1/webhooks?q=github").await.is(200)["data"][0].clone();
     assert_eq!(verified["system"], "github");

@@ -10,6 +10,7 @@ use super::compiled::CompiledRevision;
 use super::definition::RecordOperation;
 use super::session::Session;
 use super::state::{State, StepRecord};
+use super::step::callback::{Callback, Next};
 use super::step::http::{HttpCall, HttpOutcome};
 use super::step::record::{RecordChange, RecordWrite, RecordWritten};
 use super::variables::Request;
@@ -82,6 +83,9 @@ pub fn simulate(
                 Outcome::Begin
             }
             Decision::Done(finished) => {
+                for callback in state.take_callbacks() {
+                    calls.extend(deliver(callback, now, &mut answer));
+                }
                 let answer = match &finished.answer {
                     Some(answer) => answer.clone(),
                     None => revision.immediate_answer(request),
@@ -96,6 +100,33 @@ pub fn simulate(
                 };
             }
         };
+    }
+}
+
+/// The calls that a callback would make until it is over.
+fn deliver(
+    mut callback: Callback,
+    mut now: DateTime<Utc>,
+    answer: &mut impl FnMut(&HttpCall) -> HttpOutcome,
+) -> Vec<SimulatedCall> {
+    let mut calls = Vec::new();
+    loop {
+        let call = callback.call.clone();
+        let outcome = answer(&call);
+        let next = callback.advance(&outcome, now, 1.0);
+        let again_at = match next {
+            Next::Over => None,
+            Next::Again { due_at } => Some(due_at),
+        };
+        calls.push(SimulatedCall {
+            call,
+            outcome,
+            again_at,
+        });
+        match again_at {
+            Some(due_at) => now = due_at,
+            None => return calls,
+        }
     }
 }
 
@@ -175,6 +206,31 @@ mod tests {
         let simulated = run(document, |_| response(500, ""));
         assert_eq!(simulated.answer.body, b"7 created");
         assert_eq!(simulated.records.len(), 1);
+    }
+
+    #[test]
+    fn callbacks_are_seen_with_their_retries() {
+        let destination = "dst_01k9z3v8e5f2q8r7w6t5y4x3m2";
+        let step = json!({"name": "notify", "kind": "callback", "destination": destination, "body": {"n": "{{ body.n }}"},
+            "retry": {"delays_seconds": [60]}});
+        let mut statuses = [503, 200].into_iter();
+        let simulated = run(json!({"flow": {"steps": [step]}}), |call| {
+            assert_eq!(call.body, br#"{"n":7}"#);
+            response(statuses.next().expect("two calls"), "")
+        });
+        let told: Vec<_> = simulated
+            .calls
+            .iter()
+            .map(|made| {
+                (
+                    made.call.step.as_str(),
+                    made.call.attempt,
+                    made.again_at.is_some(),
+                )
+            })
+            .collect();
+        assert_eq!(told, [("notify", 1, true), ("notify", 2, false)]);
+        assert_eq!(simulated.finished.outcome, RunOutcome::Succeeded);
     }
 
     #[test]

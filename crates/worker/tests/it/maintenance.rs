@@ -53,6 +53,13 @@ async fn days_are_made_ahead_and_what_is_old_goes() {
         stage.tenant.uuid(),
         webhook.id.uuid(),
     ));
+    stage.execute(&format!(
+        "INSERT INTO failed_callbacks (tenant_id, id, webhook_id, revision_id, event_id, state, failed_at)
+         SELECT '{}', gen_random_uuid(), '{}', gen_random_uuid(), gen_random_uuid(), '', now() - make_interval(days => days)
+         FROM generate_series(0, 9) AS days",
+        stage.tenant.uuid(),
+        webhook.id.uuid(),
+    ));
     let worker = stage.worker(Settings {
         retention_days: 3,
         refusals_per_webhook: 7,
@@ -75,6 +82,8 @@ async fn days_are_made_ahead_and_what_is_old_goes() {
         "live work is never deleted"
     );
     assert_eq!(stage.number("SELECT count(*) AS number FROM refusals"), 7);
+    let kept = stage.number("SELECT count(*) AS number FROM failed_callbacks");
+    assert!((3..=4).contains(&kept), "{kept} callbacks");
     assert_eq!(stage.number("SELECT sum(events)::bigint AS number FROM usage"), 2);
     let keys = stage.number("SELECT count(*) AS number FROM deduplication_keys");
     assert_eq!(keys, 5, "only those whose time is not over");
