@@ -32,11 +32,12 @@ const TOGETHER: i64 = 500;
 const NAME: usize = 50;
 
 /// Kinds of objects, and the prefix of their ids.
-const KINDS: [(&str, &str); 18] = [
+const KINDS: [(&str, &str); 19] = [
     ("tenant", "tnt"),
     ("membership", "usr"),
     ("management_key", "mgk"),
     ("webhook", "whk"),
+    ("capture", "whk"),
     ("revision", "rev"),
     ("url", "url"),
     ("url_token", "url"),

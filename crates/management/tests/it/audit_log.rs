@@ -194,11 +194,11 @@ async fn every_table_of_tenants_is_audited_or_known_as_data() {
     let data = [
         "attempts",
         "audit_log",
-        "captures",
         "deduplication_keys",
         "drift",
         "duplicates",
         "events",
+        "failed_callbacks",
         "idempotency_keys",
         "jobs",
         "pairings",

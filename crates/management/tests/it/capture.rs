@@ -58,6 +58,13 @@ async fn a_window_is_opened_read_and_closed() {
         .database
         .execute("UPDATE captures SET expires_at = now() - interval '1 second'");
     assert_eq!(owner.get(&path).await.is(200)["state"], "expired");
+    // Who opened and closed windows is on record.
+    let log = owner.get("/v1/audit-log?object_kind=capture").await.is(200);
+    let entries = log["data"].as_array().expect("entries").iter();
+    let told: Vec<_> = entries.map(|one| (&one["action"], &one["object"])).collect();
+    let (created, changed) = (json!("created"), json!("changed"));
+    let object = &webhook["id"];
+    assert_eq!(told, [(&changed, object), (&changed, object), (&created, object)]);
 
     owner
         .post(&path, json!({"open_seconds": 9, "samples": 0}))
