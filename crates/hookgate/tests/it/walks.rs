@@ -1,5 +1,6 @@
 //! The walks of `docs/walks.md`, pasted into a shell beside `hookgate dev`.
 
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -15,6 +16,16 @@ fn blocks() -> Vec<&'static str> {
     after.filter_map(|rest| Some(rest.split_once("```")?.0)).collect()
 }
 
+/// A process with all that it started; they end when this is dropped.
+struct Group(u32);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.0);
+        let _ = Command::new("kill").args(["-s", "KILL", "--", &group]).status();
+    }
+}
+
 #[test]
 fn the_walks_work_as_pasted() {
     let directory = tempfile::tempdir().unwrap();
@@ -25,8 +36,9 @@ fn the_walks_work_as_pasted() {
         rest.split_whitespace().next().unwrap().to_owned()
     };
     let mut shell = Command::new("sh");
-    shell.stdin(Stdio::piped());
+    shell.stdin(Stdio::piped()).process_group(0);
     let mut shell = Background::start(shell);
+    let _servers = Group(shell.id());
     let (chat, erp) = (free_port().to_string(), free_port().to_string());
     let blocks: Vec<String> = blocks()
         .into_iter()
@@ -51,13 +63,21 @@ fn the_walks_work_as_pasted() {
         "Basic Ym90Om9wZW4gc2VzYW1l",
         r#""text": "You said 'Hello', your message 1.""#,
         r#""text": "You said 'And now?', your message 2.""#,
-        "draft 200\npublished 200",
-        "{\"erp_id\":\"SO-1042\"}\n{\"erp_id\":\"SO-1042\"}",
+        "draft 200",
+        "published 200",
+        r#"{"erp_id":"SO-1042"}"#,
         r#""path":"order.lines","code":"missing""#,
         r#"{"error":"the ERP did not take the order"}"#,
     ] {
         shell.wait_for(expected, PATIENCE);
     }
+    let printed = shell.output();
+    let taken = |number: u32| printed.matches(&format!("SO-{number}")).count();
+    assert_eq!(
+        (taken(1042), taken(1043)),
+        (2, 0),
+        "the same order, the same answer: {printed}"
+    );
     shell.type_in(end);
     assert!(hookgate.stop("INT", PATIENCE).success(), "{}", hookgate.output());
 }
