@@ -2,6 +2,7 @@
 
 mod complete;
 mod examples;
+mod unions;
 
 use actix_web::App;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -9,6 +10,8 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_actix_web::AppExt;
+
+use hookgate_model::flow::advance::RunOutcome;
 
 use crate::error::Problem;
 use crate::routes;
@@ -72,6 +75,11 @@ pub fn document() -> OpenApi {
     components
         .schemas
         .insert(Problem::name().into_owned(), Problem::schema());
+    // A parameter refers to it, and parameters bring no schemas along.
+    components
+        .schemas
+        .insert(RunOutcome::name().into_owned(), RunOutcome::schema());
+    unions::name_variants(&mut components);
     let components = ComponentsBuilder::from(components)
         .security_scheme(
             "bearer",
@@ -110,6 +118,7 @@ pub fn document() -> OpenApi {
         })))
         .build();
     complete::complete(&mut document);
+    unions::drop_unused(&mut document);
     document
 }
 

@@ -31,7 +31,7 @@ const MAX_HEADERS: usize = 5;
 /// One of the webhook's API keys, in a header: bare, or after `Bearer `.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"headers": ["x-api-key", "authorization"]}))]
+#[schema(as = ApiKeyAuthentication, example = json!({"headers": ["x-api-key", "authorization"]}))]
 pub struct ApiKeySettings {
     /// The headers in which it may stand; the first that is there counts.
     #[serde(default = "default_headers")]

@@ -20,6 +20,7 @@ pub struct Context<'a> {
 
 /// Something that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = FlowProblem)]
 pub struct Problem {
     /// Where in the document, as a JSON Pointer.
     #[schema(example = "/flow/steps/0/values/total")]
