@@ -1,16 +1,19 @@
 //! The documents are good for something: a published validator finds nothing wrong with them, and a client that a published
 //! generator makes of a tenant's document calls its webhook.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use hookgate_testkit::{TestDatabase, http_client};
+use hookgate_testkit::receiver::Reply;
+use hookgate_testkit::{Receiver, TestDatabase, http_client};
 use serde_json::{Value, json};
 
 use crate::installation::{Installation, Storage};
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts");
+const OPENAPI: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/openapi.json");
 const PYTHON: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/clients-python");
 
 /// Runs a program of the virtual environment and gives what it prints.
@@ -138,9 +141,64 @@ async fn a_client_that_is_generated_from_the_document_calls_the_webhook() {
     installation.stop();
 }
 
-#[tokio::test]
-async fn the_management_apis_document_is_valid() {
+/// Every operation is called, and every answer is one that the document tells of and that the client reads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_generated_python_client_drives_every_operation() {
     install();
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/openapi.json");
-    run("openapi-spec-validator", &["--errors", "all", path]);
+    run("openapi-spec-validator", &["--errors", "all", OPENAPI]);
+    let directory = tempfile::tempdir().expect("a directory");
+    // JSON Lines are text to a client.
+    let config = json!({ "post_hooks": [], "content_type_overrides": { "application/jsonl": "text/plain" } });
+    let config = write(directory.path(), "config.json", &config);
+    let output = directory.path().join("management");
+    let output = output.to_str().expect("a path");
+    let generate = [
+        "generate",
+        "--path",
+        OPENAPI,
+        "--output-path",
+        output,
+        "--meta",
+        "none",
+        "--config",
+        &config,
+    ];
+    let said = run(
+        "openapi-python-client",
+        &[&generate[..], &["--fail-on-warning"]].concat(),
+    );
+    assert!(!said.contains("Warning"), "{said}");
+
+    let database = TestDatabase::create();
+    let receiver = Receiver::start().await;
+    receiver.otherwise(Reply::status(500));
+    let private = [("HOOKGATE_EGRESS__ALLOWED_PRIVATE_NETWORKS", r#"["127.0.0.0/8"]"#)];
+    let short = [("HOOKGATE_MANAGEMENT__STREAM_SECONDS", "1")];
+    let installation = Installation::start_with(&Storage::of(&database), &short, &private).await;
+    let arguments = [
+        &format!("{DIRECTORY}/call_everything.py"),
+        directory.path().to_str().expect("a path"),
+        OPENAPI,
+        &format!("{DIRECTORY}/plan.json"),
+        installation.api.url(),
+        &receiver.url(),
+    ];
+    let called = run("python", &arguments);
+    let called: BTreeSet<&str> = called.lines().collect();
+    let document: Value =
+        serde_json::from_str(&std::fs::read_to_string(OPENAPI).expect("a document")).expect("JSON");
+    let operations: BTreeSet<&str> = document["paths"]
+        .as_object()
+        .expect("paths")
+        .values()
+        .flat_map(|path| path.as_object().expect("operations").values())
+        .map(|operation| operation["operationId"].as_str().expect("an operationId"))
+        .collect();
+    let missing: Vec<_> = operations.difference(&called).collect();
+    assert!(
+        missing.is_empty(),
+        "tests/clients/plan.json does not call {missing:?}"
+    );
+    println!("the Python client called {} operations", called.len());
+    installation.stop();
 }

@@ -140,6 +140,11 @@ pub struct Installation {
 impl Installation {
     /// Starts the three services and makes an account. `worker` are further settings of the worker.
     pub async fn start(storage: &Storage, worker: &[(&str, &str)]) -> Self {
+        Self::start_with(storage, &[], worker).await
+    }
+
+    /// The same with further settings of the management API.
+    pub async fn start_with(storage: &Storage, management: &[(&str, &str)], worker: &[(&str, &str)]) -> Self {
         let (ingress_port, management_port) = (free_port(), free_port());
         let base = [
             ("HOOKGATE_MASTER_KEY", STANDARD.encode([7; 32])),
@@ -181,7 +186,7 @@ impl Installation {
         };
         let mut installation = Self {
             ingress: service("ingress", &[]),
-            management: service("management", &[]),
+            management: service("management", management),
             worker: service("worker", worker),
             api: Api::new(format!("http://127.0.0.1:{management_port}/v1")),
         };

@@ -37,7 +37,10 @@ pub(super) fn name_variants(components: &mut Components) {
             .map(|variant| variant.tag.clone())
             .unwrap_or_default();
         for variant in variants {
-            let own = format!("{name}{}", pascal_case(&variant.value));
+            let mut own = format!("{name}{}", pascal_case(&variant.value));
+            if components.schemas.contains_key(&own) {
+                own.push_str("Variant");
+            }
             let reference = Ref::from_schema_name(&own);
             mapping.insert(variant.value, reference.ref_location.clone());
             union.items.push(reference.into());

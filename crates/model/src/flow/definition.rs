@@ -94,6 +94,7 @@ pub struct Flow {
 
 /// One step of a flow. Its result is a variable of the steps after it, by the step's name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = FlowStep)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Step {
     /// Computes values: `{{ <name>.<value> }}` afterwards.
