@@ -322,6 +322,8 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker notification_settings.window_started_at: UPDATE",
             "hookgate_worker notification_settings.sent: UPDATE",
             "hookgate_worker notification_settings.suppressed: UPDATE",
+            "hookgate_worker audit_log.tenant_id: SELECT",
+            "hookgate_worker audit_log.id: SELECT",
             "hookgate_worker idempotency_keys.created_at: SELECT",
             "hookgate_worker refresh_tokens.expires_at: SELECT",
             "hookgate_worker login_sessions.expires_at: SELECT",
