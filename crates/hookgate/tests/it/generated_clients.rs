@@ -16,27 +16,28 @@ const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts");
 const OPENAPI: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/openapi.json");
 const PYTHON: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/clients-python");
 
-/// Runs a program of the virtual environment and gives what it prints.
-fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(format!("{PYTHON}/bin/{program}"))
-        .args(arguments)
-        .output()
-        .expect("the program starts");
+/// Runs a program and gives what it prints.
+fn output_of(name: &str, command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("{name}: {error}; scripts/install-deps.sh test installs what this needs")
+    });
     let [printed, complained] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
-    assert!(output.status.success(), "{program}: {printed}{complained}");
+    assert!(output.status.success(), "{name}: {printed}{complained}");
     printed.into_owned()
 }
 
+/// Runs a program of the virtual environment and gives what it prints.
+fn run(program: &str, arguments: &[&str]) -> String {
+    output_of(
+        program,
+        Command::new(format!("{PYTHON}/bin/{program}")).args(arguments),
+    )
+}
+
 fn install() {
-    let installed = Command::new(format!("{SCRIPTS}/python-packages.sh"))
-        .args([&format!("{DIRECTORY}/requirements.txt"), PYTHON])
-        .output()
-        .expect("a shell");
-    assert!(
-        installed.status.success(),
-        "scripts/install-deps.sh test installs what this needs: {}",
-        String::from_utf8_lossy(&installed.stderr)
-    );
+    let mut install = Command::new(format!("{SCRIPTS}/python-packages.sh"));
+    install.args([&format!("{DIRECTORY}/python/requirements.txt"), PYTHON]);
+    output_of("python-packages.sh", &mut install);
 }
 
 fn write(directory: &Path, name: &str, document: &Value) -> String {
@@ -120,7 +121,7 @@ async fn a_client_that_is_generated_from_the_document_calls_the_webhook() {
     assert!(!said.contains("Warning"), "{said}");
 
     let server = document["servers"][0]["url"].as_str().expect("a URL");
-    let script = format!("{DIRECTORY}/call_webhook.py");
+    let script = format!("{DIRECTORY}/python/call_webhook.py");
     let told = run(
         "python",
         &[&script, directory.path().to_str().expect("a path"), server, &key],
@@ -169,14 +170,9 @@ async fn a_generated_python_client_drives_every_operation() {
     );
     assert!(!said.contains("Warning"), "{said}");
 
-    let database = TestDatabase::create();
-    let receiver = Receiver::start().await;
-    receiver.otherwise(Reply::status(500));
-    let private = [("HOOKGATE_EGRESS__ALLOWED_PRIVATE_NETWORKS", r#"["127.0.0.0/8"]"#)];
-    let short = [("HOOKGATE_MANAGEMENT__STREAM_SECONDS", "1")];
-    let installation = Installation::start_with(&Storage::of(&database), &short, &private).await;
+    let (_database, installation, receiver) = installation_with_receiver().await;
     let arguments = [
-        &format!("{DIRECTORY}/call_everything.py"),
+        &format!("{DIRECTORY}/python/call_everything.py"),
         directory.path().to_str().expect("a path"),
         OPENAPI,
         &format!("{DIRECTORY}/plan.json"),
@@ -184,6 +180,93 @@ async fn a_generated_python_client_drives_every_operation() {
         &receiver.url(),
     ];
     let called = run("python", &arguments);
+    all_were_called("Python", &called);
+    installation.stop();
+}
+
+/// The same in TypeScript, and a program whose every request and answer the compiler checks against the document.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_generated_typescript_client_drives_every_operation() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for file in [
+        "package.json",
+        "package-lock.json",
+        "tsconfig.json",
+        "walk.ts",
+        "call_everything.ts",
+    ] {
+        let from = format!("{DIRECTORY}/typescript/{file}");
+        std::fs::copy(from, directory.path().join(file)).expect("copied");
+    }
+    let modules = typescript_packages();
+    std::os::unix::fs::symlink(&modules, directory.path().join("node_modules")).expect("a link");
+    let node = |arguments: &[&str]| {
+        let mut command = Command::new("node");
+        command.current_dir(directory.path()).args(arguments);
+        output_of("node", &mut command)
+    };
+    // Fields with defaults can be left out of requests.
+    let generator = "node_modules/openapi-typescript/bin/cli.js";
+    node(&[
+        generator,
+        OPENAPI,
+        "-o",
+        "schema.d.ts",
+        "--default-non-nullable=false",
+    ]);
+    node(&["node_modules/typescript/bin/tsc", "-p", "."]);
+
+    let (_database, installation, receiver) = installation_with_receiver().await;
+    let (url, key) = (installation.api.url(), installation.api.token());
+    let walked: Value = serde_json::from_str(&node(&["walk.js", url, key])).expect("JSON");
+    assert_eq!(
+        walked,
+        json!({ "status": 201, "body": { "id": 42 }, "events": 1 })
+    );
+    let plan = format!("{DIRECTORY}/plan.json");
+    all_were_called(
+        "TypeScript",
+        &node(&["call_everything.js", OPENAPI, &plan, url, &receiver.url()]),
+    );
+    installation.stop();
+}
+
+/// Installs the packages once, outside of the sources, and gives their directory.
+fn typescript_packages() -> String {
+    let to = concat!(env!("CARGO_TARGET_TMPDIR"), "/clients-typescript");
+    let (lock, installed) = (
+        format!("{DIRECTORY}/typescript/package-lock.json"),
+        format!("{to}/.installed"),
+    );
+    let wanted = std::fs::read(&lock).expect("a lock file");
+    if std::fs::read(&installed).ok().as_ref() != Some(&wanted) {
+        std::fs::create_dir_all(to).expect("a directory");
+        for file in ["package.json", "package-lock.json"] {
+            std::fs::copy(format!("{DIRECTORY}/typescript/{file}"), format!("{to}/{file}")).expect("copied");
+        }
+        let mut npm = Command::new("npm");
+        npm.current_dir(to)
+            .args(["ci", "--silent", "--no-audit", "--no-fund"]);
+        output_of("npm", &mut npm);
+        std::fs::write(&installed, wanted).expect("written");
+    }
+    format!("{to}/node_modules")
+}
+
+/// An installation whose streams end soon, on a database that is deleted when it is dropped, and a receiver that answers 500 to
+/// its flows.
+async fn installation_with_receiver() -> (TestDatabase, Installation, Receiver) {
+    let database = TestDatabase::create();
+    let receiver = Receiver::start().await;
+    receiver.otherwise(Reply::status(500));
+    let private = [("HOOKGATE_EGRESS__ALLOWED_PRIVATE_NETWORKS", r#"["127.0.0.0/8"]"#)];
+    let short = [("HOOKGATE_MANAGEMENT__STREAM_SECONDS", "1")];
+    let installation = Installation::start_with(&Storage::of(&database), &short, &private).await;
+    (database, installation, receiver)
+}
+
+/// Checks that a plan's operations, one on each line, are all that there are.
+fn all_were_called(language: &str, called: &str) {
     let called: BTreeSet<&str> = called.lines().collect();
     let document: Value =
         serde_json::from_str(&std::fs::read_to_string(OPENAPI).expect("a document")).expect("JSON");
@@ -199,6 +282,5 @@ async fn a_generated_python_client_drives_every_operation() {
         missing.is_empty(),
         "tests/clients/plan.json does not call {missing:?}"
     );
-    println!("the Python client called {} operations", called.len());
-    installation.stop();
+    println!("the {language} client called {} operations", called.len());
 }

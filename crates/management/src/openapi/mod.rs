@@ -2,7 +2,7 @@
 
 mod complete;
 mod examples;
-mod unions;
+mod shapes;
 
 use actix_web::App;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -79,7 +79,8 @@ pub fn document() -> OpenApi {
     components
         .schemas
         .insert(RunOutcome::name().into_owned(), RunOutcome::schema());
-    unions::name_variants(&mut components);
+    shapes::name_variants(&mut components);
+    shapes::open_objects(&mut components);
     let components = ComponentsBuilder::from(components)
         .security_scheme(
             "bearer",
@@ -118,7 +119,7 @@ pub fn document() -> OpenApi {
         })))
         .build();
     complete::complete(&mut document);
-    unions::drop_unused(&mut document);
+    shapes::drop_unused(&mut document);
     document
 }
 

@@ -1,10 +1,13 @@
-//! Names for the variants of tagged enums. As they are collected, a variant stands unnamed in its enum, and one that wraps a
-//! struct is an `allOf` of it and its tag: generators of clients make poor types of the first, and none of the second. Here each
-//! becomes an object of its own with a name, such as `AuthenticationApiKey`, and the enum tells them apart by its discriminator.
+//! The shapes of schemas, as generators of clients understand them best.
+//!
+//! As they are collected, a variant of a tagged enum stands unnamed in it, and one that wraps a struct is an `allOf` of it and its
+//! tag: generators make poor types of the first, and none of the second. Here each becomes an object of its own with a name, such
+//! as `AuthenticationApiKey`, and the enum tells them apart by its discriminator. An object of any fields says that it takes any:
+//! without that some generators take it for an empty one.
 
 use std::collections::BTreeMap;
 
-use utoipa::openapi::schema::{Discriminator, Object};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, Discriminator, Object, SchemaType, Type};
 use utoipa::openapi::{Components, OpenApi, Ref, RefOr, Schema};
 
 /// A variant as an object, with its tag.
@@ -51,6 +54,42 @@ pub(super) fn name_variants(components: &mut Components) {
             ..Discriminator::new(tag)
         });
         components.schemas.insert(name, RefOr::T(Schema::OneOf(union)));
+    }
+}
+
+/// Says of objects without known fields that they take any.
+pub(super) fn open_objects(components: &mut Components) {
+    for schema in components.schemas.values_mut() {
+        open(schema);
+    }
+}
+
+fn open(schema: &mut RefOr<Schema>) {
+    let RefOr::T(schema) = schema else { return };
+    match schema {
+        Schema::Object(object) => {
+            let is_object = match &object.schema_type {
+                SchemaType::Type(one) => *one == Type::Object,
+                SchemaType::Array(several) => several.contains(&Type::Object),
+                SchemaType::AnyValue => false,
+            };
+            if is_object && object.properties.is_empty() && object.additional_properties.is_none() {
+                object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(true)));
+            }
+            object.properties.values_mut().for_each(open);
+            if let Some(AdditionalProperties::RefOr(schema)) = object.additional_properties.as_deref_mut() {
+                open(schema);
+            }
+        }
+        Schema::Array(array) => {
+            if let ArrayItems::RefOrSchema(items) = &mut array.items {
+                open(items);
+            }
+        }
+        Schema::OneOf(parts) => parts.items.iter_mut().for_each(open),
+        Schema::AllOf(parts) => parts.items.iter_mut().for_each(open),
+        Schema::AnyOf(parts) => parts.items.iter_mut().for_each(open),
+        _ => {}
     }
 }
 
