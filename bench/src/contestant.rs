@@ -121,7 +121,8 @@ impl Name {
 /// Serves until standard input ends; prints the port first.
 pub fn serve(program: Program, sockets: &Path, database: &str, writers: usize) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
+        // The servers have threads of their own; the worker has the runtime's.
+        .worker_threads(if program == Program::Worker { processors() } else { 1 })
         .enable_all()
         .build()?;
     runtime.block_on(async {

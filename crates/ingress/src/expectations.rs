@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookgate_domain::clock;
 use hookgate_domain::database::Database;
 use hookgate_domain::drift::{self, Seen};
 use hookgate_model::body::most_memory;
@@ -36,6 +37,10 @@ impl Service {
         let Some((mode, matcher)) = webhook.revision.expectations() else {
             return Ok(Vec::new());
         };
+        let most = self.drift_checks_per_second;
+        if mode == Mode::Warn && !webhook.looks.may_look(clock::now().timestamp(), most) {
+            return Ok(Vec::new());
+        }
         let event = request.event();
         let memory = most_memory(&event.headers, event.body.len());
         let violations = if !matcher.needs_body() || memory < READ_APART {
@@ -62,6 +67,22 @@ impl Service {
             .await
             .unwrap_or_else(|| webhook.revision.invalid_answer_without_template(&violations));
         Err(Refusal::DataInvalid(violations, Prepared::from(&answer)))
+    }
+}
+
+/// How many requests of one webhook were looked at in a second: counting what differs is not worth slowing a flood for.
+#[derive(Debug, Default)]
+pub struct Looks(Mutex<(i64, u32)>);
+
+impl Looks {
+    /// Whether one more may be looked at in this second; 0 for as many as there are.
+    fn may_look(&self, second: i64, most: u32) -> bool {
+        let (counted, looks) = &mut *self.0.lock();
+        if *counted != second {
+            (*counted, *looks) = (second, 0);
+        }
+        *looks = looks.saturating_add(1);
+        most == 0 || *looks <= most
     }
 }
 
@@ -156,5 +177,17 @@ async fn write(counts: &Counts, database: &Database) {
         for again in seen {
             add(&mut counts, again);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_are_looked_at_in_a_second() {
+        let looks = Looks::default();
+        let looked = |second, most| (0..5).filter(|_| looks.may_look(second, most)).count();
+        assert_eq!([looked(1, 3), looked(1, 3), looked(2, 3), looked(3, 0)], [3, 0, 3, 5]);
     }
 }

@@ -81,6 +81,9 @@ pub struct Settings {
     /// commit, memory for bodies, connections whose body is waited for, callers that are kept waiting; in percent. The more the
     /// others hold, the less it may, so that something is left for whoever comes next. Default 50; 100 for no bound.
     pub tenant_share_percent: u8,
+    /// Requests whose data is looked at in a second, of each webhook whose `expected_data.mode` is `warn`, on this node; how further
+    /// ones differ is not counted. Default 1,000; 0 for all.
+    pub drift_checks_per_second: u32,
     /// How long requests in hand may take when the ingress stops, in seconds. Default 30.
     pub shutdown_timeout_seconds: u64,
     /// What a tenant without limits of its own may use: a section of the program's settings, which the management API
@@ -120,6 +123,7 @@ impl Default for Settings {
             waiting_bytes: appender.waiting_bytes,
             body_memory_bytes: 512 << 20,
             tenant_share_percent: 50,
+            drift_checks_per_second: 1_000,
             shutdown_timeout_seconds: 30,
             tenant_limits: TenantLimits::NONE,
         }

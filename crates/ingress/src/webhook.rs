@@ -18,6 +18,7 @@ use hookgate_model::senders;
 use crate::answer::Prepared;
 use crate::credentials::challenge;
 use crate::evaluation::Evaluations;
+use crate::expectations::Looks;
 use crate::limits::{Limits, UrlLimits};
 
 /// A compiled webhook, at one of its URLs.
@@ -42,6 +43,8 @@ pub struct Webhook {
     pub refusal_protection: Protection,
     /// Its templates that are being evaluated.
     pub evaluations: Evaluations,
+    /// The requests of this second whose data was looked at, where that is only counted.
+    pub looks: Looks,
     /// The same in its stored form, for the duplicates of remembered events.
     pub stored_answer: Option<Arc<[u8]>>,
     /// What of a request is read before it is stored.
@@ -97,6 +100,7 @@ impl Webhook {
             challenge: challenge(&route.authentication),
             protection,
             refusal_protection,
+            looks: Looks::default(),
             evaluations: Evaluations::default(),
             route,
             verifier,

@@ -196,6 +196,7 @@ async fn save_expected(
 /// Read a webhook's drift
 ///
 /// How live requests differ from what the webhook expects, where `expected_data.mode` is `warn`: the latest first, at most 500.
+/// Of a flood, 1,000 requests in a second are looked at on each node (`ingress.drift_checks_per_second`).
 #[utoipa::path(tag = "revisions", operation_id = "getDrift", security(("bearer" = ["webhooks:read"])),
     responses((status = 200, description = "How requests differ", body = DriftView)))]
 #[get("/webhooks/{id}/drift")]
