@@ -122,7 +122,11 @@ impl Name {
 pub fn serve(program: Program, sockets: &Path, database: &str, writers: usize) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // The servers have threads of their own; the worker has the runtime's.
-        .worker_threads(if program == Program::Worker { processors() } else { 1 })
+        .worker_threads(if program == Program::Worker {
+            processors()
+        } else {
+            1
+        })
         .enable_all()
         .build()?;
     runtime.block_on(async {

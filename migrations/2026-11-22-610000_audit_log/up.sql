@@ -15,6 +15,8 @@ CREATE TABLE audit_log (
   after jsonb,
   PRIMARY KEY (tenant_id, id)
 );
+-- For deleting what is old, over all tenants.
+CREATE INDEX audit_log_id ON audit_log (id);
 CREATE INDEX audit_log_object ON audit_log (tenant_id, object_id, id);
 
 ALTER TABLE audit_log ENABLE ROW LEVEL SECURITY;
@@ -35,12 +37,31 @@ CREATE TRIGGER append_only BEFORE UPDATE ON audit_log FOR EACH ROW EXECUTE FUNCT
 -- Arguments: the kind of object, the column of its id, the columns that are secret.
 CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
 DECLARE
-  old_row jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
-  new_row jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
-  either jsonb := coalesce(new_row, old_row);
+  old_row jsonb;
+  new_row jsonb;
+  either jsonb;
   secret text;
   place integer;
 BEGIN
+  IF TG_TABLE_NAME = 'revisions' THEN
+    -- Without the document: it never changes, can be long, and can hold what jsonb does not take.
+    IF TG_OP <> 'INSERT' THEN
+      SELECT to_jsonb(r) INTO old_row FROM (SELECT OLD.tenant_id, OLD.id, OLD.webhook_id, OLD.number, OLD.created_at,
+        OLD.created_by, OLD.published_at) r;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+      SELECT to_jsonb(r) INTO new_row FROM (SELECT NEW.tenant_id, NEW.id, NEW.webhook_id, NEW.number, NEW.created_at,
+        NEW.created_by, NEW.published_at) r;
+    END IF;
+  ELSE
+    IF TG_OP <> 'INSERT' THEN
+      old_row := to_jsonb(OLD);
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+      new_row := to_jsonb(NEW);
+    END IF;
+  END IF;
+  either := coalesce(new_row, old_row);
   FOR place IN 2 .. TG_NARGS - 1 LOOP
     secret := TG_ARGV[place];
     IF old_row ->> secret IS DISTINCT FROM new_row ->> secret AND TG_OP = 'UPDATE' THEN

@@ -33,6 +33,8 @@ pub const RUNNING_REPLAYS: i64 = 10;
 pub const PUBLIC_API_LINKS: i64 = 100;
 /// Webhooks that the document tells of.
 pub const DOCUMENTED_WEBHOOKS: i64 = 500;
+/// Bytes of their revisions.
+pub const DOCUMENTED_BYTES: i64 = 8 << 20;
 /// Characters of a name.
 pub const NAME_CHARACTERS: usize = 200;
 /// Characters of a note.

@@ -41,7 +41,8 @@ pub struct Link {
 /// When Postgres cannot be reached.
 pub fn read(conn: &mut PgConnection, scope: &TenantScope, server: &str) -> Result<PublicApi> {
     let tenant = tenants::find(conn, scope)?;
-    let live = webhooks::list_live(conn, scope, limits::DOCUMENTED_WEBHOOKS)?;
+    let mut live = webhooks::list_live(conn, scope, limits::DOCUMENTED_WEBHOOKS)?;
+    let is_cut = cut(conn, scope, &mut live)?;
     let mut documents = published(conn, scope, &live)?;
     let mut urls = live_urls(conn, scope, &live)?;
     let targets = targets(conn, scope, documents.values().map(|(document, _)| document))?;
@@ -74,7 +75,38 @@ pub fn read(conn: &mut PgConnection, scope: &TenantScope, server: &str) -> Resul
         server: server.to_owned(),
         changed_at,
         webhooks: told,
+        is_cut,
     })
+}
+
+/// Leaves webhooks out whose revisions, with those before, are too long to be read. Returns whether there are such.
+fn cut(conn: &mut PgConnection, scope: &TenantScope, live: &mut Vec<Webhook>) -> Result<bool> {
+    let ids: Vec<Uuid> = live
+        .iter()
+        .filter_map(|webhook| webhook.published_revision_id)
+        .map(RevisionId::uuid)
+        .collect();
+    let lengths: HashMap<Uuid, i32> = revisions::table
+        .filter(revisions::tenant_id.eq(scope.uuid()))
+        .filter(revisions::id.eq_any(ids))
+        .select((
+            revisions::id,
+            diesel::dsl::sql::<diesel::sql_types::Integer>("octet_length(document::text)"),
+        ))
+        .load::<(Uuid, i32)>(conn)?
+        .into_iter()
+        .collect();
+    let mut bytes = 0_i64;
+    let fits = live.iter().take_while(|webhook| {
+        let length = webhook
+            .published_revision_id
+            .and_then(|id| lengths.get(&id.uuid()));
+        bytes += i64::from(length.copied().unwrap_or(0));
+        bytes <= limits::DOCUMENTED_BYTES
+    });
+    let (fitting, all) = (fits.count(), live.len());
+    live.truncate(fitting);
+    Ok(fitting < all)
 }
 
 /// What the production URLs run, with the time of its publication.

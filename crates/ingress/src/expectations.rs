@@ -37,7 +37,7 @@ impl Service {
         let Some((mode, matcher)) = webhook.revision.expectations() else {
             return Ok(Vec::new());
         };
-        let most = self.drift_checks_per_second;
+        let most = self.settings.drift_checks_per_second;
         if mode == Mode::Warn && !webhook.looks.may_look(clock::now().timestamp(), most) {
             return Ok(Vec::new());
         }
@@ -188,6 +188,9 @@ mod tests {
     fn so_many_are_looked_at_in_a_second() {
         let looks = Looks::default();
         let looked = |second, most| (0..5).filter(|_| looks.may_look(second, most)).count();
-        assert_eq!([looked(1, 3), looked(1, 3), looked(2, 3), looked(3, 0)], [3, 0, 3, 5]);
+        assert_eq!(
+            [looked(1, 3), looked(1, 3), looked(2, 3), looked(3, 0)],
+            [3, 0, 3, 5]
+        );
     }
 }

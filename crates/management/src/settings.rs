@@ -51,6 +51,8 @@ pub struct Settings {
     pub sample_bytes_per_webhook: u64,
     /// Streams that one process serves at the same time; beyond, they get 429.
     pub streams: usize,
+    /// How many of them one tenant may have.
+    pub streams_per_tenant: usize,
     /// How long a stream lasts at most, in seconds: its client comes back then, with a credential that is looked at anew.
     pub stream_seconds: u32,
     /// The proxies in front, as networks. The caller's address is then the rightmost of X-Forwarded-For that is not one of
@@ -86,6 +88,7 @@ impl Default for Settings {
             samples_per_webhook: 200,
             sample_bytes_per_webhook: 32 << 20,
             streams: 1_000,
+            streams_per_tenant: 20,
             stream_seconds: 300,
             trusted_proxies: Vec::new(),
             tenant_limits: TenantLimits::NONE,

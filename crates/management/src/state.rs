@@ -1,7 +1,5 @@
 //! What every handler may use.
 
-use std::sync::Arc;
-
 use hookgate_domain::apart::Apart;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
@@ -9,7 +7,6 @@ use hookgate_domain::redis::Redis;
 use hookgate_egress::Client;
 use hookgate_egress::published_keys::PublishedKeys;
 use hookgate_model::network_set::NetworkSet;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::Settings;
@@ -17,6 +14,7 @@ use crate::auth::access_tokens::AccessTokens;
 use crate::auth::passwords::Passwords;
 use crate::auth::throttle::LocalCounters;
 use crate::sample_news::SampleNews;
+use crate::server_sent_events::Streams;
 
 /// How much memory there is for reading long bodies, in bytes.
 const BODY_MEMORY: usize = 256 << 20;
@@ -44,7 +42,7 @@ pub struct State {
     /// What is heard of capture windows.
     pub sample_news: SampleNews,
     /// The places for streams.
-    pub streams: Arc<Semaphore>,
+    pub streams: Streams,
     /// Ends streams when the service stops.
     pub stopping: CancellationToken,
     /// Registrations, while Redis does not count them.
@@ -67,7 +65,7 @@ impl State {
             apart: Apart::new(BODY_MEMORY),
             trusted_proxies: NetworkSet::new(&settings.trusted_proxies),
             sample_news: SampleNews::start(&redis),
-            streams: Arc::new(Semaphore::new(settings.streams)),
+            streams: Streams::new(settings.streams),
             stopping: CancellationToken::new(),
             registrations: LocalCounters::default(),
             settings,

@@ -26,6 +26,18 @@ enum Credential {
     },
 }
 
+/// There is no such thing, any more or at all.
+#[derive(Debug)]
+pub(super) struct NotFound(String);
+
+impl std::error::Error for NotFound {}
+
+impl std::fmt::Display for NotFound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// The API.
 pub(super) struct Api {
     client: Client,
@@ -83,7 +95,11 @@ impl Api {
             Ok(answer) => answer,
             Err(why) => return Ok(Err(why)),
         };
-        Ok(answer.json().await.map_err(|error| told(&error)))
+        let read = tokio::time::timeout(WITHIN, answer.json()).await;
+        Ok(match read {
+            Ok(read) => read.map_err(|error| told(&error)),
+            Err(_) => Err("no answer in time".to_owned()),
+        })
     }
 
     /// Begins to get something; logs in again when the login has ended.
@@ -129,6 +145,9 @@ impl Api {
                     return Ok(Err(why));
                 }
                 continue;
+            }
+            if status == StatusCode::NOT_FOUND {
+                return Err(NotFound(reason(answer).await).into());
             }
             bail!("{} refuses: {}", self.base, reason(answer).await);
         }

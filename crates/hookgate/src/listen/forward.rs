@@ -4,11 +4,12 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Url};
 use serde_json::Value;
 
-use super::api::{Api, Later, told};
+use super::api::{Api, Later, NotFound, told};
 
 /// Headers that belong to the connection that the event came by (RFC 9110, section 7.6.1), or to that which it goes on by.
 const NOT_SENT_ON: [&str; 10] = [
@@ -40,6 +41,7 @@ pub(super) fn client() -> Result<Client> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
         .connect_timeout(Duration::from_secs(10))
         .build();
     client.context("making an HTTP client")
@@ -60,17 +62,13 @@ impl Forwarder {
     /// When the API refuses to give the event.
     pub async fn forward(&self, api: &mut Api, summary: &Value) -> Result<Later<String>> {
         let id = summary["id"].as_str().context("an event has no id")?;
-        let event = match api.get(&format!("/events/{id}"), &[]).await? {
-            Ok(event) => event,
-            Err(why) => return Ok(Err(why)),
-        };
-        let body = match api.open(&format!("/events/{id}/body"), &[], "*/*").await? {
-            Ok(answer) => answer.bytes().await,
-            Err(why) => return Ok(Err(why)),
-        };
-        let body = match body {
-            Ok(body) => body,
-            Err(error) => return Ok(Err(told(&error))),
+        let (event, body) = match self.read(api, id).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(why)) => return Ok(Err(why)),
+            Err(error) if error.is::<NotFound>() => {
+                return Ok(Ok(format!("{}  {id}  is not there any more", clock(summary))));
+            }
+            Err(error) => return Err(error),
         };
         let method = text(summary, "method");
         let (path, query) = (text(summary, "path"), text(summary, "query"));
@@ -97,6 +95,25 @@ impl Forwarder {
             Err(error) => write!(line, "  {id}  no answer: {}", told(&error)),
         };
         Ok(Ok(line))
+    }
+}
+
+impl Forwarder {
+    /// An event, and its body byte for byte.
+    async fn read(&self, api: &mut Api, id: &str) -> Result<Later<(Value, Bytes)>> {
+        let event = match api.get(&format!("/events/{id}"), &[]).await? {
+            Ok(event) => event,
+            Err(why) => return Ok(Err(why)),
+        };
+        let answer = match api.open(&format!("/events/{id}/body"), &[], "*/*").await? {
+            Ok(answer) => answer,
+            Err(why) => return Ok(Err(why)),
+        };
+        Ok(match tokio::time::timeout(self.timeout, answer.bytes()).await {
+            Ok(Ok(body)) => Ok((event, body)),
+            Ok(Err(error)) => Err(told(&error)),
+            Err(_) => Err("no answer in time".to_owned()),
+        })
     }
 }
 

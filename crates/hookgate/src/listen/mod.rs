@@ -7,7 +7,7 @@ mod forward;
 mod stream;
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -102,6 +102,7 @@ impl Listener {
         let mut delay = BACKOFF.0;
         let mut is_lost = false;
         loop {
+            let began = Instant::now();
             let why = match Stream::open(&mut self.api, &self.filter, self.since.as_deref()).await? {
                 Ok(stream) => {
                     if std::mem::take(&mut is_lost) {
@@ -113,7 +114,11 @@ impl Listener {
                 Err(why) => Some(why),
             };
             // The server ends every stream after a while, to be asked again.
-            let Some(why) = why else { continue };
+            let Some(why) = why else {
+                // One that ends at once would be asked for again and again.
+                tokio::time::sleep(BACKOFF.0.saturating_sub(began.elapsed())).await;
+                continue;
+            };
             if !std::mem::replace(&mut is_lost, true) {
                 println!(
                     "The connection to {} is lost ({why}); trying again.",
@@ -137,6 +142,8 @@ impl Listener {
                         }
                         self.remember(text(&summary, "id"));
                     }
+                    // What came in before it began comes again with every reconnection.
+                    self.begins.get_or_insert_with(|| id.clone());
                     self.since = Some(id);
                 }
                 Err(Ended::ByServer) => return Ok(None),

@@ -229,7 +229,7 @@ async fn what_a_window_has_shown_is_demanded_of_gets_and_of_posts() {
             Method::GET => (format!("{}?name=Ada", webhook.production), None),
             _ => (webhook.production.clone(), Some(json!({"name": "Ada"}))),
         };
-        let told = eventually(Duration::from_secs(5), "it is demanded", async || {
+        let told = eventually(Duration::from_secs(30), "it is demanded", async || {
             let answer = send(method.clone(), &url, body.as_ref()).await;
             let is_refused = answer.status() == StatusCode::UNPROCESSABLE_ENTITY;
             is_refused.then_some(answer)
@@ -258,7 +258,7 @@ async fn what_is_tried_at_the_test_url_leaves_production_alone() {
     let draft = format!("{}/draft", webhook.path);
     let publish = format!("{}/publish", webhook.path);
     let version_at = async |url: &str, wanted: &str| {
-        eventually(Duration::from_secs(5), format!("{wanted} answers"), async || {
+        eventually(Duration::from_secs(30), format!("{wanted} answers"), async || {
             let answer = send(Method::POST, url, Some(&json!({"id": 7}))).await;
             let told: Value = answer.json().await.unwrap();
             (told == json!({"version": wanted, "id": 7})).then_some(())
@@ -279,7 +279,7 @@ async fn what_is_tried_at_the_test_url_leaves_production_alone() {
         .find(|url| url["environment"] == "test");
     let window = json!({"url_id": test.unwrap()["id"]});
     api.post(&format!("{}/capture", webhook.path), &window).await;
-    eventually(Duration::from_secs(5), "the window is heard of", async || {
+    eventually(Duration::from_secs(30), "the window is heard of", async || {
         let answer = send(Method::POST, &webhook.test, Some(&json!({"id": 7}))).await;
         answer.headers().contains_key("hookgate-sample-id").then_some(())
     })

@@ -176,7 +176,7 @@ async fn every_node_hears_of_an_opened_window() {
         .await
         .expect("announced");
     for node in [&harness, &beside] {
-        eventually(Duration::from_secs(3), "the node captures", async || {
+        eventually(Duration::from_secs(30), "the node captures", async || {
             let answer = send(node, &webhook.production, &json!({})).await;
             became(&answer).starts_with("smp_").then_some(())
         })

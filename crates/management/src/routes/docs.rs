@@ -40,7 +40,7 @@ pub(crate) fn register(config: &mut ServiceConfig) {
                 .wrap(headers.clone())
                 .service(SwaggerUi::new("/{_:.*}").config(page)),
         )
-        .service(redirect("/public-api/{token}/docs", "/public-api/{token}/docs/"))
+        .service(redirect("/public-api/{token}/docs", "docs/"))
         .service(
             resource("/public-api/{token}/docs/{file:.*}")
                 .wrap(headers)

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, post};
 use chrono::{DateTime, Utc};
 use hookgate_domain::{clock, crypto, limits, public_api};
 use hookgate_model::ids::PublicApiLinkId;
-use hookgate_model::public_api::document;
+use hookgate_model::public_api::{PublicApi, document};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -22,6 +22,9 @@ use crate::fields::{Fields, FromFields, text, time};
 use crate::page::{Page, Paging, PagingParams};
 use crate::path::Path;
 use crate::state::State;
+
+/// About what making a document takes, in bytes.
+const MEMORY: usize = 64 << 20;
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
     config
@@ -40,7 +43,8 @@ pub(super) fn register_shared(config: &mut ServiceConfig<'_>) {
 ///
 /// OpenAPI 3.1, made from the live settings and the published revisions: the production URLs of every webhook that is not
 /// disabled, with methods, parameters, bodies, security schemes, every answer that can come back, and callbacks. It holds the
-/// URLs with their tokens. At most 500 webhooks are told of, the oldest.
+/// URLs with their tokens. At most 500 webhooks are told of, the oldest, and as many
+/// as fit into 8 MiB; the document says when there are more.
 #[utoipa::path(tag = "public API", operation_id = "getPublicApi", security(("bearer" = ["webhooks:read"])),
     responses((status = 200, description = "The OpenAPI document", body = Object,
         example = json!({"openapi": "3.1.0", "info": {"title": "Analytical Engines", "version": "2026-11-21T12:00:00Z"},
@@ -49,15 +53,20 @@ pub(super) fn register_shared(config: &mut ServiceConfig<'_>) {
 async fn read(caller: Guarded<WebhooksRead>) -> ApiResult<Reply<Value>> {
     let server = caller.state().settings.public_url.to_string();
     let told = caller
-        .run(move |conn, scope| {
-            let told = public_api::read(conn, scope, &server)?;
-            Ok::<_, hookgate_domain::error::Error>(document(&told))
-        })
+        .run(move |conn, scope| public_api::read(conn, scope, &server))
         .await?;
-    Ok(Reply::ok(told))
+    Ok(Reply::ok(made(caller.state(), told).await?))
+}
+
+/// The document, made where other requests do not wait for it.
+async fn made(state: &State, told: PublicApi) -> ApiResult<Value> {
+    let made = state.apart.run(MEMORY, move || document(&told)).await;
+    made.ok_or_else(|| ApiError::internal("a document was not made"))
 }
 
 /// Read the document of the live webhooks by a link
+///
+/// Values that were learnt from requests are left out of it; what somebody wrote by hand is in it.
 ///
 /// Whoever has a link of a tenant sees this, and a page that shows it, without further credentials.
 #[utoipa::path(tag = "public API", operation_id = "getSharedPublicApi",
@@ -73,12 +82,10 @@ async fn shared(state: Data<State>, Path((token,)): Path<(String,)>) -> ApiResul
         .database
         .run(move |conn| {
             let scope = public_api::open(conn, &digest, clock::now())?;
-            scope.transaction(conn, |conn| {
-                let told = public_api::read(conn, &scope, &server)?;
-                Ok::<_, hookgate_domain::error::Error>(document(&told))
-            })
+            scope.transaction(conn, |conn| public_api::read(conn, &scope, &server))
         })
         .await?;
+    let told = made(&state, told.without_learnt_values()).await?;
     // The URLs in it are credentials, and the link can end at any moment.
     let no_store = HeaderValue::from_static("no-store");
     Ok(HttpResponse::Ok()

@@ -141,6 +141,27 @@ async fn secrets_are_not_in_it() {
     );
 }
 
+/// Revisions are kept as they were written, also with what jsonb does not take.
+#[tokio::test]
+async fn any_draft_can_be_saved_and_its_webhook_deleted() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    let path = path_of(&webhook);
+    let draft = json!({"response": {"body": {"text": "a\u{0}b"}}});
+    owner.put(&format!("{path}/draft"), draft).await.is(200);
+    owner.post(&format!("{path}/publish"), json!({})).await.is(200);
+    owner.delete(&path).await.is(204);
+    let revisions = entries(&owner, "object_kind=revision&action=created").await;
+    assert_eq!(
+        (
+            &revisions[0]["after"]["number"],
+            revisions[0]["after"].get("document")
+        ),
+        (&json!(2), None)
+    );
+}
+
 #[tokio::test]
 async fn an_export_has_every_entry_on_a_line() {
     let service = Service::start().await;

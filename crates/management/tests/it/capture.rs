@@ -153,12 +153,12 @@ async fn streams_are_bounded_and_end_with_the_service() {
     assert_eq!(first.next().await.expect("an event").0, "end");
     assert_eq!(first.next().await, None);
     owner.post(&path, json!({})).await.is(201);
-    let mut second = eventually(Duration::from_secs(5), "the place is free", async || {
+    let mut second = eventually(Duration::from_secs(30), "the place is free", async || {
         let stream = Stream::open(&service, &owner, &watch, None).await;
         (stream.response.status() == 200).then_some(stream)
     })
     .await;
-    let stopped = tokio::time::timeout(Duration::from_secs(8), service.management.stop());
+    let stopped = tokio::time::timeout(Duration::from_secs(30), service.management.stop());
     stopped.await.expect("it does not wait for streams");
     assert_eq!(second.next().await, None);
 }

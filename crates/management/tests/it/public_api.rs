@@ -93,6 +93,9 @@ async fn a_link_shows_it_until_it_ends() {
             .to_str()
             .is_ok_and(|policy| policy.contains("'self'"))
     );
+    let without_slash = page.trim_end_matches('/');
+    let redirect = http_client().get(without_slash).send().await.expect("an answer");
+    assert_eq!(redirect.headers()["location"], "docs/");
     let script = http_client()
         .get(format!("{page}swagger-initializer.js"))
         .send()

@@ -33,7 +33,38 @@ pub struct PublicApi {
     pub changed_at: DateTime<Utc>,
     /// The webhooks that take requests, in the order in which the document shows them.
     pub webhooks: Vec<LiveWebhook>,
+    /// Whether there are more than these.
+    pub is_cut: bool,
 }
+
+impl PublicApi {
+    /// Leaves out what was learnt from requests but their form: values that senders sent are not for others. What somebody
+    /// wrote by hand stays.
+    pub fn without_learnt_values(mut self) -> Self {
+        for webhook in &mut self.webhooks {
+            let expected = &mut webhook.revision.expected_data;
+            for fields in [
+                &mut expected.headers,
+                &mut expected.query,
+                &mut expected.path,
+                &mut expected.body,
+            ] {
+                for field in fields.iter_mut().filter(|field| field.inferred) {
+                    field.example = Value::Null;
+                    field.values.clear();
+                }
+            }
+        }
+        self
+    }
+}
+
+const DESCRIPTION: &str = "The webhooks that take requests at present: where to send them, with which credentials, what they hold, and \
+    every answer that can come back. A 2xx answer means that the request is stored; its header `hookgate-event-id` names it. \
+    Whoever knows a URL of a webhook without further credentials may call it.";
+
+/// The most bytes of all operations together: what would go beyond is left out, and said to be.
+const MAX_BYTES: usize = 8 << 20;
 
 /// A webhook that takes requests.
 #[derive(Debug, Clone)]
@@ -88,7 +119,8 @@ pub fn document(api: &PublicApi) -> Value {
     let mut operation_ids = BTreeSet::new();
     let mut paths = Map::new();
     let mut tags = Vec::new();
-    for webhook in &api.webhooks {
+    let (mut bytes, mut is_cut) = (0, api.is_cut);
+    'webhooks: for webhook in &api.webhooks {
         if !tags.contains(&json!({ "name": webhook.name })) {
             tags.push(json!({ "name": webhook.name }));
         }
@@ -97,6 +129,11 @@ pub fn document(api: &PublicApi) -> Value {
             for method in webhook.methods.iter() {
                 let id = unique(&mut operation_ids, operation::id(webhook, url, method), url.id);
                 let operation = operation::describe(webhook, url, method, &id, &mut schemes);
+                bytes += operation.to_string().len();
+                if bytes > MAX_BYTES {
+                    is_cut = true;
+                    break 'webhooks;
+                }
                 item.insert(method.to_ascii_lowercase(), operation);
             }
             paths.insert(url.path.clone(), item.into());
@@ -107,9 +144,7 @@ pub fn document(api: &PublicApi) -> Value {
         "info": {
             "title": api.title,
             "version": api.changed_at.to_rfc3339_opts(SecondsFormat::Secs, true),
-            "description": "The webhooks that take requests at present: where to send them, with which credentials, what they \
-                hold, and every answer that can come back. A 2xx answer means that the request is stored; its header \
-                `hookgate-event-id` names it. Whoever knows a URL of a webhook without further credentials may call it.",
+            "description": if is_cut { format!("{DESCRIPTION} There are more webhooks than these: they would make the document too long.") } else { DESCRIPTION.to_owned() },
         },
         "servers": [{ "url": api.server.trim_end_matches('/') }],
         "tags": tags,

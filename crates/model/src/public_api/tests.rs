@@ -29,6 +29,7 @@ fn told(webhooks: Vec<LiveWebhook>) -> Value {
         server: "https://hooks.example.com/".into(),
         changed_at: DateTime::UNIX_EPOCH,
         webhooks,
+        is_cut: false,
     })
 }
 
@@ -215,4 +216,59 @@ fn callbacks_are_told() {
     assert_eq!(operation["parameters"].as_array().map(Vec::len), Some(3));
     let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
     assert_eq!(schema["properties"]["done"]["type"], "boolean");
+}
+
+#[test]
+fn learnt_values_are_not_for_others() {
+    let field = |inferred: bool| {
+        json!({ "path": if inferred { "learnt" } else { "written" }, "type": "string",
+        "values": ["ada@example.com"], "example": "ada@example.com", "inferred": inferred })
+    };
+    let one = webhook(
+        json!({ "kind": "none" }),
+        json!({ "expected_data": { "body": [field(true), field(false)] } }),
+    );
+    let api = PublicApi {
+        title: "t".into(),
+        server: "https://hooks.example.com".into(),
+        changed_at: DateTime::UNIX_EPOCH,
+        webhooks: vec![one],
+        is_cut: false,
+    };
+    let shared = document(&api.without_learnt_values());
+    let content = &shared["paths"][PATH]["post"]["requestBody"]["content"]["application/json"];
+    assert_eq!(
+        content["schema"]["properties"]["learnt"],
+        json!({ "type": "string" })
+    );
+    assert_eq!(
+        content["schema"]["properties"]["written"]["enum"],
+        json!(["ada@example.com"])
+    );
+    assert_ne!(
+        content["examples"]["request"]["value"]["learnt"],
+        "ada@example.com"
+    );
+}
+
+#[test]
+fn a_document_that_would_be_too_long_is_cut() {
+    let fields: Vec<Value> = (0..900)
+        .map(|number| json!({ "path": format!("field_{number}"), "type": "string", "example": "x".repeat(1_000) }))
+        .collect();
+    let mut one = webhook(
+        json!({ "kind": "none" }),
+        json!({ "expected_data": { "body": fields } }),
+    );
+    let url = one.urls[0].clone();
+    one.urls = (0..50)
+        .map(|number| LiveUrl {
+            path: format!("/{number}"),
+            ..url.clone()
+        })
+        .collect();
+    let told = told(vec![one]);
+    assert!(told.to_string().len() < MAX_BYTES + 100_000);
+    let description = told["info"]["description"].as_str().expect("a description");
+    assert!(description.ends_with("too long."), "{description}");
 }

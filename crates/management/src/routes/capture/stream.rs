@@ -53,7 +53,7 @@ pub async fn watch(
     let last = last_event_id(request.headers())?;
     let caller: Caller = (*caller).clone();
     let state = caller.state();
-    let place = Place::take(state)?;
+    let place = Place::take(&caller)?;
     let news = state.sample_news.listen();
     let (capture, found) = caller
         .run(move |conn, scope| {

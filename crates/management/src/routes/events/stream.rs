@@ -79,7 +79,7 @@ pub async fn watch(
     Query(wanted): Query<Wanted>,
     request: HttpRequest,
 ) -> ApiResult<HttpResponse> {
-    let place = Place::take(caller.state())?;
+    let place = Place::take(&caller)?;
     let now = EventId::new(clock::now(), [0; 8]);
     let goes_on = last_event_id(request.headers())?.or(wanted.after);
     let begins = match (goes_on, wanted.filter.from) {
@@ -148,6 +148,7 @@ impl Tail {
 
     async fn look(&mut self) -> ApiResult<()> {
         let after = self.forget();
+        let began = clock::now();
         let filter = self.filter.clone();
         let told: Vec<EventId> = self.told.iter().copied().collect();
         let found = self
@@ -157,6 +158,9 @@ impl Tail {
         if i64::try_from(found.len()).unwrap_or(i64::MAX) >= TOGETHER {
             // What is left is read at once.
             self.polls.reset_immediately();
+        } else {
+            // All before was looked through: the next look need not do it again.
+            self.begins = self.begins.max(EventId::new(began - LATE, [0; 8]));
         }
         for event in found {
             let id = event.id;
