@@ -24,8 +24,8 @@ use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::webhook::Webhook;
 
-/// How many samples are written at the same time: those of one webhook wait for each other, and are not to wait in all of
-/// the connections that URLs are looked up with.
+/// How many samples are written at the same time, each of another webhook: those of one wait for each other, and are not to wait
+/// in all of the connections that URLs are looked up with.
 const AT_ONCE: usize = 2;
 /// How long a request waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -85,8 +85,13 @@ impl Service {
         stored: Stored<'_>,
     ) -> Result<Taken, Refusal> {
         let unavailable = || Refusal::StorageUnavailable;
-        let turn = tokio::time::timeout(PATIENCE, self.captures.0.acquire()).await;
-        let _turn = turn.ok().and_then(Result::ok).ok_or_else(unavailable)?;
+        // First among those of the webhook: who waits for its row holds no turn that another's could have.
+        let turns = async {
+            let own = webhook.capturing.acquire().await.ok()?;
+            Some((own, self.captures.0.acquire().await.ok()?))
+        };
+        let turns = tokio::time::timeout(PATIENCE, turns).await;
+        let _turns = turns.ok().flatten().ok_or_else(unavailable)?;
         let masked = stored.masked.as_deref().map(serde_json::from_slice).transpose();
         let masked = masked.map_err(|_| Refusal::NotStorable)?;
         let route = &webhook.route;

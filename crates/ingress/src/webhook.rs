@@ -14,6 +14,7 @@ use hookgate_model::ids::RevisionId;
 use hookgate_model::network_set::NetworkSet;
 use hookgate_model::protection::{DataProtection, Protection};
 use hookgate_model::senders;
+use tokio::sync::Semaphore;
 
 use crate::answer::Prepared;
 use crate::credentials::challenge;
@@ -43,6 +44,8 @@ pub struct Webhook {
     pub refusal_protection: Protection,
     /// Its templates that are being evaluated.
     pub evaluations: Evaluations,
+    /// The turn of those that write samples of it, since each changes the row of the window.
+    pub capturing: Semaphore,
     /// The requests of this second whose data was looked at, where that is only counted.
     pub looks: Looks,
     /// The same in its stored form, for the duplicates of remembered events.
@@ -100,6 +103,7 @@ impl Webhook {
             challenge: challenge(&route.authentication),
             protection,
             refusal_protection,
+            capturing: Semaphore::new(1),
             looks: Looks::default(),
             evaluations: Evaluations::default(),
             route,

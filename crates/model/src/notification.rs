@@ -86,6 +86,11 @@ pub fn call(
     )
 }
 
+/// Whether a call is a notification itself: it is named like its kind, and no step has a name with a dot.
+pub fn is_notification(call: &HttpCall) -> bool {
+    call.step.contains('.')
+}
+
 /// Whether a call is a notification, or was caused by one.
 pub fn is_marked(call: &HttpCall) -> bool {
     call.headers.iter().any(|(name, _)| name == HEADER)
@@ -139,9 +144,11 @@ mod tests {
             json!({ "type": "destination.paused", "timestamp": "2027-01-15T08:00:00.000Z",
                 "data": { "reason": "it answered 410 Gone" }, "suppressed": 2 })
         );
-        assert!(is_marked(&told));
+        assert!(is_marked(&told) && is_notification(&told));
 
         let mut caused = told.clone();
+        caused.step = "notify".to_owned();
+        assert!(!is_notification(&caused));
         caused.headers.clear();
         mark(&mut caused, b"content-type: application/json\r\n");
         assert!(!is_marked(&caused));

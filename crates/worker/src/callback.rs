@@ -97,11 +97,13 @@ fn follow(
             Ok(state) => result.again.push(later(event, state, due_at, Waits::Nothing)),
             Err(error) => tracing::error!(job = %lease.job, %error, "a callback cannot be sealed, and ends"),
         }
-    } else if made.outcome.verdict() != Verdict::Success && !notification::is_marked(&stored.callback.call) {
-        let notice = notices::of_callback(&stored.callback.call, &made.outcome, event, result);
-        result.notices.push(notice);
-        // What a masked event's callback holds is gone with its job.
-        if stored.secrets.is_none() {
+    } else if made.outcome.verdict() != Verdict::Success {
+        if !notification::is_marked(&stored.callback.call) {
+            let notice = notices::of_callback(&stored.callback.call, &made.outcome, event, result);
+            result.notices.push(notice);
+        }
+        // A notification belongs to no run that could be asked for it. What a masked event's callback holds is gone with its job.
+        if stored.secrets.is_none() && !notification::is_notification(&stored.callback.call) {
             let lease = result.lease;
             stored.callback = stored.callback.renewed();
             match stored.seal(&shared.master_key, &lease.scope, lease.job) {

@@ -45,6 +45,8 @@ pub struct NewEvent<'a> {
     pub has_revision: bool,
     pub event_type: Option<&'a str>,
     pub delivery_id: Option<&'a str>,
+    /// The event that was received just after it, if it is told later.
+    pub before: Option<&'a str>,
 }
 
 impl Default for NewEvent<'_> {
@@ -58,13 +60,15 @@ impl Default for NewEvent<'_> {
             has_revision: true,
             event_type: None,
             delivery_id: Some(DELIVERY),
+            before: None,
         }
     }
 }
 
 /// Stores an event to the webhook's first URL, as the ingress does.
 pub fn event(service: &Service, webhook: &Value, new: &NewEvent<'_>) -> String {
-    let id: hookgate_model::ids::EventId = hookgate_domain::clock::new_id();
+    let before = |other: &str| Uuid::from_u128(uuid(&other.into()).as_u128() - 1).into();
+    let id: hookgate_model::ids::EventId = new.before.map_or_else(hookgate_domain::clock::new_id, before);
     let body = hookgate_domain::body::StoredBody::new(new.body.to_vec().into());
     let revision = if new.has_revision {
         format!("'{}'", uuid(&webhook["draft_revision_id"]))
@@ -90,15 +94,6 @@ pub fn event(service: &Service, webhook: &Value, new: &NewEvent<'_>) -> String {
         quoted(new.event_type),
         quoted(new.delivery_id),
     ));
-    id.to_string()
-}
-
-/// Lets an event be received just before another. Gives its id.
-pub fn received_before(service: &Service, event: &str, other: &str) -> String {
-    let [event, other] = [event, other].map(|id| uuid(&id.into()));
-    let id = hookgate_model::ids::EventId::from(Uuid::from_u128(other.as_u128() - 1));
-    let sql = format!("UPDATE events SET id = '{}' WHERE id = '{event}'", id.uuid());
-    service.database.execute(&sql);
     id.to_string()
 }
 

@@ -76,8 +76,11 @@ async fn events_are_told_as_they_come_in() {
     // One that was received before, and whose commit took longer, is told too, and does not take the client back.
     let second = stored::event(&service, &webhook, &NewEvent::default());
     assert_eq!(stream.next().await.expect("a message").1, second);
-    let late = stored::event(&service, &webhook, &NewEvent::default());
-    let late = stored::received_before(&service, &late, &first);
+    let late = NewEvent {
+        before: Some(&first),
+        ..NewEvent::default()
+    };
+    let late = stored::event(&service, &webhook, &late);
     let (_, id, data) = stream.next().await.expect("a message");
     assert_eq!((&id, &data["id"]), (&second, &json!(late)));
 
