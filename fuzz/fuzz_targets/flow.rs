@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(revision) = CompiledRevision::compile(&document) {
         let event = event(rest);
         let _ = revision.immediate_answer(&event).encode();
-        let _ = revision.timed_out_answer(&event).encode();
+        let _ = revision.timed_out_answer(&event, Some("https://hooks.example.com/status/x")).encode();
         let _ = revision.filtered_answer(&event).encode();
     }
 });
