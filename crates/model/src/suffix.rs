@@ -160,7 +160,8 @@ impl UrlSuffix {
     }
 
     /// The parameters' decoded values when the path (still percent-encoded) matches; `None` when it does not. A value is
-    /// never empty, is valid UTF-8 and holds no NUL; it may hold a slash that came as `%2F`.
+    /// never empty, is valid UTF-8 and holds no NUL; it may hold a slash that came as `%2F`. The dot segments `.` and `..`
+    /// (RFC 3986, section 3.3) are none: in the path of a call they would lead elsewhere.
     pub fn parameters(&self, path: &str) -> Option<Vec<(&str, String)>> {
         let mut parameters = Vec::new();
         let mut parts = path.split('/');
@@ -168,7 +169,7 @@ impl UrlSuffix {
             let part = percent_decode_str(parts.next()?).decode_utf8().ok()?;
             match segment {
                 Segment::Literal(text) if *text == part => {}
-                Segment::Parameter(name) if !part.is_empty() && !part.contains('\0') => {
+                Segment::Parameter(name) if !matches!(&*part, "" | "." | "..") && !part.contains('\0') => {
                     parameters.push((name.as_str(), part.into_owned()));
                 }
                 _ => return None,
@@ -218,6 +219,20 @@ mod tests {
 
     fn refused(text: &str) -> String {
         UrlSuffix::parse(text).expect_err(text).to_string()
+    }
+
+    #[test]
+    fn dot_segments_are_no_values() {
+        let suffix = UrlSuffix::parse("orders/{id}/items").expect("a suffix");
+        for path in [
+            "orders/../items",
+            "orders/./items",
+            "orders/%2e%2E/items",
+            "orders/.%2e/items",
+        ] {
+            assert!(!suffix.matches(path), "{path}");
+        }
+        assert!(suffix.matches("orders/.../items") && suffix.matches("orders/..a/items"));
     }
 
     #[test]
