@@ -1,9 +1,11 @@
 //! `hookgate serve`: services in the foreground until a signal.
 
+use std::pin::pin;
+
 use anyhow::{Context, Result};
 
 use crate::logging;
-use crate::services::{self, Role, Services};
+use crate::services::{self, Role, Services, StopSignals};
 use crate::settings::Settings;
 
 /// Runs the services of some roles until SIGINT or SIGTERM.
@@ -13,7 +15,11 @@ use crate::settings::Settings;
 pub fn run(settings: Settings, roles: &[Role]) -> Result<()> {
     logging::start(&settings.log)?;
     services::runtime()?.block_on(async {
-        let services = Services::start(&settings, roles).await.context("starting")?;
+        let mut told_to_stop = pin!(StopSignals::listen()?.first());
+        let services = tokio::select! {
+            services = Services::start(&settings, roles) => services.context("starting")?,
+            () = &mut told_to_stop => return Ok(()),
+        };
         tracing::info!(
             roles = ?roles,
             ingress = services.ingress_address().map(tracing::field::display),
@@ -21,7 +27,7 @@ pub fn run(settings: Settings, roles: &[Role]) -> Result<()> {
             operator = %services.operator_address(),
             "Hookgate is running"
         );
-        services::until_told_to_stop().await?;
+        told_to_stop.await;
         tracing::info!("stopping; requests and runs in hand are finished first");
         services.stop().await;
         Ok(())

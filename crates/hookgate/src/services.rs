@@ -12,7 +12,7 @@ use hookgate_ingress::Ingress;
 use hookgate_management::Management;
 use hookgate_worker::Worker;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::operator::{self, Operator};
 use crate::settings::Settings;
@@ -191,25 +191,40 @@ pub fn runtime() -> Result<Runtime> {
         .context("starting the runtime")
 }
 
-/// Waits for SIGINT, SIGTERM or SIGHUP. A second one ends the process at once.
-///
-/// # Errors
-/// When signals cannot be listened to.
-pub async fn until_told_to_stop() -> Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let mut any = async move || {
+/// The signals that ask a process to stop: SIGINT, SIGTERM and SIGHUP.
+pub struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl StopSignals {
+    /// Listens from now on, so that a signal during the start ends the process in good order, too.
+    ///
+    /// # Errors
+    /// When signals cannot be listened to.
+    pub fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the first one. From then on another one ends the process at once.
+    pub async fn first(mut self) {
+        self.any().await;
+        tokio::spawn(async move {
+            self.any().await;
+            std::process::exit(130);
+        });
+    }
+
+    async fn any(&mut self) {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hang_up.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
         }
-    };
-    any().await;
-    tokio::spawn(async move {
-        any().await;
-        std::process::exit(130);
-    });
-    Ok(())
+    }
 }

@@ -13,7 +13,7 @@ use hookgate_devservers::{Address, OWNER, Options, Servers};
 
 use crate::logging;
 use crate::migrate;
-use crate::services::{self, Role, Services};
+use crate::services::{self, Role, Services, StopSignals};
 use crate::settings::{LogFormat, Settings, Source};
 use keepsake::Keepsake;
 
@@ -118,7 +118,8 @@ async fn serve(services: &Services, keepsake: &mut Keepsake, moved: &[String], d
         data: shown(data),
     };
     println!("{banner}");
-    services::until_told_to_stop().await
+    StopSignals::listen()?.first().await;
+    Ok(())
 }
 
 /// A path as one would type it here.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::services::until_told_to_stop;
+use crate::services::StopSignals;
 use api::Api;
 pub use arguments::Arguments;
 use arguments::Since;
@@ -35,11 +35,12 @@ pub fn run(arguments: Arguments) -> Result<()> {
         .build()?;
     runtime.block_on(async move {
         let mut listener = Listener::start(arguments).await?;
+        let told_to_stop = StopSignals::listen()?;
         tokio::select! {
             outcome = listener.listen() => outcome,
-            stopped = until_told_to_stop() => {
+            () = told_to_stop.first() => {
                 listener.farewell();
-                stopped
+                Ok(())
             }
         }
     })

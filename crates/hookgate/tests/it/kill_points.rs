@@ -134,6 +134,7 @@ async fn a_run_finishes_once_wherever_its_workers_process_is_killed() {
     }
     let runs = installation.api.get("/runs?limit=200").await;
     assert_eq!(runs["data"].as_array().unwrap().len(), POINTS.len());
+    installation.worker.ready().await;
     installation.stop();
 }
 
