@@ -122,6 +122,14 @@ pub fn remove(directory: &Path) -> Result<()> {
     place::remove(directory, Account::for_servers()?)
 }
 
+/// The servers that another process runs in a directory; `None` when nobody does.
+///
+/// # Errors
+/// When the directory cannot be looked at.
+pub fn running(directory: &Path) -> Result<Option<Address>> {
+    place::running(directory, Account::for_servers()?)
+}
+
 /// Where [`Servers::start`] keeps the data of a directory.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::account::Account;
+use crate::address::Address;
 
 /// A Unix socket's path holds at most 107 bytes; this is the longest name under the directory of sockets.
 const SOCKET_PATH_MOST: usize = 107;
@@ -109,6 +110,15 @@ pub(crate) fn remove(directory: &Path, account: Account) -> Result<()> {
         fs::remove_dir_all(&root).with_context(|| format!("removing {}", root.display()))?;
     }
     Ok(())
+}
+
+/// How to reach the servers of a directory that another process holds.
+pub(crate) fn running(directory: &Path, account: Account) -> Result<Option<Address>> {
+    let root = resolve(directory, account)?;
+    if !root.join("lock").exists() || lock(&root).is_ok() {
+        return Ok(None);
+    }
+    Ok(Some(Address::new(socket_directory(&root, account)?)))
 }
 
 /// A new directory for servers that are thrown away, under the system's temporary directory.

@@ -22,6 +22,7 @@ pub mod drift;
 pub mod error;
 pub mod events;
 pub mod idempotency;
+pub mod inspection;
 pub mod jobs;
 pub mod limits;
 pub mod login_sessions;

@@ -1,7 +1,9 @@
 //! The schema's history, embedded in the program.
 
 use diesel::connection::SimpleConnection;
-use diesel::pg::PgConnection;
+use diesel::migration::MigrationSource;
+use diesel::pg::{Pg, PgConnection};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use url::Url;
 
@@ -40,6 +42,54 @@ pub fn is_pending(owner: &mut PgConnection) -> Result<bool> {
     owner
         .has_pending_migration(MIGRATIONS)
         .map_err(|error| Error::Query(error.to_string()))
+}
+
+/// How the database's schema differs from this program's.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Migrations of this program that the database lacks.
+    pub missing: Vec<String>,
+    /// Migrations of the database that this program does not know: a newer one made them.
+    pub unknown: Vec<String>,
+}
+
+/// Compares them, as any of the services.
+///
+/// # Errors
+/// [`Error::Query`] when the database was never migrated, or not since services may read how far it is.
+pub fn difference(conn: &mut PgConnection) -> Result<Difference> {
+    #[derive(QueryableByName)]
+    struct Applied {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        version: String,
+    }
+    let applied: Vec<Applied> =
+        sql_query("SELECT version::text FROM __diesel_schema_migrations ORDER BY version").load(conn)?;
+    let known =
+        MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(|error| Error::Query(error.to_string()))?;
+    let known: Vec<(String, String)> = known
+        .iter()
+        .map(|migration| {
+            (
+                migration.name().version().to_string(),
+                migration.name().to_string(),
+            )
+        })
+        .collect();
+    let has = |version: &str| applied.iter().any(|row| row.version == version);
+    let knows = |version: &str| known.iter().any(|(own, _)| own == version);
+    Ok(Difference {
+        missing: known
+            .iter()
+            .filter(|(version, _)| !has(version))
+            .map(|(_, name)| name.clone())
+            .collect(),
+        unknown: applied
+            .iter()
+            .filter(|row| !knows(&row.version))
+            .map(|row| row.version.clone())
+            .collect(),
+    })
 }
 
 /// Gives the role that a service's database URL names the password in it, so that the service can log in. Only

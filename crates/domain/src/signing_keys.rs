@@ -23,6 +23,11 @@ pub struct SigningKey {
     pub public_key: Vec<u8>,
 }
 
+/// What a sealed private half is bound to.
+pub fn context(kid: &str) -> String {
+    format!("signing_keys/{kid}")
+}
+
 /// The keys whose tokens are valid, the one to sign with first.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! Hookgate as one program: every service, its settings, and the tools around them.
 
 mod dev;
+mod doctor;
 mod listen;
 mod logging;
 mod migrate;
@@ -69,6 +70,8 @@ enum Command {
         #[command(subcommand)]
         action: tenants::Action,
     },
+    /// Check settings, database, Redis and clocks, and say what to do; ends with 1 when something is broken.
+    Doctor(doctor::Arguments),
     /// Print the management API's OpenAPI document.
     Openapi,
     /// Print the settings in effect, without secrets.
@@ -80,7 +83,7 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("hookgate: {error:#}");
             ExitCode::FAILURE
@@ -88,17 +91,26 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<()> {
+fn run(arguments: Arguments) -> Result<ExitCode> {
     let source = || settings::Source::new(arguments.config.as_deref());
-    match arguments.command {
+    let done = match arguments.command {
         // A client of an installation, which has no settings.
         Command::Listen(arguments) => listen::run(*arguments),
         Command::Dev { fresh, data } => dev::run(source()?, &data, fresh),
         Command::Serve { roles } => serve::run(source()?.settings()?, &roles),
         Command::Migrate { revert_last } => migrate::run(&source()?.settings()?, revert_last),
         Command::Tenants { action } => tenants::run(&source()?.settings()?, action),
+        Command::Doctor(arguments) => {
+            let is_well = doctor::run(source()?, &arguments)?;
+            return Ok(if is_well {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
+        }
         Command::Openapi => openapi::print(),
         Command::Settings => settings::print(&source()?.settings()?),
         Command::Ready => ready::run(&source()?.settings()?.operator),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

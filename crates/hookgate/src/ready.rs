@@ -15,6 +15,15 @@ const WITHIN: Duration = Duration::from_secs(4);
 /// # Errors
 /// When nothing answers, or what answers is not ready.
 pub fn run(settings: &OperatorSection) -> Result<()> {
+    print!("{}", ask(settings)?);
+    Ok(())
+}
+
+/// Asks `/readyz`, and gives the answer when it is ready.
+///
+/// # Errors
+/// As [`run`].
+pub fn ask(settings: &OperatorSection) -> Result<String> {
     let address = reachable(settings.listen);
     let mut stream =
         TcpStream::connect_timeout(&address, WITHIN).with_context(|| format!("connecting to {address}"))?;
@@ -26,8 +35,7 @@ pub fn run(settings: &OperatorSection) -> Result<()> {
     if !head.starts_with("HTTP/1.1 200 ") {
         bail!("not ready: {}", body.trim());
     }
-    print!("{body}");
-    Ok(())
+    Ok(body.to_owned())
 }
 
 /// "Every address" is listened to, but cannot be called.

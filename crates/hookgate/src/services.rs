@@ -1,5 +1,6 @@
 //! The services of one process: started in the order of their needs, stopped so that nothing in hand is lost.
 
+use std::fmt::{self, Display, Formatter};
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -31,6 +32,16 @@ pub enum Role {
 impl Role {
     /// Every part.
     pub const ALL: [Self; 3] = [Self::Ingress, Self::Management, Self::Worker];
+}
+
+impl Display for Role {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ingress => "ingress",
+            Self::Management => "management",
+            Self::Worker => "worker",
+        })
+    }
 }
 
 /// What runs.

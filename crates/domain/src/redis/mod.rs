@@ -6,6 +6,7 @@ pub mod counters;
 pub mod draws;
 pub mod samples;
 mod script;
+pub mod server;
 pub mod turns;
 pub mod wakeups;
 

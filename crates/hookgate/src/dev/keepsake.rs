@@ -32,22 +32,31 @@ pub(super) struct Keepsake {
 }
 
 impl Keepsake {
+    /// Reads the file.
+    pub(super) fn load(path: &Path) -> Result<Self> {
+        let reading = || format!("reading {}", path.display());
+        let text = fs::read_to_string(path).with_context(reading)?;
+        Ok(Self {
+            path: path.to_owned(),
+            values: toml::from_str(&text).with_context(reading)?,
+        })
+    }
+
     /// Reads the file; makes it when there is none.
     pub(super) fn load_or_make(path: &Path) -> Result<Self> {
-        let values = match fs::read_to_string(path) {
-            Ok(text) => toml::from_str(&text).with_context(|| format!("reading {}", path.display()))?,
-            Err(error) if error.kind() == ErrorKind::NotFound => Remembered {
-                master_key: STANDARD.encode(clock::secret_bytes::<32>()),
-                email: "dev@hookgate.example".to_owned(),
-                password: random_text(),
-                tenant_id: None,
-                management_key: None,
-            },
-            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
-        };
-        let keepsake = Self {
-            path: path.to_owned(),
-            values,
+        let keepsake = if path.exists() {
+            Self::load(path)?
+        } else {
+            Self {
+                path: path.to_owned(),
+                values: Remembered {
+                    master_key: STANDARD.encode(clock::secret_bytes::<32>()),
+                    email: "dev@hookgate.example".to_owned(),
+                    password: random_text(),
+                    tenant_id: None,
+                    management_key: None,
+                },
+            }
         };
         keepsake.save()?;
         Ok(keepsake)

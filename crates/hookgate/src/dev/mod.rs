@@ -54,6 +54,23 @@ pub fn run(source: Source, data: &Path, fresh: bool) -> Result<()> {
     outcome.and(stopped)
 }
 
+/// The settings with which a running `hookgate dev` uses its private servers; `None` when none runs in the directory.
+///
+/// # Errors
+/// When a setting cannot be, or what it remembers cannot be read.
+pub fn running(source: Source, data: &Path) -> Result<Option<Settings>> {
+    let remembered = data.join("dev.toml");
+    if !remembered.is_file() {
+        return Ok(None);
+    }
+    let data = fs::canonicalize(data)?;
+    let Some(address) = hookgate_devservers::running(&data.join("servers"))? else {
+        return Ok(None);
+    };
+    let keepsake = Keepsake::load(&remembered)?;
+    private(source, &address, &keepsake).settings().map(Some)
+}
+
 /// Makes the directory of the data, empty if that is wanted, and out of version control.
 fn prepare(data: &Path, fresh: bool) -> Result<PathBuf> {
     fs::create_dir_all(data).with_context(|| format!("making {}", data.display()))?;
@@ -66,10 +83,9 @@ fn prepare(data: &Path, fresh: bool) -> Result<PathBuf> {
     Ok(data)
 }
 
-/// The settings: the private servers' addresses always; free ports, logs for people, and calls to
-/// this machine, unless set otherwise.
-fn settings(source: Source, address: &Address, keepsake: &Keepsake) -> Result<(Settings, Vec<String>)> {
-    let source = source
+/// The private servers' addresses always; logs for people, and calls to this machine, unless set otherwise.
+fn private(source: Source, address: &Address, keepsake: &Keepsake) -> Source {
+    source
         .by_default("log.format", LogFormat::Text)
         .by_default("log.filter", "warn")
         .by_default("egress.allowed_private_networks", ["127.0.0.0/8", "::1/128"])
@@ -87,7 +103,12 @@ fn settings(source: Source, address: &Address, keepsake: &Keepsake) -> Result<(S
         .always(
             "database.worker_url",
             address.postgres("hookgate_worker", DATABASE),
-        );
+        )
+}
+
+/// The settings, with free ports.
+fn settings(source: Source, address: &Address, keepsake: &Keepsake) -> Result<(Settings, Vec<String>)> {
+    let source = private(source, address, keepsake);
     let mut settings = source.settings()?;
     let moved = ports::choose([
         ("ingress.listen", &mut settings.ingress.listen),

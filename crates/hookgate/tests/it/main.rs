@@ -6,6 +6,7 @@ mod callbacks;
 mod chaos;
 mod commands;
 mod dev;
+mod doctor;
 mod flows;
 mod generated_clients;
 mod github;

@@ -150,10 +150,6 @@ impl AccessTokens {
     }
 }
 
-fn context(kid: &str) -> String {
-    format!("signing_keys/{kid}")
-}
-
 fn make(master_key: &MasterKey) -> Result<SigningKey, Error> {
     let key = ed25519_dalek::SigningKey::from_bytes(&clock::secret_bytes());
     let public_key = key.verifying_key().to_bytes().to_vec();
@@ -161,7 +157,7 @@ fn make(master_key: &MasterKey) -> Result<SigningKey, Error> {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let private_key = master_key.seal(&context(&kid), key.as_bytes())?;
+    let private_key = master_key.seal(&signing_keys::context(&kid), key.as_bytes())?;
     Ok(SigningKey {
         kid,
         private_key,
@@ -174,7 +170,7 @@ fn open(master_key: &MasterKey, stored: &[SigningKey]) -> Result<Keys, Error> {
     let Some(newest) = stored.first() else {
         return Err(unreadable);
     };
-    let seed = master_key.open(&context(&newest.kid), &newest.private_key)?;
+    let seed = master_key.open(&signing_keys::context(&newest.kid), &newest.private_key)?;
     let Ok(seed) = <&[u8; 32]>::try_from(seed.as_slice()) else {
         return Err(unreadable);
     };
