@@ -77,7 +77,8 @@ pub fn trim_refused_requests(conn: &mut Connection, bytes: u64) -> Result<usize>
     .execute(conn)?)
 }
 
-/// Deletes idempotent answers after a day, what tenants received after 400 days, and logins and refresh tokens when they expire.
+/// Deletes idempotent answers after a day, what tenants received after 400 days, and logins, refresh
+/// tokens and invitations when they expire.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
@@ -88,7 +89,7 @@ pub fn delete_expired(conn: &mut Connection, now: DateTime<Utc>) -> Result<()> {
     sql_query("DELETE FROM usage WHERE day < $1")
         .bind::<Date, _>((now - TimeDelta::days(USAGE_DAYS)).date_naive())
         .execute(conn)?;
-    for table in ["refresh_tokens", "login_sessions"] {
+    for table in ["refresh_tokens", "login_sessions", "invitations"] {
         sql_query(format!("DELETE FROM {table} WHERE expires_at < $1"))
             .bind::<Timestamptz, _>(now)
             .execute(conn)?;

@@ -28,6 +28,20 @@ diesel::table! {
         user_id -> Uuid,
         role -> Text,
         created_at -> Timestamptz,
+        version -> Int8,
+    }
+}
+
+diesel::table! {
+    invitations (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        email -> Text,
+        role -> Text,
+        digest -> Bytea,
+        invited_by -> Uuid,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
     }
 }
 
@@ -545,6 +559,8 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(memberships -> users (user_id));
+
 diesel::allow_tables_to_appear_in_same_query!(
     allowlist_entries,
     allowlists,
@@ -559,6 +575,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     events,
     failed_callbacks,
     idempotency_keys,
+    invitations,
     jobs,
     login_sessions,
     management_keys,

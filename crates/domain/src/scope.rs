@@ -1,7 +1,7 @@
 //! The proof that code may touch a tenant's rows.
 //!
 //! A [`TenantScope`] comes into being in three places only, all in this crate: an authorised caller of the
-//! management API ([`crate::tenants`], [`crate::management_keys`]), a resolved URL ([`crate::routing`],
+//! management API ([`crate::tenants`], [`crate::management_keys`], [`crate::invitations`]), a resolved URL ([`crate::routing`],
 //! [`crate::status_urls`]), a claimed job ([`crate::jobs`]). Query functions take it, filter by its tenant, and run inside [`TenantScope::transaction`], which
 //! tells row-level security the same tenant.
 

@@ -10,11 +10,12 @@ use hookgate_model::limits::TenantLimits;
 use uuid::Uuid;
 
 use crate::audit::Origin;
-use crate::clock;
 use crate::error::{Error, Result};
+use crate::members::{self, read_role};
 use crate::schema::{login_sessions, memberships, tenants};
 use crate::scope::{self, TenantScope};
 use crate::stored_json::{StoredJson, to_json};
+use crate::{clock, users};
 
 /// Whether the operator lets a tenant use the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,45 +91,12 @@ pub fn create(
 ) -> Result<(TenantScope, Tenant)> {
     let scope = TenantScope::proven(id);
     scope.enter(conn)?;
-    let origin = Origin {
-        actor: owner.to_string(),
-        ..Origin::default()
-    };
-    origin.enter(conn)?;
     let tenant = diesel::insert_into(tenants::table)
         .values((tenants::id.eq(id.uuid()), tenants::name.eq(name)))
         .returning(Tenant::as_returning())
         .get_result(conn)?;
-    add_member(conn, &scope, owner, Role::Owner)?;
+    members::add(conn, &scope, owner, Role::Owner)?;
     Ok((scope, tenant))
-}
-
-/// Makes a person a member of the tenant.
-///
-/// # Errors
-/// The constraint `memberships_pkey` when they are one already.
-pub fn add_member(conn: &mut PgConnection, scope: &TenantScope, user: UserId, role: Role) -> Result<()> {
-    diesel::insert_into(memberships::table)
-        .values((
-            memberships::tenant_id.eq(scope.uuid()),
-            memberships::user_id.eq(user.uuid()),
-            memberships::role.eq(role.as_str()),
-        ))
-        .execute(conn)?;
-    Ok(())
-}
-
-/// Takes a person out of the tenant: their access tokens for it stop working at once.
-///
-/// # Errors
-/// [`Error::NotFound`] when they are not a member.
-pub fn remove_member(conn: &mut PgConnection, scope: &TenantScope, user: UserId) -> Result<()> {
-    let removed = diesel::delete(memberships::table.find((scope.uuid(), user.uuid()))).execute(conn)?;
-    if removed == 0 {
-        Err(Error::NotFound)
-    } else {
-        Ok(())
-    }
 }
 
 /// The place of a person in a tenant through one login: both must be live.
@@ -180,6 +148,33 @@ pub fn of_person(conn: &mut PgConnection, user: UserId) -> Result<Vec<(Tenant, R
             .map(|(tenant, role)| Ok((tenant, read_role(&role)?)))
             .collect()
     })
+}
+
+/// Makes a person another tenant, which they own, in the running transaction.
+///
+/// # Errors
+/// [`Error::LimitReached`] when they own so many.
+pub fn create_another(
+    conn: &mut PgConnection,
+    id: TenantId,
+    name: &str,
+    owner: UserId,
+    most: u32,
+) -> Result<Tenant> {
+    users::lock(conn, owner)?;
+    scope::set_local(conn, "hookgate.user_id", &owner.uuid().to_string())?;
+    let owned: i64 = memberships::table
+        .filter(memberships::user_id.eq(owner.uuid()))
+        .filter(memberships::role.eq(Role::Owner.as_str()))
+        .count()
+        .get_result(conn)?;
+    if owned >= i64::from(most) {
+        return Err(Error::LimitReached {
+            what: "tenants that one person owns",
+            most: most.into(),
+        });
+    }
+    Ok(create(conn, id, name, owner)?.1)
 }
 
 /// The tenant.
@@ -276,8 +271,4 @@ pub fn set_status(conn: &mut PgConnection, id: TenantId, status: TenantStatus) -
             .select(Tenant::as_select())
             .first(conn)?)
     })
-}
-
-fn read_role(stored: &str) -> Result<Role> {
-    stored.parse().map_err(|_| Error::Unreadable { what: "role" })
 }

@@ -50,6 +50,19 @@ pub fn create(conn: &mut PgConnection, new: NewUser<'_>) -> Result<User> {
         .get_result(conn)?)
 }
 
+/// Keeps everybody else from changing the person until the transaction ends.
+///
+/// # Errors
+/// [`crate::Error::NotFound`] when there is none of this id.
+pub fn lock(conn: &mut PgConnection, id: UserId) -> Result<()> {
+    users::table
+        .find(id.uuid())
+        .select(users::id)
+        .for_no_key_update()
+        .first::<Uuid>(conn)?;
+    Ok(())
+}
+
 /// The person of an address, with the hash of their password.
 ///
 /// # Errors

@@ -75,6 +75,8 @@ error_codes! {
     DataProtected = "data_protected", CONFLICT, "Data protection keeps nothing that this could work with";
     /// The object's state does not allow this.
     WrongState = "wrong_state", CONFLICT, "The object's state does not allow this";
+    /// A tenant has at least one owner: make somebody else one first.
+    LastOwner = "last_owner", CONFLICT, "The tenant would have no owner";
     /// The tenant has as many objects of this kind as it may have.
     LimitReached = "limit_reached", CONFLICT, "There are as many objects as there may be";
     /// A request with this Idempotency-Key is being worked on.
@@ -342,6 +344,12 @@ fn from_constraint(name: &str) -> ApiError {
     };
     match name {
         "users_email_key" => ApiError::new(ErrorCode::EmailTaken, "log in, or register another address"),
+        // The person was deleted meanwhile, having left their last tenant.
+        "memberships_user_id_fkey" => ApiError::not_found(),
+        "invitations_email_key" => ApiError::new(
+            ErrorCode::AlreadyExists,
+            "there is an invitation for this address: send it again, or take it back",
+        ),
         "memberships_pkey" => ApiError::new(ErrorCode::AlreadyExists, "the person is a member already"),
         "allowlists_name_key" => named("allowlist"),
         "destinations_name_key" => named("destination"),

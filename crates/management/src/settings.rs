@@ -45,6 +45,14 @@ pub struct Settings {
     pub registrations: u32,
     /// The time in which those attempts are counted, in seconds.
     pub registration_window_seconds: u32,
+    /// The most members of one tenant.
+    pub members_per_tenant: u32,
+    /// The most invitations of one tenant that are not accepted yet.
+    pub invitations_per_tenant: u32,
+    /// How long an invitation can be accepted, in seconds.
+    pub invitation_seconds: u32,
+    /// The most tenants that one person owns.
+    pub tenants_per_person: u32,
     /// The most samples of one webhook, captured or given.
     pub samples_per_webhook: u32,
     /// The most bytes of them, as they are stored.
@@ -85,6 +93,10 @@ impl Default for Settings {
             registrations_per_address: 20,
             registrations: 1_000,
             registration_window_seconds: 3_600,
+            members_per_tenant: 1_000,
+            invitations_per_tenant: 200,
+            invitation_seconds: 7 * 24 * 3600,
+            tenants_per_person: 20,
             samples_per_webhook: 200,
             sample_bytes_per_webhook: 32 << 20,
             streams: 1_000,

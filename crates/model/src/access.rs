@@ -1,4 +1,5 @@
-//! Who may do what: roles of people, scopes of management keys, and the one table that gives either a permission.
+//! Who may do what: roles of people, scopes of management keys, the one table that gives either a permission, and the one
+//! that says who may give and take which role.
 
 use std::fmt;
 use std::str::FromStr;
@@ -62,6 +63,8 @@ named! {
         TenantRead = "tenant:read",
         /// Change the tenant.
         TenantWrite = "tenant:write",
+        /// List members and invitations.
+        MembersRead = "members:read",
         /// List management keys.
         ManagementKeysRead = "management_keys:read",
         /// Make and revoke management keys, with no more scopes than one's own.
@@ -108,6 +111,10 @@ named! {
         TenantRead = "tenant:read",
         /// Change the tenant.
         TenantWrite = "tenant:write",
+        /// List members and invitations.
+        MembersRead = "members:read",
+        /// Invite people, change their roles, and take them out: for people alone, within [`check_membership`].
+        MembersWrite = "members:write",
         /// List management keys.
         ManagementKeysRead = "management_keys:read",
         /// Make and revoke management keys.
@@ -154,6 +161,9 @@ impl Permission {
         match self {
             Self::TenantRead => (Viewer, &[Scope::TenantRead, Scope::TenantWrite]),
             Self::TenantWrite => (Admin, &[Scope::TenantWrite]),
+            Self::MembersRead => (Viewer, &[Scope::MembersRead]),
+            // A key could otherwise make itself an ally who may do what the key may not.
+            Self::MembersWrite => (Admin, &[]),
             Self::ManagementKeysRead => (Admin, &[Scope::ManagementKeysRead, Scope::ManagementKeysWrite]),
             Self::ManagementKeysWrite => (Admin, &[Scope::ManagementKeysWrite]),
             Self::WebhooksRead => (Viewer, &[Scope::WebhooksRead, Scope::WebhooksWrite]),
@@ -184,6 +194,55 @@ impl Permission {
     pub fn allowed_to_scopes(self, scopes: &[Scope]) -> bool {
         self.granted_by().1.iter().any(|scope| scopes.contains(scope))
     }
+}
+
+impl Role {
+    /// The table: the highest role that a person of this role may give to somebody or take from them.
+    const fn gives_and_takes(self) -> Option<Self> {
+        match self {
+            Self::Owner => Some(Self::Owner),
+            Self::Admin => Some(Self::Admin),
+            Self::Editor | Self::Viewer => None,
+        }
+    }
+}
+
+/// Why a change of who belongs to a tenant is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MembershipRefusal {
+    /// The role of whoever wants it does not allow it.
+    NotAllowed,
+    /// The tenant would have no owner.
+    LastOwner,
+}
+
+/// What a change makes of somebody in a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MembershipChange {
+    /// Their role now; `None` for whoever is no member yet.
+    pub from: Option<Role>,
+    /// Their role then; `None` for whoever goes.
+    pub to: Option<Role>,
+    /// Whether they do it themselves.
+    pub of_oneself: bool,
+}
+
+/// Whether a person of role `by` may change who belongs to a tenant that has so many owners. Everybody may leave or take a
+/// lower role; a tenant keeps an owner, whoever wants otherwise.
+///
+/// # Errors
+/// Why not.
+pub fn check_membership(by: Role, change: MembershipChange, owners: u64) -> Result<(), MembershipRefusal> {
+    let MembershipChange { from, to, of_oneself } = change;
+    let within = |role: Option<Role>| role.is_none_or(|role| by.gives_and_takes() >= Some(role));
+    let steps_down = of_oneself && to < from;
+    if !steps_down && !(by.gives_and_takes().is_some() && within(from) && within(to)) {
+        return Err(MembershipRefusal::NotAllowed);
+    }
+    if from == Some(Role::Owner) && to != Some(Role::Owner) && owners <= 1 {
+        return Err(MembershipRefusal::LastOwner);
+    }
+    Ok(())
 }
 
 impl Scope {
@@ -253,5 +312,58 @@ mod tests {
             assert_eq!(given.len(), if verb == "write" { 2 } else { 1 }, "{scope}");
         }
         assert!(!Permission::WebhooksRead.allowed_to_scopes(&[]));
+    }
+
+    #[test]
+    fn who_may_give_and_take_which_role() {
+        use Role::{Admin, Editor, Owner, Viewer};
+        let may = |by, from, to| {
+            let change = MembershipChange {
+                from,
+                to,
+                of_oneself: false,
+            };
+            check_membership(by, change, 2) == Ok(())
+        };
+        let roles = || Role::ALL.iter().copied().map(Some).chain([None]);
+        for from in roles() {
+            for to in roles() {
+                assert!(may(Owner, from, to), "{from:?} to {to:?}");
+                let touches_owners = from == Some(Owner) || to == Some(Owner);
+                assert_eq!(may(Admin, from, to), !touches_owners, "{from:?} to {to:?}");
+                assert!(!may(Editor, from, to) && !may(Viewer, from, to));
+            }
+        }
+    }
+
+    #[test]
+    fn everybody_may_step_down_but_the_last_owner() {
+        let check = |by, to, owners| {
+            let change = MembershipChange {
+                from: Some(by),
+                to,
+                of_oneself: true,
+            };
+            check_membership(by, change, owners)
+        };
+        for role in Role::ALL {
+            assert_eq!(check(*role, None, 2), Ok(()));
+            for to in Role::ALL.iter().filter(|to| *to < role) {
+                assert_eq!(check(*role, Some(*to), 2), Ok(()));
+            }
+        }
+        assert_eq!(
+            check(Role::Editor, Some(Role::Admin), 2),
+            Err(MembershipRefusal::NotAllowed)
+        );
+        assert_eq!(
+            check(Role::Admin, Some(Role::Owner), 2),
+            Err(MembershipRefusal::NotAllowed)
+        );
+        for to in [None, Some(Role::Viewer), Some(Role::Admin)] {
+            assert_eq!(check(Role::Owner, to, 1), Err(MembershipRefusal::LastOwner));
+        }
+        assert_eq!(check(Role::Owner, Some(Role::Owner), 1), Ok(()));
+        assert_eq!(check(Role::Viewer, None, 1), Ok(()));
     }
 }

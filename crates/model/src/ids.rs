@@ -164,6 +164,8 @@ ids! {
     UserId = User, "usr";
     /// One login of a person.
     LoginSessionId = LoginSession, "ses";
+    /// An invitation into a tenant.
+    InvitationId = Invitation, "inv";
     /// A machine's credential for the management API.
     ManagementKeyId = ManagementKey, "mgk";
     /// A webhook.

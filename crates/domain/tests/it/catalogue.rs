@@ -115,6 +115,7 @@ fn policies_that_show_more_than_one_tenant_are_few() {
             // A person sees where they belong before a tenant is chosen; a key opens its own row.
             "own_memberships on memberships for select",
             "own_tenants on tenants for select",
+            "presented on invitations for select",
             "presented on management_keys for select",
             "presented on public_api_links for select",
             // Workers claim over all tenants; maintenance deletes what is old, and leaves what is due.
@@ -136,6 +137,7 @@ fn policies_that_show_more_than_one_tenant_are_few() {
             "maintenance on failed_callbacks for all",
             "maintenance on duplicates for all",
             "maintenance on idempotency_keys for all",
+            "maintenance on invitations for all",
             "maintenance on refusals for all",
             "maintenance on samples for all",
             "maintenance on sessions for all",
@@ -158,6 +160,7 @@ fn the_roles_have_only_these_privileges() {
         "users",
         "tenants",
         "memberships",
+        "invitations",
         "login_sessions",
         "refresh_tokens",
         "signing_keys",
@@ -245,6 +248,7 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker idempotency_keys: DELETE",
             "hookgate_worker refresh_tokens: DELETE",
             "hookgate_worker login_sessions: DELETE",
+            "hookgate_worker invitations: DELETE",
         ]
         .map(str::to_owned),
     );
@@ -327,6 +331,7 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker idempotency_keys.created_at: SELECT",
             "hookgate_worker refresh_tokens.expires_at: SELECT",
             "hookgate_worker login_sessions.expires_at: SELECT",
+            "hookgate_worker invitations.expires_at: SELECT",
         ],
     );
 }

@@ -102,11 +102,7 @@ impl Caller {
         E: From<Error> + Into<ApiError> + Send + 'static,
     {
         let scope = self.scope;
-        let origin = Origin {
-            actor: self.actor.to_string(),
-            address: self.address,
-            trace_id: trace::current(),
-        };
+        let origin = self.origin();
         let outcome = self
             .state
             .database
@@ -118,6 +114,29 @@ impl Caller {
             })
             .await;
         outcome.map_err(E::into)
+    }
+
+    /// The person who calls.
+    ///
+    /// # Errors
+    /// 403 when a management key calls.
+    pub fn person(&self) -> ApiResult<UserId> {
+        match self.actor {
+            Actor::Person { user, .. } => Ok(user),
+            Actor::Key { .. } => Err(ApiError::new(
+                ErrorCode::Forbidden,
+                "this is for people: a management key belongs to one tenant and to nobody",
+            )),
+        }
+    }
+
+    /// Who is behind what the caller changes.
+    pub fn origin(&self) -> Origin {
+        Origin {
+            actor: self.actor.to_string(),
+            address: self.address,
+            trace_id: trace::current(),
+        }
     }
 
     /// The caller of a request, as [`middleware`] found out.
@@ -133,6 +152,15 @@ impl Caller {
 }
 
 struct Authenticated(ApiResult<Caller>);
+
+/// Who is behind what a person changes who has just become known.
+pub(crate) fn origin_of(user: UserId, address: Option<IpAddr>) -> Origin {
+    Origin {
+        actor: user.to_string(),
+        address,
+        trace_id: trace::current(),
+    }
+}
 
 /// The middleware that finds out who calls. It refuses nobody: that is left to the extractors, which then know at once,
 /// so that a missing credential or permission is told before anything that is wrong with the path or the body.

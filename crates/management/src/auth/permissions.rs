@@ -22,6 +22,8 @@ macro_rules! demands {
 demands!(
     TenantRead,
     TenantWrite,
+    MembersRead,
+    MembersWrite,
     ManagementKeysRead,
     ManagementKeysWrite,
     WebhooksRead,

@@ -1,4 +1,5 @@
-//! Credentials of 256 random bits that are shown once and kept as digests: management keys and refresh tokens.
+//! Credentials of 256 random bits that are shown once and kept as digests: management keys,
+//! refresh tokens, and the tokens of links and invitations.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,7 +9,8 @@ use hookgate_domain::{clock, crypto};
 pub const MANAGEMENT_KEY: &str = "hgm_";
 /// What a refresh token begins with.
 pub const REFRESH_TOKEN: &str = "hgr_";
-
+/// What the token of an invitation begins with.
+pub const INVITATION: &str = "hgi_";
 /// What the token of a link to the public API's document begins with.
 pub const PUBLIC_API_LINK: &str = "hgl_";
 

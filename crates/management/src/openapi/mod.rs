@@ -23,9 +23,10 @@ Send `Authorization: Bearer` with an access token (from logging in) or a managem
 with `next_cursor`. Every POST takes an `Idempotency-Key`; a PATCH is a JSON Merge Patch (RFC 7396) and honours `If-Match`. \
 Errors are problem details (RFC 9457) with a stable `code`. Another tenant's object is 404, like one that does not exist.";
 
-const TAGS: [(&str, &str); 18] = [
+const TAGS: [(&str, &str); 19] = [
     ("authentication", "Registering, logging in and out"),
     ("account", "The caller and their tenants"),
+    ("members", "Who belongs to the tenant, and who is invited"),
     ("management keys", "What machines call this API with"),
     ("webhooks", "Live settings, effective at once"),
     (

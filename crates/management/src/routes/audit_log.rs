@@ -32,9 +32,10 @@ const TOGETHER: i64 = 500;
 const NAME: usize = 50;
 
 /// Kinds of objects, and the prefix of their ids.
-const KINDS: [(&str, &str); 19] = [
+const KINDS: [(&str, &str); 20] = [
     ("tenant", "tnt"),
     ("membership", "usr"),
+    ("invitation", "inv"),
     ("management_key", "mgk"),
     ("webhook", "whk"),
     ("capture", "whk"),
@@ -55,8 +56,9 @@ const KINDS: [(&str, &str); 19] = [
 ];
 
 /// Columns that name other objects, and the prefix of their ids.
-const REFERENCES: [(&str, &str); 10] = [
+const REFERENCES: [(&str, &str); 11] = [
     ("user_id", "usr"),
+    ("invited_by", "usr"),
     ("webhook_id", "whk"),
     ("draft_revision_id", "rev"),
     ("published_revision_id", "rev"),

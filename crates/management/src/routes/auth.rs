@@ -16,6 +16,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::me::User;
 use super::tenant::Tenant;
 use crate::auth::access_tokens::Claims;
+use crate::auth::origin_of;
 use crate::auth::passwords::new_password;
 use crate::auth::secret_token::{REFRESH_TOKEN, SecretToken};
 use crate::auth::throttle;
@@ -140,10 +141,20 @@ pub(super) struct Tokens {
     "status": "active", "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"},
     "tokens": {"access_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSJ9…", "token_type": "Bearer", "expires_in": 900,
     "refresh_token": "hgr_9wq2ZmFrZS1yZWZyZXNoLXRva2VuLWZvci10aGUtZG9jcw", "tenant_id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2"}}))]
-struct Registered {
+pub(super) struct Registered {
     user: User,
     tenant: Tenant,
     tokens: Tokens,
+}
+
+impl Registered {
+    pub(super) fn new(user: users::User, tenant: tenants::Tenant, tokens: Tokens) -> Self {
+        Self {
+            user: user.into(),
+            tenant: tenant.into(),
+            tokens,
+        }
+    }
 }
 
 /// Register
@@ -160,7 +171,8 @@ async fn sign_up(
     request: HttpRequest,
     Json(new): Json<Registration>,
 ) -> ApiResult<Reply<Registered>> {
-    throttle::registration(&state, client_address::of(&request, &state)).await?;
+    let address = client_address::of(&request, &state);
+    throttle::registration(&state, address).await?;
     let password_hash = state.passwords.hash(new.password).await?;
     let (user, tenant) = state
         .database
@@ -173,17 +185,14 @@ async fn sign_up(
                     password_hash: &password_hash,
                 };
                 let user = users::create(conn, user)?;
+                origin_of(user.id, address).enter(conn)?;
                 let (_, tenant) = tenants::create(conn, clock::new_id(), &new.tenant_name, user.id)?;
                 Ok::<_, hookgate_domain::Error>((user, tenant))
             })
         })
         .await?;
     let tokens = start_session(&state, user.id, tenant.id).await?;
-    Ok(Reply::created(Registered {
-        user: user.into(),
-        tenant: tenant.into(),
-        tokens,
-    }))
+    Ok(Reply::created(Registered::new(user, tenant, tokens)))
 }
 
 /// Log in

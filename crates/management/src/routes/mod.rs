@@ -43,8 +43,10 @@ pub(crate) mod docs;
 pub mod events;
 pub mod expectations;
 pub mod health;
+pub mod invitations;
 pub mod management_keys;
 pub mod me;
+pub mod members;
 pub mod notifications;
 pub mod pairing;
 pub mod public_api;
@@ -71,6 +73,8 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(tenant::register)
         .configure(notifications::register)
         .configure(tenants::register)
+        .configure(members::register)
+        .configure(invitations::register)
         .configure(management_keys::register)
         .configure(webhooks::register)
         .configure(pairing::register)

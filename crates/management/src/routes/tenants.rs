@@ -1,7 +1,8 @@
 //! The tenants of a person.
 
 use actix_web::{get, post};
-use hookgate_domain::tenants;
+use hookgate_domain::database::PgConnection;
+use hookgate_domain::{clock, scope, tenants};
 use hookgate_model::access::Role;
 use hookgate_model::ids::TenantId;
 use serde::Serialize;
@@ -9,14 +10,14 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::auth::{Tokens, start_session};
-use super::tenant::Tenant;
-use crate::auth::{Actor, Caller};
-use crate::body::Reply;
-use crate::error::{ApiError, ApiResult, ErrorCode};
+use super::tenant::{Tenant, TenantSettings};
+use crate::auth::Caller;
+use crate::body::{Json, Reply};
+use crate::error::{ApiError, ApiResult};
 use crate::path::Path;
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(switch);
+    config.service(list).service(create).service(switch);
 }
 
 /// A tenant of the person, with what they are in it.
@@ -44,7 +45,7 @@ struct TenantMemberships {
               (status = 403, description = "forbidden")))]
 #[get("/tenants")]
 async fn list(caller: Caller) -> ApiResult<Reply<TenantMemberships>> {
-    let user = person(&caller)?;
+    let user = caller.person()?;
     let memberships = caller
         .state()
         .database
@@ -60,6 +61,30 @@ async fn list(caller: Caller) -> ApiResult<Reply<TenantMemberships>> {
     Ok(Reply::ok(TenantMemberships { data }))
 }
 
+/// Create another tenant
+///
+/// The person who calls owns it. It has nothing in common with their other tenants; log in to it to use it.
+#[utoipa::path(tag = "account", operation_id = "createTenant", security(("bearer" = [])),
+    responses((status = 201, description = "The new tenant", body = TenantMembership),
+              (status = 403, description = "forbidden"),
+              (status = 409, description = "limit_reached")))]
+#[post("/tenants")]
+async fn create(caller: Caller, Json(new): Json<TenantSettings>) -> ApiResult<Reply<TenantMembership>> {
+    let user = caller.person()?;
+    let (origin, most) = (caller.origin(), caller.state().settings.tenants_per_person);
+    let create = move |conn: &mut PgConnection| {
+        scope::transaction(conn, |conn| {
+            origin.enter(conn)?;
+            tenants::create_another(conn, clock::new_id(), &new.name, user, most)
+        })
+    };
+    let tenant = caller.state().database.run(create).await?;
+    Ok(Reply::created(TenantMembership {
+        tenant: tenant.into(),
+        role: Role::Owner,
+    }))
+}
+
 /// Log in to another tenant of the person who calls
 ///
 /// The tokens given are for that tenant; those in use stay as they are.
@@ -68,7 +93,7 @@ async fn list(caller: Caller) -> ApiResult<Reply<TenantMemberships>> {
               (status = 403, description = "forbidden")))]
 #[post("/tenants/{id}/switch")]
 async fn switch(caller: Caller, Path((id,)): Path<(TenantId,)>) -> ApiResult<Reply<Tokens>> {
-    let user = person(&caller)?;
+    let user = caller.person()?;
     let memberships = caller
         .state()
         .database
@@ -79,14 +104,4 @@ async fn switch(caller: Caller, Path((id,)): Path<(TenantId,)>) -> ApiResult<Rep
         return Err(ApiError::not_found());
     }
     Ok(Reply::created(start_session(caller.state(), user, id).await?))
-}
-
-fn person(caller: &Caller) -> ApiResult<hookgate_model::ids::UserId> {
-    match caller.actor {
-        Actor::Person { user, .. } => Ok(user),
-        Actor::Key { .. } => Err(ApiError::new(
-            ErrorCode::Forbidden,
-            "a management key belongs to one tenant",
-        )),
-    }
 }

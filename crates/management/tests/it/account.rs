@@ -1,23 +1,13 @@
 //! The tenant, and the tenants of a person.
 
-use serde_json::{Value, json};
-use uuid::Uuid;
-
 use crate::service::{Caller, PASSWORD, Service};
-
-fn uuid(id: &Value) -> Uuid {
-    let text = id.as_str().expect("an id");
-    let bits = hookgate_model::base32::decode(&text.as_bytes()[4..]).expect("an id");
-    Uuid::from_u128(bits)
-}
+use crate::stored::{self, uuid};
+use serde_json::{Value, json};
 
 /// Makes the person of `account` a member of the tenant of `owner`.
 async fn add_member(service: &Service, owner: &Caller, account: &Value, role: &str) {
-    let tenant = uuid(&owner.get("/v1/tenant").await.is(200)["id"]);
-    let user = uuid(&account["user"]["id"]);
-    service.database.execute(&format!(
-        "INSERT INTO memberships (tenant_id, user_id, role) VALUES ('{tenant}', '{user}', '{role}')"
-    ));
+    let tenant = owner.get("/v1/tenant").await.is(200);
+    stored::membership(service, &tenant["id"], &account["user"]["id"], role);
 }
 
 fn token(tokens: &Value) -> &str {
@@ -187,4 +177,47 @@ async fn a_person_sees_and_enters_their_own_tenants_only() {
         service.stranger().post("/v1/auth/login", login).await.is(200)["tenant_id"],
         json!(adas)
     );
+}
+
+#[tokio::test]
+async fn a_person_can_have_several_tenants_of_their_own_within_bounds() {
+    let service = Service::start_with(|settings| settings.tenants_per_person = 3).await;
+    let ada = service.register("ada@example.com").await;
+    let looms = ada.post("/v1/tenants", json!({"name": "Looms"})).await.is(201);
+    assert_eq!(
+        (looms["role"].as_str(), looms["tenant"]["name"].as_str()),
+        (Some("owner"), Some("Looms"))
+    );
+    let (one, other) = tokio::join!(
+        ada.post("/v1/tenants", json!({"name": "Mills"})),
+        ada.post("/v1/tenants", json!({"name": "Mines"})),
+    );
+    let mut statuses = [one.status.as_u16(), other.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409]);
+    ada.post("/v1/tenants", json!({"name": "Docks"}))
+        .await
+        .is_problem(409, "limit_reached");
+    assert_eq!(
+        ada.get("/v1/tenants").await.is(200)["data"]
+            .as_array()
+            .map(Vec::len),
+        Some(3)
+    );
+
+    let path = format!(
+        "/v1/tenants/{}/switch",
+        looms["tenant"]["id"].as_str().expect("an id")
+    );
+    let tokens = ada.post(&path, json!({})).await.is(201);
+    let there = service.caller(token(&tokens));
+    assert_eq!(there.get("/v1/tenant").await.is(200)["name"], "Looms");
+    let entries = there.get("/v1/audit-log?object_kind=tenant").await.is(200);
+    let me = there.get("/v1/me").await.is(200);
+    assert_eq!(entries["data"][0]["actor"], me["user"]["id"]);
+    ada.key(&["tenant:write"])
+        .await
+        .post("/v1/tenants", json!({"name": "A machine's"}))
+        .await
+        .is_problem(403, "forbidden");
 }

@@ -17,6 +17,8 @@ const MARK: &str = "belongs to Ada";
 struct World {
     caller: Caller,
     tenant: String,
+    member: String,
+    invitation: String,
     key: String,
     webhook: String,
     url: String,
@@ -82,6 +84,9 @@ impl World {
         let path = format!("/v1/collections/{collection}/records/{record}");
         caller.put(&path, json!({"data": {"note": MARK}})).await.is(200);
         let sample = make(&format!("{own}/samples/from-json"), json!({"json": MARK})).await;
+        let member = service.register_account(&format!("member-of-{email}")).await;
+        stored::membership(service, &account["tenant"]["id"], &member["user"]["id"], "editor");
+        let invited = json!({"email": format!("invited-by-{email}"), "role": "editor"});
         let session = format!("chat of {collection}");
         stored::session(service, &webhook, &session, MARK);
         Self {
@@ -90,6 +95,8 @@ impl World {
             collection,
             record,
             tenant: id(&account["tenant"]),
+            member: id(&member["user"]),
+            invitation: id(&make("/v1/invitations", invited).await),
             key: id(&make(
                 "/v1/management-keys",
                 json!({"name": MARK, "scopes": ["webhooks:read"]}),
@@ -123,6 +130,8 @@ impl World {
     fn object(&self, after: &str) -> &str {
         match after {
             "tenants" => &self.tenant,
+            "members" => &self.member,
+            "invitations" => &self.invitation,
             "management-keys" => &self.key,
             "webhooks" => &self.webhook,
             "urls" => &self.url,
@@ -177,6 +186,7 @@ fn body(operation: &str, of: &World) -> Value {
         | "updateSecret" => {
             json!({"name": "changed"})
         }
+        "updateMember" => json!({"role": "viewer"}),
         "replaceCollection" => json!({"schema": {"title": MARK}}),
         "putRecord" => json!({"data": {"note": "changed"}}),
         "saveDraft" => json!({"response": {"status": 202}}),
@@ -526,6 +536,7 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         "saveDraft/flow/steps/*/destination",
         "login/tenant_id",
         "switchTenant/tenant_id",
+        "transferOwnership/user_id",
         "verifyRequest/event_id",
         "simulateFlow/event_id",
         "inferExpectedData/event_ids/*",
@@ -696,6 +707,13 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
     let notified = json!({"destination_id": ada.destination});
     let notified = eve.caller.put("/v1/tenant/notifications", notified).await;
     not_found(notified, "/destination_id");
+    let transferred = json!({"user_id": ada.member});
+    not_found(
+        eve.caller
+            .post("/v1/tenant/transfer-ownership", transferred)
+            .await,
+        "/user_id",
+    );
     let verified = eve
         .caller
         .post(&format!("{webhook}/verify"), json!({"event_id": ada.event}))
@@ -750,11 +768,12 @@ async fn a_viewer_sees_and_changes_nothing() {
     let service = Service::start().await;
     let ada = World::of(&service, "ada@example.com").await;
     let vera = service.register_account("vera@example.com").await;
-    service.database.execute(&format!(
-        "INSERT INTO memberships (tenant_id, user_id, role) VALUES ('{}', '{}', 'viewer')",
-        uuid(&ada.tenant.as_str().into()),
-        uuid(&vera["user"]["id"]),
-    ));
+    stored::membership(
+        &service,
+        &ada.tenant.as_str().into(),
+        &vera["user"]["id"],
+        "viewer",
+    );
     let login = json!({"email": "vera@example.com", "password": PASSWORD, "tenant_id": ada.tenant});
     let tokens = service.stranger().post("/v1/auth/login", login).await.is(200);
     let viewer = service.caller(tokens["access_token"].as_str().expect("a token"));
@@ -800,5 +819,5 @@ async fn a_stranger_gets_nothing() {
             tells_nothing(&answer, &operation.id);
         }
     }
-    assert_eq!(open.len(), 4, "operations without a credential: {open:?}");
+    assert_eq!(open.len(), 5, "operations without a credential: {open:?}");
 }

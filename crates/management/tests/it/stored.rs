@@ -268,3 +268,12 @@ pub fn capture(service: &Service, webhook: &Value, number: i64, note: &str) -> S
     ));
     id.to_string()
 }
+
+/// Makes a person a member of a tenant.
+pub fn membership(service: &Service, tenant: &Value, user: &Value, role: &str) {
+    service.database.execute(&format!(
+        "INSERT INTO memberships (tenant_id, user_id, role) VALUES ('{}', '{}', '{role}')",
+        uuid(tenant),
+        uuid(user),
+    ));
+}

@@ -1,0 +1,3 @@
+ALTER TABLE memberships DROP COLUMN version;
+DROP INDEX login_sessions_tenant;
+DROP TABLE invitations;
