@@ -236,7 +236,8 @@ pub fn check_membership(by: Role, change: MembershipChange, owners: u64) -> Resu
     let MembershipChange { from, to, of_oneself } = change;
     let within = |role: Option<Role>| role.is_none_or(|role| by.gives_and_takes() >= Some(role));
     let steps_down = of_oneself && to < from;
-    if !steps_down && !(by.gives_and_takes().is_some() && within(from) && within(to)) {
+    let may = by.gives_and_takes().is_some() && within(from) && within(to);
+    if !(steps_down || may) {
         return Err(MembershipRefusal::NotAllowed);
     }
     if from == Some(Role::Owner) && to != Some(Role::Owner) && owners <= 1 {
