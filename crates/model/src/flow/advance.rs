@@ -1,5 +1,6 @@
 //! Takes a run on: a pure function of the revision, the event, the progress so far, and what the last effect came to.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,12 +10,13 @@ use utoipa::ToSchema;
 
 use super::compiled::{CompiledRevision, failed_by_default};
 use super::definition::OnError;
+use super::secrets::FlowSecrets;
 use super::state::{State, StepOutcome};
 use super::step::callback::Callback;
 use super::step::http::{HttpCall, HttpOutcome};
 use super::step::record::{RecordWrite, RecordWritten};
 use super::step::{Action, CompiledStep};
-use super::variables::{Request, SESSION_VARIABLE, Variables};
+use super::variables::{Request, SECRETS_VARIABLE, SESSION_VARIABLE, Variables};
 use crate::answer::Answer;
 use crate::retry::{self, Verdict};
 
@@ -99,6 +101,7 @@ impl RunOutcome {
 pub fn advance(
     revision: &CompiledRevision,
     request: &Arc<Request>,
+    secrets: &FlowSecrets,
     state: &mut State,
     outcome: Outcome,
     now: DateTime<Utc>,
@@ -114,6 +117,7 @@ pub fn advance(
     let mut run = Run {
         revision,
         request,
+        secrets,
         state,
         variables,
         now,
@@ -167,6 +171,7 @@ pub fn give_up(
 struct Run<'a> {
     revision: &'a CompiledRevision,
     request: &'a Arc<Request>,
+    secrets: &'a FlowSecrets,
     state: &'a mut State,
     variables: Variables,
     now: DateTime<Utc>,
@@ -238,7 +243,7 @@ impl<'a> Run<'a> {
             }
             Action::Http(http) => {
                 let attempt = self.state.attempts + 1;
-                http.call(&step.name, self.request.event().id, attempt, &self.variables)
+                http.call(&step.name, self.request.event().id, attempt, &self.with_secrets())
                     .map(Decision::Call)
                     .map(Some)
             }
@@ -258,7 +263,7 @@ impl<'a> Run<'a> {
                 Ok(None)
             }
             Action::Callback(callback) => {
-                let call = callback.call(&step.name, self.request.event().id, 1, &self.variables)?;
+                let call = callback.call(&step.name, self.request.event().id, 1, &self.with_secrets())?;
                 let retry = callback.retry.clone();
                 self.state.callbacks.push(Callback::new(call, retry));
                 self.over(step, StepOutcome::Succeeded, None, Value::Null, Value::Null);
@@ -278,6 +283,16 @@ impl<'a> Run<'a> {
                 Ok((!is_last).then_some(Decision::Answer(answer)))
             }
         }
+    }
+
+    /// What the templates of a call see.
+    fn with_secrets(&self) -> Cow<'_, Variables> {
+        if self.secrets.is_empty() {
+            return Cow::Borrowed(&self.variables);
+        }
+        let mut variables = self.variables.clone();
+        variables.insert(SECRETS_VARIABLE, &self.secrets.variable());
+        Cow::Owned(variables)
     }
 
     fn called(mut self, outcome: &HttpOutcome) -> Decision {

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::check::ProblemCode;
 use super::compiler::Compiler;
-use super::definition::{ANSWER_STATUS, MAX_HEADERS, OutcomeAnswer};
+use super::definition::{ANSWER_STATUS, BodyEncoding, MAX_HEADERS, OutcomeAnswer};
 use super::template::{Escape, ExpressionTemplate, JsonTemplate, TextTemplate};
 use super::variables::Variables;
 use crate::answer::Answer;
@@ -16,7 +19,7 @@ pub struct AnswerTemplate {
     status: u16,
     status_override: Option<ExpressionTemplate>,
     headers: HeaderTemplates,
-    body: JsonTemplate,
+    body: BodyTemplate,
     /// The answer itself, when nothing in it depends on the event.
     constant: Option<Answer>,
 }
@@ -46,11 +49,11 @@ impl AnswerTemplate {
                 .as_deref()
                 .and_then(|source| compiler.expression(&format!("{pointer}/status_override"), source)),
             headers: compile_headers(compiler, pointer, &definition.headers, &ANSWER_HEADERS_TAKEN),
-            body: compiler.json(&format!("{pointer}/body"), &definition.body),
+            body: BodyTemplate::compile(compiler, pointer, &definition.body, definition.body_encoding),
             constant: None,
         };
         let is_constant = template.status_override.is_none()
-            && template.body.constant().is_some()
+            && template.body.is_constant()
             && template
                 .headers
                 .iter()
@@ -83,7 +86,7 @@ impl AnswerTemplate {
             },
         };
         let headers = evaluate_headers(&self.headers, &root)?;
-        let body = self.body.evaluate(&root).map_err(|error| error.to_string())?;
+        let body = self.body.evaluate(&root)?;
         Ok(answer(status, headers, body))
     }
 }
@@ -97,8 +100,8 @@ fn status(value: &Value) -> Result<u16, String> {
 }
 
 /// Puts an answer together; 204, 205 and 304 have no body (RFC 9110, sections 15.3.5, 15.3.6, 15.4.5).
-pub(super) fn answer(status: u16, mut headers: Vec<(String, String)>, body: Value) -> Answer {
-    let Some((content_type, body)) = encode_body(body).filter(|_| !matches!(status, 204 | 205 | 304)) else {
+pub(super) fn answer(status: u16, mut headers: Vec<(String, String)>, body: Option<EncodedBody>) -> Answer {
+    let Some((content_type, body)) = body.filter(|_| !matches!(status, 204 | 205 | 304)) else {
         return Answer {
             status,
             headers,
@@ -118,8 +121,52 @@ pub(super) fn answer(status: u16, mut headers: Vec<(String, String)>, body: Valu
     }
 }
 
+/// The template of a body, and what becomes of its text.
+#[derive(Debug)]
+pub(super) struct BodyTemplate {
+    template: JsonTemplate,
+    encoding: BodyEncoding,
+}
+
+/// A body's media type, unless a header tells it, and its bytes.
+pub(super) type EncodedBody = (&'static str, Vec<u8>);
+
+impl BodyTemplate {
+    pub fn compile(compiler: &mut Compiler<'_>, pointer: &str, body: &Value, encoding: BodyEncoding) -> Self {
+        let template = compiler.json(&format!("{pointer}/body"), body);
+        if let Some(Err(detail)) = template.constant().cloned().map(|body| encode(body, encoding)) {
+            compiler.problem(&format!("{pointer}/body"), ProblemCode::InvalidBody, detail);
+        }
+        Self { template, encoding }
+    }
+
+    fn is_constant(&self) -> bool {
+        self.template.constant().is_some()
+    }
+
+    /// `None` for a body that is not there.
+    pub fn evaluate(&self, root: &minijinja::Value) -> Result<Option<EncodedBody>, String> {
+        let body = self.template.evaluate(root).map_err(|error| error.to_string())?;
+        encode(body, self.encoding)
+    }
+}
+
+fn encode(body: Value, encoding: BodyEncoding) -> Result<Option<EncodedBody>, String> {
+    match (encoding, body) {
+        (BodyEncoding::Text, body) => Ok(encode_body(body)),
+        (BodyEncoding::Base64, Value::Null) => Ok(None),
+        (BodyEncoding::Base64, Value::String(text)) => STANDARD
+            .decode(text.trim())
+            .map(|bytes| Some(("application/octet-stream", bytes)))
+            .map_err(|error| format!("the body is not base64: {error}")),
+        (BodyEncoding::Base64, _) => {
+            Err("the body must be text in base64, as `body_encoding` says".to_owned())
+        }
+    }
+}
+
 /// The bytes of an evaluated body, with their media type: text as it is, `null` as nothing, anything else as JSON.
-pub(super) fn encode_body(body: Value) -> Option<(&'static str, Vec<u8>)> {
+pub(super) fn encode_body(body: Value) -> Option<EncodedBody> {
     match body {
         Value::Null => None,
         Value::String(text) => Some(("text/plain; charset=utf-8", text.into_bytes())),

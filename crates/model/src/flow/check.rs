@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::compiled;
 use super::definition::RevisionDocument;
-use crate::ids::DestinationId;
+use crate::ids::{DestinationId, SecretId};
 
 /// What a check must know besides the document.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +16,8 @@ pub struct Context<'a> {
     pub destinations: &'a HashSet<DestinationId>,
     /// The names of the tenant's collections.
     pub collections: &'a HashSet<String>,
+    /// The tenant's secrets.
+    pub secrets: &'a HashSet<SecretId>,
 }
 
 /// Something that cannot work.
@@ -49,6 +51,8 @@ pub enum ProblemCode {
     UnknownDestination,
     /// A collection that the tenant does not have.
     UnknownCollection,
+    /// A secret that the tenant does not have.
+    UnknownSecret,
     /// A `record` step that deletes and says what the row is to hold, or does not say it.
     MisplacedData,
     /// A `session` step of a revision whose events have none.
@@ -61,6 +65,8 @@ pub enum ProblemCode {
     InvalidHeader,
     /// A path that would lead away from its destination, or that a URL cannot hold.
     InvalidPath,
+    /// A body that is not in the encoding it is said to be in.
+    InvalidBody,
     /// A number or length outside its bounds.
     OutOfRange,
 }
@@ -76,12 +82,14 @@ impl ProblemCode {
             Self::DuplicateName => "duplicate_name",
             Self::UnknownDestination => "unknown_destination",
             Self::UnknownCollection => "unknown_collection",
+            Self::UnknownSecret => "unknown_secret",
             Self::MisplacedData => "misplaced_data",
             Self::MissingSession => "missing_session",
             Self::MisplacedRespond => "misplaced_respond",
             Self::UnusedAnswer => "unused_answer",
             Self::InvalidHeader => "invalid_header",
             Self::InvalidPath => "invalid_path",
+            Self::InvalidBody => "invalid_body",
             Self::OutOfRange => "out_of_range",
         }
     }
@@ -98,6 +106,7 @@ mod tests {
     use serde_json::{Value, json};
 
     const KNOWN: &str = "dst_01k9z3v8e5f2q8r7w6t5y4x3m2";
+    const SECRET: &str = "sec_01k9z3v8e5f2q8r7w6t5y4x3m2";
 
     fn problems(document: Value) -> Vec<(String, &'static str)> {
         let document: RevisionDocument = serde_json::from_value(document).expect("a document");
@@ -107,6 +116,7 @@ mod tests {
             Context {
                 destinations: &destinations,
                 collections: &["orders".to_owned()].into(),
+                secrets: &[SECRET.parse().expect("an id")].into(),
             },
         )
         .into_iter()
@@ -116,6 +126,18 @@ mod tests {
 
     fn steps(steps: Value) -> Vec<(String, &'static str)> {
         problems(json!({ "flow": { "steps": steps }, "response": { "mode": "wait" } }))
+    }
+
+    fn with_secret(step: Value) -> Vec<(String, &'static str)> {
+        problems(json!({ "flow": { "secrets": { "erp": SECRET }, "steps": [step] } }))
+    }
+
+    #[test]
+    fn secrets_can_be_sent() {
+        let call = json!({ "name": "a", "kind": "http", "destination": KNOWN, "path": "/x?key={{ secrets.erp }}",
+            "headers": { "authorization": "Bearer {{ secrets.erp }}" },
+            "body": { "signature": "{{ body_text | hmac(secrets.erp) }}" } });
+        assert_eq!(with_secret(call), []);
     }
 
     #[test]
@@ -322,6 +344,46 @@ mod tests {
             (
                 steps(http(json!({ "path": "/../admin" }))),
                 ("/flow/steps/0/path", "invalid_path"),
+            ),
+            (
+                problems(json!({ "flow": { "secrets": { "erp": "sec_01k9z3v8e5f2q8r7w6t5y4x3m3" } } })),
+                ("/flow/secrets/erp", "unknown_secret"),
+            ),
+            (
+                problems(json!({ "flow": { "secrets": { "E/rp": SECRET } } })),
+                ("/flow/secrets/E~1rp", "invalid_name"),
+            ),
+            (
+                steps(http(json!({ "headers": { "x": "{{ secrets.erp }}" } }))),
+                ("/flow/steps/0/headers/x", "unknown_variable"),
+            ),
+            (
+                with_secret(json!({ "name": "a", "kind": "set", "values": { "x": "{{ secrets.erp }}" } })),
+                ("/flow/steps/0/values/x", "unknown_variable"),
+            ),
+            (
+                with_secret(
+                    json!({ "name": "a", "kind": "http", "destination": KNOWN, "when": "{{ secrets.erp == body }}" }),
+                ),
+                ("/flow/steps/0/when", "unknown_variable"),
+            ),
+            (
+                steps(json!([{ "name": "a", "kind": "set", "values": { "x": "{{ body.x | nonsense }}" } }])),
+                ("/flow/steps/0/values/x", "invalid_template"),
+            ),
+            (
+                steps(
+                    json!([{ "name": "a", "kind": "set", "values": { "x": "{% if body.x is nonsense %}a{% endif %}" } }]),
+                ),
+                ("/flow/steps/0/values/x", "invalid_template"),
+            ),
+            (
+                steps(http(json!({ "body": "no base64", "body_encoding": "base64" }))),
+                ("/flow/steps/0/body", "invalid_body"),
+            ),
+            (
+                problems(json!({ "response": { "body": { "a": 1 }, "body_encoding": "base64" } })),
+                ("/response/body", "invalid_body"),
             ),
             (
                 problems(json!({ "response": { "timeout_ms": 70000 } })),

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::answer_template::AnswerTemplate;
+use super::answer_template::{AnswerTemplate, encode_body};
 use super::check::{Context, Problem, ProblemCode};
 use super::compiler::Compiler;
 use super::definition::{
-    MAX_NAME_CHARS, MAX_STEPS, MAX_TEMPLATES, OutcomeAnswer, RESPONSE_TIMEOUT_MS, ResponseMode,
+    MAX_NAME_CHARS, MAX_SECRETS, MAX_STEPS, MAX_TEMPLATES, OutcomeAnswer, RESPONSE_TIMEOUT_MS, ResponseMode,
     RevisionDocument, Step,
 };
 use super::session::CompiledSession;
@@ -23,7 +23,7 @@ use crate::answer::Answer;
 use crate::expected_data::{
     ExpectedData, MAX_FIELDS, MAX_GROUPS, MAX_VALUES, Matcher, Mode, Violation, ViolationCode,
 };
-use crate::ids::EventId;
+use crate::ids::{EventId, SecretId};
 
 /// A compiled revision.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ pub struct CompiledRevision {
     mode: ResponseMode,
     timeout: Duration,
     keeps_progress: bool,
+    secrets: BTreeMap<String, SecretId>,
     pub(super) succeeded: AnswerTemplate,
     failed: Option<AnswerTemplate>,
     filtered: Option<AnswerTemplate>,
@@ -91,6 +92,11 @@ impl CompiledRevision {
     /// Whether the progress of a run must be kept from one effect to the next ([`RevisionDocument::keeps_progress`]).
     pub fn keeps_progress(&self) -> bool {
         self.keeps_progress
+    }
+
+    /// The secrets that its calls can send, by the words that its templates have for them.
+    pub fn secrets(&self) -> &BTreeMap<String, SecretId> {
+        &self.secrets
     }
 
     /// The answer of a revision that does not wait, when it is the same for every request.
@@ -223,11 +229,11 @@ pub fn accepted() -> Answer {
 fn processing(event: EventId, status_url: Option<&str>) -> Answer {
     let body = json!({ "status": "processing", "event_id": event, "status_url": status_url });
     let location = status_url.map(|url| ("location".to_owned(), url.to_owned()));
-    super::answer_template::answer(202, location.into_iter().collect(), body)
+    super::answer_template::answer(202, location.into_iter().collect(), encode_body(body))
 }
 
 fn fixed(status: u16, body: &Value) -> Answer {
-    super::answer_template::answer(status, Vec::new(), body.clone())
+    super::answer_template::answer(status, Vec::new(), encode_body(body.clone()))
 }
 
 /// Compiles as far as possible and gathers what cannot work.
@@ -247,8 +253,11 @@ pub(super) fn compile(
         known: Vec::new(),
         templates: 0,
         steps: names,
+        secrets: document.flow.secrets.keys().cloned().collect(),
+        can_send_secrets: false,
     };
     compiler.range("/flow/steps", document.flow.steps.len(), &(0..=MAX_STEPS));
+    check_secrets(&mut compiler, &document.flow.secrets);
     let session = document.session.as_ref();
     let session = session.map(|settings| CompiledSession::compile(&mut compiler, settings));
     if session.is_some() {
@@ -267,13 +276,7 @@ pub(super) fn compile(
     if response.mode == ResponseMode::Wait {
         compiler.known.clone_from(&after_steps);
     }
-    let succeeded = OutcomeAnswer {
-        status: response.status,
-        status_override: response.status_override.clone(),
-        headers: response.headers.clone(),
-        body: response.body.clone(),
-    };
-    let succeeded = AnswerTemplate::compile(&mut compiler, "/response", &succeeded);
+    let succeeded = AnswerTemplate::compile(&mut compiler, "/response", &response.own());
     compiler.known.clear();
     let outcome = |compiler: &mut Compiler<'_>, name: &str, definition: &Option<OutcomeAnswer>| {
         let pointer = format!("/response/on/{name}");
@@ -308,6 +311,7 @@ pub(super) fn compile(
         mode: response.mode,
         timeout,
         keeps_progress: document.keeps_progress(),
+        secrets: document.flow.secrets.clone(),
         succeeded,
         failed,
         filtered,
@@ -401,15 +405,31 @@ fn check_expected_data(compiler: &mut Compiler<'_>, expected: &ExpectedData) {
     }
 }
 
+fn check_secrets(compiler: &mut Compiler<'_>, secrets: &BTreeMap<String, SecretId>) {
+    compiler.range("/flow/secrets", secrets.len(), &(0..=MAX_SECRETS));
+    for (word, id) in secrets {
+        let pointer = format!("/flow/secrets/{}", word.replace('~', "~0").replace('/', "~1"));
+        if !is_word(word) {
+            compiler.problem(&pointer, ProblemCode::InvalidName, NOT_A_WORD);
+        }
+        compiler.secret(&pointer, *id);
+    }
+}
+
+/// What is wrong with a name that is no word.
+const NOT_A_WORD: &str =
+    "a name is a word of a-z, 0-9 and `_` that begins with a letter, at most 64 characters";
+
+fn is_word(name: &str) -> bool {
+    let is_sign = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(is_sign)
+        && name.len() <= MAX_NAME_CHARS
+}
+
 fn check_name(compiler: &mut Compiler<'_>, pointer: &str, name: &str) {
-    let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
-    let is_word = name
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    let detail = if !begins || !is_word || name.len() > MAX_NAME_CHARS {
-        format!(
-            "a name is a word of a-z, 0-9 and `_` that begins with a letter, at most {MAX_NAME_CHARS} characters"
-        )
+    let detail = if !is_word(name) {
+        NOT_A_WORD.to_owned()
     } else if RESERVED_NAMES.contains(&name) {
         format!("`{name}` has a meaning of its own in templates")
     } else {

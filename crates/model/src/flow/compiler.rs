@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::check::{Context, Problem, ProblemCode};
 use super::template::{Escape, ExpressionTemplate, JsonTemplate, TemplateError, TextTemplate};
-use super::variables::REQUEST_VARIABLES;
-use crate::ids::DestinationId;
+use super::variables::{REQUEST_VARIABLES, SECRETS_VARIABLE};
+use crate::ids::{DestinationId, SecretId};
 
 pub(super) struct Compiler<'a> {
     /// `None` when a revision is compiled that was checked before: what it needs may be gone, which its runs will say.
@@ -21,6 +21,10 @@ pub(super) struct Compiler<'a> {
     pub templates: usize,
     /// All steps' names, for a better explanation.
     pub steps: Vec<String>,
+    /// The words for the flow's secrets.
+    pub secrets: BTreeSet<String>,
+    /// Whether what is being compiled is sent to a destination, and to nobody else.
+    pub can_send_secrets: bool,
 }
 
 impl Compiler<'_> {
@@ -91,6 +95,10 @@ impl Compiler<'_> {
             if REQUEST_VARIABLES.contains(&root.as_str()) || self.known.contains(root) {
                 continue;
             }
+            if root == SECRETS_VARIABLE {
+                self.uses_secrets(pointer);
+                continue;
+            }
             let detail = if self.steps.contains(root) {
                 format!("the step `{root}` has not run at this place")
             } else {
@@ -118,6 +126,27 @@ impl Compiler<'_> {
                 pointer,
                 ProblemCode::UnknownDestination,
                 format!("there is no destination {id}"),
+            );
+        }
+    }
+
+    fn uses_secrets(&mut self, pointer: &str) {
+        let detail = if !self.can_send_secrets {
+            "`secrets` can stand in the path, the headers and the body of `http` and `callback` steps, and nowhere else"
+        } else if self.secrets.is_empty() {
+            "the flow has no secrets: name them in `flow.secrets`"
+        } else {
+            return;
+        };
+        self.problem(pointer, ProblemCode::UnknownVariable, detail);
+    }
+
+    pub fn secret(&mut self, pointer: &str, id: SecretId) {
+        if self.context.is_some_and(|context| !context.secrets.contains(&id)) {
+            self.problem(
+                pointer,
+                ProblemCode::UnknownSecret,
+                format!("there is no secret {id}"),
             );
         }
     }

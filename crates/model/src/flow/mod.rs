@@ -10,6 +10,7 @@ pub mod check;
 pub mod compiled;
 mod compiler;
 pub mod definition;
+pub mod secrets;
 pub mod session;
 pub mod simulate;
 pub mod state;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::advance::{Decision, Finished, Outcome, advance, written};
 use super::compiled::CompiledRevision;
 use super::definition::RecordOperation;
+use super::secrets::FlowSecrets;
 use super::session::Session;
 use super::state::{State, StepRecord};
 use super::step::callback::{Callback, Next};
@@ -42,7 +43,7 @@ pub struct SimulatedCall {
     pub again_at: Option<DateTime<Utc>>,
 }
 
-/// Runs a revision for a request. `answer` says what a call comes to.
+/// Runs a revision for a request. `answer` says what a call comes to. Secrets are not opened: their names stand for them.
 pub fn simulate(
     revision: &CompiledRevision,
     request: &Arc<Request>,
@@ -54,12 +55,13 @@ pub fn simulate(
         key,
         values: Map::new(),
     });
+    let secrets = FlowSecrets::placeholders(revision.secrets().keys());
     let mut state = State::new(now).in_session(session);
     let mut calls: Vec<SimulatedCall> = Vec::new();
     let (mut now, mut outcome) = (now, Outcome::Begin);
     loop {
         // The longest of the random delays: what is said of the time holds at least.
-        let decision = advance(revision, request, &mut state, outcome, now, 1.0);
+        let decision = advance(revision, request, &secrets, &mut state, outcome, now, 1.0);
         outcome = match decision {
             Decision::Call(call) => {
                 let outcome = answer(&call);

@@ -26,6 +26,8 @@ pub const BODY_VARIABLES: [&str; 3] = ["body", "body_text", "files"];
 pub const ERROR_VARIABLE: &str = "error";
 /// The variable with what the event's session holds.
 pub const SESSION_VARIABLE: &str = "session";
+/// The variable with the secrets that a call can send.
+pub const SECRETS_VARIABLE: &str = "secrets";
 /// The variable that the answer at a time-out sees besides.
 pub const STATUS_URL_VARIABLE: &str = "status_url";
 /// Words that have, or will have, a meaning of their own, so that no step may be named so.

@@ -8,7 +8,7 @@ use super::LiveWebhook;
 use super::template_schema::{is_template, of_template};
 use crate::authentication::Authentication;
 use crate::expected_data::Mode;
-use crate::flow::definition::{OutcomeAnswer, ResponseMode, Step};
+use crate::flow::definition::{BodyEncoding, OutcomeAnswer, ResponseMode, Step};
 
 /// Answers with these statuses have no body (RFC 9110, section 15).
 const WITHOUT_BODY: [u16; 3] = [204, 205, 304];
@@ -120,12 +120,7 @@ impl Answers {
     fn of_revision(&mut self, webhook: &LiveWebhook) {
         let revision = &webhook.revision;
         let response = &revision.response;
-        let own = OutcomeAnswer {
-            status: response.status,
-            status_override: response.status_override.clone(),
-            headers: response.headers.clone(),
-            body: response.body.clone(),
-        };
+        let own = response.own();
         if response.mode == ResponseMode::Immediate {
             self.outcome("The request is stored.", &own);
         } else {
@@ -157,6 +152,7 @@ impl Answers {
                     status_override,
                     headers,
                     body,
+                    body_encoding,
                     ..
                 } => {
                     let answer = OutcomeAnswer {
@@ -164,6 +160,7 @@ impl Answers {
                         status_override: status_override.clone(),
                         headers: headers.clone(),
                         body: body.clone(),
+                        body_encoding: *body_encoding,
                     };
                     self.outcome("The flow's answer.", &answer);
                     answers_always |= when.is_none();
@@ -240,9 +237,10 @@ impl Answers {
         self.is_overridden |= answer.status_override.is_some();
         let described = self.by_status.entry(answer.status).or_default();
         note(&mut described.descriptions, description.to_owned());
-        let mut media_type = match &answer.body {
-            Value::String(_) => "text/plain",
-            _ => "application/json",
+        let mut media_type = match (answer.body_encoding, &answer.body) {
+            (BodyEncoding::Base64, _) => "application/octet-stream",
+            (BodyEncoding::Text, Value::String(_)) => "text/plain",
+            (BodyEncoding::Text, _) => "application/json",
         };
         for (name, value) in &answer.headers {
             if name.eq_ignore_ascii_case("content-type") {
@@ -265,7 +263,12 @@ impl Answers {
                 .content
                 .entry(media_type.to_ascii_lowercase())
                 .or_default();
-            note(schemas, of_template(&answer.body));
+            // Bytes have no schema (OpenAPI 3.1, section 4.8.14.3).
+            let schema = match answer.body_encoding {
+                BodyEncoding::Base64 => json!({}),
+                BodyEncoding::Text => of_template(&answer.body),
+            };
+            note(schemas, schema);
         }
     }
 
@@ -295,6 +298,7 @@ fn answer(status: u16, body: Value) -> OutcomeAnswer {
         status_override: None,
         headers: BTreeMap::new(),
         body,
+        body_encoding: BodyEncoding::Text,
     }
 }
 

@@ -60,6 +60,7 @@ fn every_document_is_complete_and_can_work() {
         let context = Context {
             destinations: &destinations,
             collections: &collections,
+            secrets: &HashSet::new(),
         };
         assert_eq!(check(&filled.revision, context), [], "{name}");
     }

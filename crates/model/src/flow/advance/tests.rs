@@ -40,7 +40,15 @@ fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Outcome {
 fn go(revision: &CompiledRevision, state: &mut State, outcome: Outcome) -> Decision {
     // Each step must be the same for a worker that takes over: the state goes through its stored form every time.
     *state = State::decode(&state.encode()).expect("a state");
-    advance(revision, &request(), state, outcome, now(), 0.5)
+    advance(
+        revision,
+        &request(),
+        &FlowSecrets::default(),
+        state,
+        outcome,
+        now(),
+        0.5,
+    )
 }
 
 fn begin(revision: &CompiledRevision) -> (State, Decision) {
@@ -207,6 +215,7 @@ fn the_status_of_any_answer_can_be_overridden() {
         done(advance(
             &revision,
             &request,
+            &FlowSecrets::default(),
             &mut state,
             Outcome::Begin,
             now(),
@@ -456,6 +465,96 @@ fn a_record_needs_a_key() {
     assert!(finished.error.expect("an error").contains("256 characters"));
 }
 
+const SECRET: &str = "sec_01k9z3v8e5f2q8r7w6t5y4x3m2";
+
+#[test]
+fn calls_send_secrets_and_the_progress_holds_none() {
+    let revision = revision(json!({ "flow": { "secrets": { "erp": SECRET }, "steps": [
+        { "name": "a", "kind": "callback", "destination": DESTINATION, "headers": { "x-key": "{{ secrets.erp }}" } },
+        { "name": "b", "kind": "http", "destination": DESTINATION, "path": "/x?key={{ secrets.erp }}",
+          "headers": { "authorization": "Basic {{ ('me:' ~ secrets.erp) | b64encode }}" }, "body": "{{ secrets.erp }}" },
+    ] } }));
+    let secrets: FlowSecrets = [("erp".to_owned(), "hush/hush".to_owned())].into_iter().collect();
+    let mut state = State::new(now());
+    let advanced =
+        |state: &mut State| advance(&revision, &request(), &secrets, state, Outcome::Begin, now(), 0.5);
+    let call = match advanced(&mut state) {
+        Decision::Call(call) => call,
+        other => panic!("expected a call, got {other:?}"),
+    };
+    assert_eq!(call.path, "/x?key=hush%2Fhush");
+    assert_eq!(call.body, b"hush/hush");
+    assert_eq!(call.headers[0].1, "Basic bWU6aHVzaC9odXNo");
+    let [callback] = &state.take_callbacks()[..] else {
+        panic!("a callback")
+    };
+    assert_eq!(
+        callback.call.headers[0],
+        ("x-key".to_owned(), "hush/hush".to_owned())
+    );
+    assert!(!String::from_utf8_lossy(&state.encode()).contains("hush"));
+    let mut without = State::new(now());
+    let finished = done(advance(
+        &revision,
+        &request(),
+        &FlowSecrets::default(),
+        &mut without,
+        Outcome::Begin,
+        now(),
+        0.5,
+    ));
+    assert_eq!(
+        finished.error.as_deref(),
+        Some(
+            "a: `secrets` is undefined, in `{{ secrets.erp }}`; `| default(…)` gives a value for what may be absent"
+        )
+    );
+}
+
+#[test]
+fn a_body_can_be_bytes() {
+    let revision = revision(json!({ "flow": { "steps": [
+        { "name": "image", "kind": "set", "values": { "png": "iVBORw0KGgo=" } },
+        { "name": "upload", "kind": "http", "destination": DESTINATION, "body": "{{ image.png }}", "body_encoding": "base64" },
+        { "name": "reply", "kind": "respond", "headers": { "content-type": "image/png" }, "body": "{{ upload.body }}",
+          "body_encoding": "base64" },
+    ] }, "response": { "mode": "wait" } }));
+    let png = b"\x89PNG\r\n\x1a\n";
+    let (state, decision) = begin(&revision);
+    let Decision::Call(call) = decision else {
+        panic!("a call")
+    };
+    assert_eq!(call.body, png);
+    assert_eq!(
+        call.headers,
+        [("content-type".to_owned(), "application/octet-stream".to_owned())]
+    );
+    let finished = done(go(
+        &revision,
+        &mut state.clone(),
+        response(200, &[], "iVBORw0KGgo="),
+    ));
+    let answer = finished.answer.expect("an answer");
+    assert_eq!(
+        (answer.headers, answer.body),
+        (
+            vec![("content-type".to_owned(), "image/png".to_owned())],
+            png.to_vec()
+        )
+    );
+    let finished = done(go(
+        &revision,
+        &mut state.clone(),
+        response(200, &[], "no base64!"),
+    ));
+    assert!(
+        finished
+            .error
+            .expect("an error")
+            .starts_with("reply: the body is not base64")
+    );
+}
+
 proptest! {
     /// Whatever destinations answer, a run ends, calls at most as often as it may, and always with the same key.
     #[test]
@@ -475,7 +574,7 @@ proptest! {
         let mut writes = 0;
         loop {
             state = State::decode(&state.encode()).expect("a state");
-            outcome = match advance(&revision, &request, &mut state, outcome, now(), random) {
+            outcome = match advance(&revision, &request, &FlowSecrets::default(), &mut state, outcome, now(), random) {
                 Decision::Call(call) => {
                     calls.push((call.step, call.attempt, call.idempotency_key));
                     response(statuses.next().expect("it ends before"), &[], "x")

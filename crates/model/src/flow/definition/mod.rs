@@ -7,19 +7,23 @@
 mod response;
 mod step;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use response::{OutcomeAnswer, OutcomeAnswers, Response, ResponseMode};
+pub use response::{BodyEncoding, OutcomeAnswer, OutcomeAnswers, Response, ResponseMode};
 pub use step::{HttpMethod, OnError, RecordOperation, Retry, Step};
 
 use crate::expected_data::ExpectedData;
-use crate::ids::DestinationId;
+use crate::ids::{DestinationId, SecretId};
 
 /// The most steps that a flow may have.
 pub const MAX_STEPS: usize = 50;
 /// The most characters in a step's name.
 pub const MAX_NAME_CHARS: usize = 64;
+/// The most secrets that a flow may use.
+pub const MAX_SECRETS: usize = 20;
 /// The most headers in one request or answer.
 pub const MAX_HEADERS: usize = 50;
 /// The most bytes in one template.
@@ -90,6 +94,11 @@ pub struct SessionSettings {
 pub struct Flow {
     /// A condition, `{{ expression }}`: when it does not hold, nothing runs and the run's outcome is `filtered`.
     pub only_if: Option<String>,
+    /// The secrets that `http` and `callback` steps can send, each by a word of its own, at most 20: `{{ secrets.<word> }}` in
+    /// their path, headers and body, and nowhere else.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(example = json!({ "erp": "sec_01k9z3v8e5f2q8r7w6t5y4x3m2" }))]
+    pub secrets: BTreeMap<String, SecretId>,
     /// At most 50 steps.
     #[schema(max_items = 50)]
     pub steps: Vec<Step>,

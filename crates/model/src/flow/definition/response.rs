@@ -28,8 +28,25 @@ pub struct Response {
     pub headers: BTreeMap<String, String>,
     /// A JSON template. A result that is text is sent as it is, `null` as no body, anything else as JSON.
     pub body: Value,
+    /// How the body's text becomes bytes.
+    #[serde(skip_serializing_if = "BodyEncoding::is_text")]
+    #[schema(required = false)]
+    pub body_encoding: BodyEncoding,
     /// The answers to other outcomes.
     pub on: OutcomeAnswers,
+}
+
+impl Response {
+    /// The answer to a caller whose request is stored, or whose flow succeeded.
+    pub fn own(&self) -> OutcomeAnswer {
+        OutcomeAnswer {
+            status: self.status,
+            status_override: self.status_override.clone(),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+            body_encoding: self.body_encoding,
+        }
+    }
 }
 
 impl Default for Response {
@@ -41,6 +58,7 @@ impl Default for Response {
             status_override: None,
             headers: BTreeMap::new(),
             body: serde_json::json!({ "status": "accepted" }),
+            body_encoding: BodyEncoding::Text,
             on: OutcomeAnswers::default(),
         }
     }
@@ -97,4 +115,26 @@ pub struct OutcomeAnswer {
     /// A JSON template. A result that is text is sent as it is, `null` as no body, anything else as JSON.
     #[serde(default)]
     pub body: Value,
+    /// How the body's text becomes bytes.
+    #[serde(default, skip_serializing_if = "BodyEncoding::is_text")]
+    #[schema(required = false)]
+    pub body_encoding: BodyEncoding,
+}
+
+/// How the text that a body's template gives becomes bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyEncoding {
+    /// In UTF-8.
+    #[default]
+    Text,
+    /// The text is base64 (RFC 4648, section 4): what it stands for is sent, as `application/octet-stream` unless a header says
+    /// otherwise.
+    Base64,
+}
+
+impl BodyEncoding {
+    pub(in crate::flow) fn is_text(&self) -> bool {
+        *self == Self::Text
+    }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{OutcomeAnswer, default_status, default_timeout_ms};
+use super::{BodyEncoding, OutcomeAnswer, default_status, default_timeout_ms};
 use crate::ids::DestinationId;
 
 /// One step of a flow. Its result is a variable of the steps after it, by the step's name.
@@ -76,6 +76,10 @@ pub enum Step {
         #[serde(default)]
         #[schema(example = json!({ "email": "{{ body.email }}" }))]
         body: Value,
+        /// How the body's text becomes bytes.
+        #[serde(default, skip_serializing_if = "BodyEncoding::is_text")]
+        #[schema(required = false)]
+        body_encoding: BodyEncoding,
         /// How long one attempt may take, in milliseconds.
         #[serde(default = "default_timeout_ms")]
         #[schema(minimum = 100, maximum = 60000)]
@@ -160,6 +164,10 @@ pub enum Step {
         #[serde(default)]
         #[schema(example = json!({ "done": true }))]
         body: Value,
+        /// How the body's text becomes bytes.
+        #[serde(default, skip_serializing_if = "BodyEncoding::is_text")]
+        #[schema(required = false)]
+        body_encoding: BodyEncoding,
         /// How long one attempt may take, in milliseconds.
         #[serde(default = "default_timeout_ms")]
         #[schema(minimum = 100, maximum = 60000)]
@@ -193,6 +201,10 @@ pub enum Step {
         /// A JSON template. A result that is text is sent as it is, `null` as no body, anything else as JSON.
         #[serde(default)]
         body: Value,
+        /// How the body's text becomes bytes.
+        #[serde(default, skip_serializing_if = "BodyEncoding::is_text")]
+        #[schema(required = false)]
+        body_encoding: BodyEncoding,
     },
 }
 

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::egress;
-use crate::flow::answer_template::{HeaderTemplates, compile_headers, encode_body, evaluate_headers};
+use crate::flow::answer_template::{BodyTemplate, HeaderTemplates, compile_headers, evaluate_headers};
 use crate::flow::check::ProblemCode;
 use crate::flow::compiler::Compiler;
 use crate::flow::definition::{
     HTTP_TIMEOUT_MS, HttpMethod, RETRY_ATTEMPTS, RETRY_DELAY_SECONDS, RETRY_DELAYS, RETRY_INITIAL_DELAY_MS,
     RETRY_MAX_DELAY_MS, Retry, Step,
 };
-use crate::flow::template::{Escape, JsonTemplate, TextTemplate};
+use crate::flow::template::{Escape, TextTemplate};
 use crate::flow::variables::Variables;
 use crate::ids::{DestinationId, EventId};
 use crate::retry::{Verdict, classify};
@@ -49,7 +49,7 @@ pub(in crate::flow) struct HttpStep {
     method: HttpMethod,
     path: Option<TextTemplate>,
     headers: HeaderTemplates,
-    body: JsonTemplate,
+    body: BodyTemplate,
     timeout_ms: u32,
     pub retry: Retry,
 }
@@ -276,6 +276,7 @@ impl HttpStep {
             path,
             headers,
             body,
+            body_encoding,
             timeout_ms,
             retry,
             ..
@@ -286,6 +287,7 @@ impl HttpStep {
             path,
             headers,
             body,
+            body_encoding,
             timeout_ms,
             retry,
             ..
@@ -296,15 +298,18 @@ impl HttpStep {
         compiler.destination(&format!("{pointer}/destination"), *destination);
         compiler.range(&format!("{pointer}/timeout_ms"), *timeout_ms, &HTTP_TIMEOUT_MS);
         check_retry(compiler, &format!("{pointer}/retry"), retry);
-        Self {
+        compiler.can_send_secrets = true;
+        let step = Self {
             destination: *destination,
             method: *method,
             path: compile_path(compiler, &format!("{pointer}/path"), path),
             headers: compile_headers(compiler, pointer, headers, &CALL_HEADERS_TAKEN),
-            body: compiler.json(&format!("{pointer}/body"), body),
+            body: BodyTemplate::compile(compiler, pointer, body, *body_encoding),
             timeout_ms: *timeout_ms,
             retry: retry.clone(),
-        }
+        };
+        compiler.can_send_secrets = false;
+        step
     }
 
     pub fn call(
@@ -323,7 +328,7 @@ impl HttpStep {
             .transpose()
             .map_err(text)?;
         let mut headers = evaluate_headers(&self.headers, &root)?;
-        let body = encode_body(self.body.evaluate(&root).map_err(text)?);
+        let body = self.body.evaluate(&root)?;
         if let Some((content_type, _)) = &body
             && !headers.iter().any(|(name, _)| name == "content-type")
         {

@@ -18,6 +18,7 @@ impl RespondStep {
             status_override,
             headers,
             body,
+            body_encoding,
             ..
         } = step
         else {
@@ -28,6 +29,7 @@ impl RespondStep {
             status_override: status_override.clone(),
             headers: headers.clone(),
             body: body.clone(),
+            body_encoding: *body_encoding,
         };
         Self {
             answer: AnswerTemplate::compile(compiler, pointer, &definition),

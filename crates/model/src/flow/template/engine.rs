@@ -18,6 +18,24 @@ pub(super) static LENIENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment
 });
 
+/// Whether there is a filter of this name, a word.
+pub(super) fn has_filter(name: &str) -> bool {
+    !fails_with(&format!("none | {name}"), ErrorKind::UnknownFilter)
+}
+
+/// Whether there is a test of this name, a word.
+pub(super) fn has_test(name: &str) -> bool {
+    !fails_with(&format!("none is {name}"), ErrorKind::UnknownTest)
+}
+
+/// Whether an expression fails in this way. The engine does not list what it has.
+fn fails_with(expression: &str, kind: ErrorKind) -> bool {
+    let outcome = PLAIN
+        .compile_expression(expression)
+        .and_then(|compiled| compiled.eval(()));
+    outcome.is_err_and(|error| error.kind() == kind)
+}
+
 fn environment(escape: Escape) -> Environment<'static> {
     let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);

@@ -11,7 +11,7 @@ use minijinja::machinery::{Token, parse, parse_expr, tokenize};
 use minijinja::value::ValueKind;
 
 use super::functions::patterns;
-use super::{TemplateError, abbreviate};
+use super::{TemplateError, abbreviate, engine};
 
 /// How many times as large as an input a value may become by joining.
 const MAX_GROWTH: u64 = 256;
@@ -219,11 +219,17 @@ impl<'a> Check<'a> {
             }
             Expr::Filter(filter) => {
                 let input = filter.expr.as_ref().map_or(Ok(0), |input| self.size(input))?;
+                if !engine::has_filter(filter.name) {
+                    return self.refuse(&format!("there is no filter `{}`", filter.name));
+                }
                 self.pattern(filter.name, &filter.args)?;
                 self.arguments(input, &filter.args)?
             }
             Expr::Test(test) => {
                 let input = self.size(&test.expr)?;
+                if !engine::has_test(test.name) {
+                    return self.refuse(&format!("there is no test `{}`", test.name));
+                }
                 self.arguments(input, &test.args)?;
                 1
             }
@@ -233,6 +239,7 @@ impl<'a> Check<'a> {
                 self.size(&part.expr)?
             }
             Expr::Call(call) => {
+                self.callable(&call.expr)?;
                 let callee = self.size(&call.expr)?;
                 self.arguments(callee, &call.args)?
             }
@@ -277,6 +284,19 @@ impl<'a> Check<'a> {
             }
         }
         self.refuse("`*` could repeat a text without bound: `| float` or `| int` makes its sides numbers")
+    }
+
+    /// Values have no methods; a loop has.
+    fn callable(&self, callee: &Expr<'_>) -> Result<(), TemplateError> {
+        match callee {
+            Expr::GetAttr(part) if !matches!(&part.expr, Expr::Var(name) if name.id == "loop") => {
+                let name = part.name;
+                self.refuse(&format!(
+                    "there is no method `{name}`; filters are written `value | name`"
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A regular expression that stands in the template is known to be none before it is ever used.

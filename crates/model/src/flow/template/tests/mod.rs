@@ -86,7 +86,9 @@ fn what_is_wrong_is_said() {
         ("{{ 'x' | b64decode | sha1(encoding='oct') }}", "base64"),
         ("{{ 'a' | sha1(encoding='oct') }}", "oct"),
         ("{{ 'tomorrow' | date }}", "no time of a known form"),
-        ("{{ body.order.lines | nope }}", "unknown filter"),
+        ("{{ body.order.lines | nope }}", "there is no filter `nope`"),
+        ("{{ body.order.id is nope }}", "there is no test `nope`"),
+        ("{{ body.name.upper() }}", "there is no method `upper`"),
         ("{{ body.order.id / 0 }}", "unable to calculate"),
     ] {
         let error = evaluate(json!(template)).expect_err(template);
