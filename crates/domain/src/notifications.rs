@@ -10,6 +10,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
+use hookgate_model::flow::secrets::FlowSecrets;
 use hookgate_model::ids::{DestinationId, EventId, JobId, RevisionId, WebhookId};
 use hookgate_model::notification::{self, HEADER, Kind, Window};
 use serde_json::{Map, Value};
@@ -173,6 +174,7 @@ pub fn announce(
         let stored = StoredCallback {
             callback: call,
             secrets: None,
+            sent: FlowSecrets::default(),
         };
         let made = NewCallback {
             event_id: notice.event_id,

@@ -1,13 +1,14 @@
-//! Secrets: encrypted values that webhooks verify their senders with. A value is sealed with the master key, bound to its
-//! row, and never read back by anybody but a verifier.
+//! Secrets: encrypted values that webhooks verify their senders with, and that calls present. A value is sealed with the master
+//! key, bound to its row, and never shown.
 //!
 //! Functions run inside a [`TenantScope::transaction`] that the caller opened.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use hookgate_model::flow::secrets::FlowSecrets;
 use hookgate_model::ids::{SecretId, TenantId, WebhookId};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -15,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::crypto::MasterKey;
 use crate::error::{Error, Result};
 use crate::page::Page;
-use crate::schema::{secrets, webhooks};
+use crate::schema::{revisions, secrets, webhooks};
 use crate::scope::TenantScope;
 use crate::{clock, limits};
 
@@ -166,6 +167,28 @@ pub fn used_by(conn: &mut PgConnection, scope: &TenantScope, id: SecretId) -> Re
     Ok(ids.into_iter().map(WebhookId::from).collect())
 }
 
+/// The webhooks whose flow can send the secret: that of the draft, or the published one.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn sent_by(conn: &mut PgConnection, scope: &TenantScope, id: SecretId) -> Result<Vec<WebhookId>> {
+    let is_in_use = revisions::id
+        .eq(webhooks::draft_revision_id)
+        .or(revisions::id.nullable().eq(webhooks::published_revision_id));
+    let mentions =
+        diesel::dsl::sql::<diesel::sql_types::Bool>("revisions.document #>> '{flow,secrets}' LIKE ")
+            .bind::<diesel::sql_types::Text, _>(format!("%{id}%"));
+    let ids: Vec<Uuid> = webhooks::table
+        .inner_join(revisions::table.on(revisions::tenant_id.eq(webhooks::tenant_id).and(is_in_use)))
+        .filter(webhooks::tenant_id.eq(scope.uuid()))
+        .filter(mentions)
+        .order(webhooks::id)
+        .distinct()
+        .select(webhooks::id)
+        .load(conn)?;
+    Ok(ids.into_iter().map(WebhookId::from).collect())
+}
+
 /// Deletes a secret.
 ///
 /// # Errors
@@ -215,6 +238,25 @@ pub fn open(
             Ok((id, key.open(&context(scope.tenant(), id), &sealed)?))
         })
         .collect()
+}
+
+/// The values of a flow's secrets, by the words that it has for them. One that is not there is left out.
+///
+/// # Errors
+/// [`Error::Unreadable`] when one was sealed with another master key, or is damaged.
+pub fn open_for_flow(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    key: &MasterKey,
+    wanted: &BTreeMap<String, SecretId>,
+) -> Result<FlowSecrets> {
+    let ids: Vec<SecretId> = wanted.values().copied().collect();
+    let values = open(conn, scope, key, &ids)?;
+    let opened = wanted.iter().filter_map(|(word, id)| {
+        let value = std::str::from_utf8(values.get(id)?).ok()?;
+        Some((word.clone(), value.to_owned()))
+    });
+    Ok(opened.collect())
 }
 
 fn uuids(ids: &[SecretId]) -> Vec<Uuid> {

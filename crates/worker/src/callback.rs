@@ -62,7 +62,10 @@ pub async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHa
                     let (due_at, waits) = waiting.until(stored.callback.call.destination);
                     result.again.push(later(event, sealed, due_at, waits));
                 }
-                Called::Made(made) => follow(shared, &mut result, stored, event, &made, is_poisonous),
+                Called::Made(made) => {
+                    let made = made.hide(&stored.sent);
+                    follow(shared, &mut result, stored, event, &made, is_poisonous);
+                }
             }
         }
         (opened, _) => {

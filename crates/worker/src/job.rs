@@ -7,10 +7,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 use hookgate_domain::jobs::{self, Again, ClaimedJob, Completion, JobResult, Lease, Payload, Waits};
-use hookgate_domain::{Error, clock, events};
+use hookgate_domain::{Error, clock, events, secrets};
 use hookgate_model::answer::Answer;
 use hookgate_model::flow::advance::{Finished, RunOutcome, give_up};
 use hookgate_model::flow::compiled::{CompiledRevision, failed_by_default};
+use hookgate_model::flow::secrets::FlowSecrets;
 use hookgate_model::flow::state::State;
 use hookgate_model::flow::variables::{EventInput, Request};
 use hookgate_model::ids::EventId;
@@ -219,6 +220,21 @@ async fn run_all(
     true
 }
 
+/// What the calls of a flow can send, as it is now.
+async fn secrets_of(shared: &Shared, lease: Lease, revision: &CompiledRevision) -> Option<Arc<FlowSecrets>> {
+    if revision.secrets().is_empty() {
+        return Some(Arc::default());
+    }
+    let (scope, wanted) = (lease.scope, revision.secrets());
+    let read = || {
+        let (key, wanted) = (shared.master_key.clone(), wanted.clone());
+        shared.database.run(move |conn| {
+            scope.transaction(conn, |conn| secrets::open_for_flow(conn, &scope, &key, &wanted))
+        })
+    };
+    patiently(shared, read).await.map(Arc::new)
+}
+
 async fn run_some(
     shared: &Arc<Shared>,
     claimed: &ClaimedJob,
@@ -244,13 +260,23 @@ async fn run_some(
     // A run forgets what it made of a long body, so that one at a time takes memory.
     let memory = requests.iter().map(|request| request.most_memory()).max();
     let longest = shared.settings.template_timeout();
+    let Some(secrets) = secrets_of(shared, claimed.lease, revision).await else {
+        return false;
+    };
+    let sent = Arc::clone(&secrets);
     let begin = move || {
-        let begin = |request| Run::begin(&begin_with, request, state.clone(), longest);
+        let begin = |request| Run::begin(&begin_with, &sent, request, state.clone(), longest);
         requests.into_iter().map(begin).collect::<Vec<_>>()
     };
     let begun = shared.apart.run(memory.unwrap_or_default(), begin);
     let Some(runs) = begun.await else { return false };
-    let job = Job::new(Arc::clone(shared), claimed, Arc::clone(revision), protected);
+    let job = Job::new(
+        Arc::clone(shared),
+        claimed,
+        Arc::clone(revision),
+        secrets,
+        protected,
+    );
     let (done, open): (Vec<_>, Vec<_>) = runs.into_iter().partition(Run::is_done);
     let at_once = shared.settings.calls_per_job.max(1);
     let mut ends = stream::iter(done.into_iter().chain(open))

@@ -6,19 +6,20 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use hookgate_domain::jobs::{
-    Again, ClaimedJob, FinishedRun, Lease, NewAttempt, NewCallback, StoredCallback, Waits, callback_id,
-    save_progress,
+    Again, ClaimedJob, FinishedRun, Lease, NewAttempt, NewCallback, Progress, StoredCallback, Waits,
+    callback_id, save_progress,
 };
 use hookgate_domain::{Error, clock};
 use hookgate_model::answer::Answer;
 use hookgate_model::flow::advance::{Decision, Outcome, advance, give_up, written};
 use hookgate_model::flow::compiled::CompiledRevision;
+use hookgate_model::flow::secrets::FlowSecrets;
 use hookgate_model::flow::session::Session;
 use hookgate_model::flow::state::State;
 use hookgate_model::flow::step::record::{RecordWrite, RecordWritten};
 use hookgate_model::flow::template;
 use hookgate_model::flow::variables::Request;
-use hookgate_model::ids::{DestinationId, EventId, WebhookId};
+use hookgate_model::ids::{DestinationId, EventId, RevisionId, WebhookId};
 use hookgate_model::notification;
 
 use crate::Shared;
@@ -36,8 +37,11 @@ const KEPT_MEMORY: usize = 1 << 20;
 pub struct Job {
     pub shared: Arc<Shared>,
     pub lease: Lease,
-    webhook: WebhookId,
+    /// On whose behalf it runs.
+    of: (WebhookId, RevisionId),
     pub revision: Arc<CompiledRevision>,
+    /// What its calls can send.
+    secrets: Arc<FlowSecrets>,
     pub answer_to: Option<String>,
     /// For an event that is stored masked: what may be recorded.
     pub protected: Option<Arc<Protected>>,
@@ -88,6 +92,7 @@ impl Job {
         shared: Arc<Shared>,
         claimed: &ClaimedJob,
         revision: Arc<CompiledRevision>,
+        secrets: Arc<FlowSecrets>,
         protected: Option<Protected>,
     ) -> Arc<Self> {
         let outgoing = Outgoing::new(Arc::clone(&shared), claimed);
@@ -95,8 +100,9 @@ impl Job {
             keeps_progress: revision.keeps_progress(),
             shared,
             lease: claimed.lease,
-            webhook: claimed.webhook_id,
+            of: (claimed.webhook_id, claimed.revision_id),
             revision,
+            secrets,
             answer_to: claimed.answer_to.clone(),
             protected: protected.map(Arc::new),
             outgoing,
@@ -108,6 +114,7 @@ impl Run {
     /// Begins a run, or goes on with one: up to its first effect, for `longest` at most.
     pub fn begin(
         revision: &CompiledRevision,
+        secrets: &FlowSecrets,
         request: Arc<Request>,
         state: Option<State>,
         longest: Duration,
@@ -125,7 +132,7 @@ impl Run {
             unsent,
             sent: None,
         };
-        run.advance(revision, Outcome::Begin, longest);
+        run.advance(revision, secrets, Outcome::Begin, longest);
         run
     }
 
@@ -136,13 +143,27 @@ impl Run {
 
     /// Goes on to the next effect. What was made of a long body does not stay in memory while the effect is carried out:
     /// it is made again when it is needed again.
-    fn advance(&mut self, revision: &CompiledRevision, outcome: Outcome, longest: Duration) {
+    fn advance(
+        &mut self,
+        revision: &CompiledRevision,
+        secrets: &FlowSecrets,
+        outcome: Outcome,
+        longest: Duration,
+    ) {
         let (now, random) = (clock::now(), rand::random());
         let started = Instant::now();
         let is_over = move || started.elapsed() > longest;
         let decided = catch_unwind(AssertUnwindSafe(|| {
             template::until(is_over, || {
-                advance(revision, &self.request, &mut self.state, outcome, now, random)
+                advance(
+                    revision,
+                    &self.request,
+                    secrets,
+                    &mut self.state,
+                    outcome,
+                    now,
+                    random,
+                )
             })
         }));
         self.decision = decided.unwrap_or_else(|_| {
@@ -162,10 +183,10 @@ impl Run {
     /// [`Self::advance`] off the async threads.
     async fn advance_aside(mut self, job: &Job, outcome: Outcome) -> Option<Self> {
         let memory = self.request.most_memory();
-        let revision = Arc::clone(&job.revision);
+        let (revision, secrets) = (Arc::clone(&job.revision), Arc::clone(&job.secrets));
         let longest = job.shared.settings.template_timeout();
         let advance = move || {
-            self.advance(&revision, outcome, longest);
+            self.advance(&revision, &secrets, outcome, longest);
             self
         };
         job.shared.apart.run(memory, advance).await
@@ -222,7 +243,7 @@ impl Run {
                     };
                     reached!(tenant, "called");
                     let made = match made {
-                        Some(Called::Made(made)) => *made,
+                        Some(Called::Made(made)) => made.hide(&job.secrets),
                         Some(Called::Waits(waiting)) => return self.wait(job, call.destination, waiting),
                         None => {
                             let is_retry = self.state.attempts() > 0;
@@ -255,17 +276,23 @@ impl Run {
     /// Writes a row with the progress; tries again while Postgres is away.
     async fn write(&mut self, job: &Job, write: RecordWrite) -> Result<Outcome, End> {
         let now = clock::now();
+        self.hand_over(job);
         loop {
             let (revision, protected) = (Arc::clone(&job.revision), job.protected.clone());
             let mut state = self.state.clone();
+            let (attempts, callbacks) = (self.attempts.clone(), self.callbacks.clone());
             let progress = move |row: &RecordWritten| {
                 written(&revision, &mut state, row, now);
-                stored(&state, protected.as_deref())
+                Some(Progress {
+                    state: stored(&state, protected.as_deref())?,
+                    attempts,
+                    callbacks,
+                })
             };
-            let (write, attempts) = (write.clone(), self.attempts.clone());
-            match record::write(&job.shared, job.lease, job.webhook, write, attempts, progress).await {
+            match record::write(&job.shared, job.lease, job.of, write.clone(), progress).await {
                 Ok(Wrote::Stored(row)) => {
                     self.attempts.clear();
+                    self.callbacks.clear();
                     written(&job.revision, &mut self.state, &row, now);
                     self.is_unstored = false;
                     return Ok(Outcome::Begin);
@@ -295,18 +322,25 @@ impl Run {
         if job.answer_to.is_none() && !job.keeps_progress {
             return true;
         }
-        let (lease, Some(state)) = (job.lease, self.stored_state(job)) else {
+        self.hand_over(job);
+        let (lease, of, Some(state)) = (job.lease, job.of, self.stored_state(job)) else {
             return false;
         };
         loop {
-            let (state, attempts, webhook) = (state.clone(), self.attempts.clone(), job.webhook);
+            let progress = Progress {
+                state: state.clone(),
+                attempts: self.attempts.clone(),
+                callbacks: self.callbacks.clone(),
+            };
             let save = move |conn: &mut _| {
-                let save = |conn: &mut _| save_progress(conn, &lease, webhook, &state, &attempts);
-                lease.scope.transaction(conn, save)
+                lease
+                    .scope
+                    .transaction(conn, |conn| save_progress(conn, &lease, of, &progress))
             };
             match job.shared.database.run(save).await {
                 Ok(held) => {
                     self.attempts.clear();
+                    self.callbacks.clear();
                     self.is_unstored = false;
                     return held;
                 }
@@ -374,7 +408,8 @@ impl Run {
         ended
     }
 
-    /// Makes jobs of the callbacks: they are committed with what is recorded of the run now.
+    /// Makes jobs of the callbacks: they are committed with what is stored of the run next. So its progress never holds what they
+    /// send.
     fn hand_over(&mut self, job: &Job) {
         let (event, scope) = (self.request.event().id, job.lease.scope);
         for mut callback in self.state.take_callbacks() {
@@ -384,7 +419,11 @@ impl Run {
                 .protected
                 .as_ref()
                 .map(|protected| protected.secrets().clone());
-            let stored = StoredCallback { callback, secrets };
+            let stored = StoredCallback {
+                callback,
+                secrets,
+                sent: FlowSecrets::clone(&job.secrets),
+            };
             match stored.seal(&job.shared.master_key, &scope, id) {
                 Ok(state) => self.callbacks.push(NewCallback {
                     event_id: event,

@@ -6,6 +6,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bytea, Timestamptz, Uuid as SqlUuid};
+use hookgate_model::flow::secrets::FlowSecrets;
 use hookgate_model::flow::step::callback::Callback;
 use hookgate_model::ids::{EventId, JobId, RevisionId, RunId, WebhookId};
 use hookgate_model::protection::Secrets;
@@ -24,6 +25,9 @@ pub struct StoredCallback {
     pub callback: Callback,
     /// For an event that is stored masked: what must not be recorded.
     pub secrets: Option<Secrets>,
+    /// The secrets that the call may hold, and that the destination may send back.
+    #[serde(default)]
+    pub sent: FlowSecrets,
 }
 
 /// A callback to make a job of.

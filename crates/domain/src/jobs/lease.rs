@@ -7,9 +7,10 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bytea, Double, Uuid as SqlUuid};
-use hookgate_model::ids::{JobId, WebhookId};
+use hookgate_model::ids::{JobId, RevisionId, WebhookId};
 use uuid::Uuid;
 
+use super::callback::{NewCallback, insert_jobs};
 use super::complete::{NewAttempt, insert_attempts};
 use crate::error::Result;
 use crate::scope::TenantScope;
@@ -78,17 +79,26 @@ pub fn extend(conn: &mut PgConnection, leases: &[Lease], by: Duration) -> Result
         .collect())
 }
 
-/// Stores how far a job's one event has come, with the calls that were made on the way, while it goes on. Returns whether the
-/// lease is still held; if it is not, nothing is written.
+/// How far a job's one event has come, and what happened on the way.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// The run's progress, as it is stored.
+    pub state: Vec<u8>,
+    /// The calls that were made since it was last stored.
+    pub attempts: Vec<NewAttempt>,
+    /// The calls that it has left behind since then.
+    pub callbacks: Vec<NewCallback>,
+}
+
+/// Stores the progress of a run that goes on. Returns whether the lease is still held; if it is not, nothing is written.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
 pub fn save_progress(
     conn: &mut PgConnection,
     lease: &Lease,
-    webhook: WebhookId,
-    state: &[u8],
-    attempts: &[NewAttempt],
+    (webhook, revision): (WebhookId, RevisionId),
+    progress: &Progress,
 ) -> Result<bool> {
     let saved = sql_query(
         "UPDATE jobs SET state = $4, attempt = 0 WHERE tenant_id = $1 AND id = $2 AND lease_token = $3",
@@ -96,11 +106,21 @@ pub fn save_progress(
     .bind::<SqlUuid, _>(lease.scope.uuid())
     .bind::<SqlUuid, _>(lease.job.uuid())
     .bind::<BigInt, _>(lease.token)
-    .bind::<Bytea, _>(state)
+    .bind::<Bytea, _>(&progress.state)
     .execute(conn)?;
     if saved == 1 {
-        let made: Vec<_> = attempts.iter().map(|attempt| (webhook, attempt)).collect();
+        let made: Vec<_> = progress
+            .attempts
+            .iter()
+            .map(|attempt| (webhook, attempt))
+            .collect();
         insert_attempts(conn, &lease.scope, &made)?;
+        let left: Vec<_> = progress
+            .callbacks
+            .iter()
+            .map(|call| (webhook, revision, call))
+            .collect();
+        insert_jobs(conn, &lease.scope, &left)?;
     }
     Ok(saved == 1)
 }

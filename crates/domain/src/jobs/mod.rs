@@ -15,6 +15,6 @@ pub mod session;
 pub use callback::{NewCallback, StoredCallback, callback_id};
 pub use claim::{Claimed, ClaimedJob, Claims, claim};
 pub use complete::{Again, Completion, FinishedRun, JobResult, NewAttempt, Waits, complete};
-pub use lease::{Lease, extend, save_progress};
+pub use lease::{Lease, Progress, extend, save_progress};
 pub use payload::{Payload, payload};
 pub use session::{Turn, enter_session, release_stranded};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hookgate_testkit::receiver::Reply;
 use hookgate_testkit::{Receiver, TestDatabase, eventually, http_client};
 use reqwest::{Response, StatusCode};
@@ -309,5 +311,100 @@ async fn an_event_runs_what_was_published_when_it_came_and_remembers_it() {
     let back = format!("{path}/revisions/{}/publish", first.as_str().unwrap());
     api.post(&back, &json!({})).await;
     assert_eq!(answers(&url, "first").await, first);
+    installation.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_are_sent_and_found_nowhere_else() {
+    const SECRET: &str = "s3cr3t/of the ERP";
+    let database = TestDatabase::create();
+    let (installation, receiver, destination) = install(&database).await;
+    let api = &installation.api;
+    let secret = api
+        .post("/secrets", &json!({ "name": "ERP", "value": SECRET }))
+        .await;
+    // Whoever is called sends everything back.
+    let echo = |status| {
+        let body = json!({ "key": SECRET, "id": 42 });
+        Reply::json(status, &body).with_header("x-echo", &format!("Key {SECRET}"))
+    };
+    let flow = |steps: Value| json!({ "secrets": { "erp": secret["id"] }, "steps": steps });
+    let called = json!({ "name": "erp", "kind": "http", "destination": destination, "retry": { "attempts": 1 },
+        "path": "/orders?key={{ secrets.erp }}", "headers": { "x-key": "{{ secrets.erp }}" },
+        "body": { "signature": "{{ body_text | hmac(secrets.erp) }}" } });
+    let told = json!({ "name": "told", "kind": "callback", "destination": destination, "path": "/told",
+        "body": { "key": "{{ secrets.erp }}" } });
+    let reply = json!({ "name": "reply", "kind": "respond", "headers": { "x-echo": "{{ erp.headers['x-echo'] }}" },
+        "body": "{{ erp.body }}" });
+    let revision = json!({ "flow": flow(json!([told, called, reply])), "response": { "mode": "wait" } });
+    receiver.otherwise(echo(200));
+    let url = api.webhook(&json!({ "name": "Orders" }), Some(&revision)).await;
+    let answer = post(&url, &json!({ "n": 7 })).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers()["x-echo"], "Key [masked]");
+    assert_eq!(
+        answer.json::<Value>().await.unwrap(),
+        json!({ "key": "[masked]", "id": 42 })
+    );
+    let calls = async |count: usize| {
+        let all = async || Some(receiver.received()).filter(|calls| calls.len() >= count);
+        eventually(PATIENCE, format!("{count} calls"), all).await
+    };
+    let received = calls(2).await;
+    let order = received
+        .iter()
+        .find(|call| call.target.starts_with("/orders"))
+        .unwrap();
+    assert_eq!(order.target, "/orders?key=s3cr3t%2Fof%20the%20ERP");
+    assert_eq!(order.header("x-key"), Some(SECRET));
+    let told_to = received.iter().find(|call| call.target == "/told").unwrap();
+    assert_eq!(
+        serde_json::from_slice::<Value>(&told_to.body).unwrap(),
+        json!({ "key": SECRET })
+    );
+
+    // A run that fails keeps its progress, and a call that has to wait its request: neither holds the value.
+    receiver.otherwise(echo(500));
+    assert_eq!(
+        post(&url, &json!({})).await.status(),
+        StatusCode::INTERNAL_SERVER_ERROR
+    );
+    calls(4).await;
+    let failed = async || {
+        let runs = api.get("/runs?outcome=failed").await;
+        let attempts = api.get("/attempts").await;
+        let (runs, attempts) = (runs["data"].as_array()?.len(), attempts["data"].as_array()?.len());
+        (runs == 1 && attempts == 4).then_some(())
+    };
+    eventually(PATIENCE, "the run is recorded, and every attempt", failed).await;
+    assert_eq!(database.tables_with(SECRET), Vec::<String>::new());
+    assert_eq!(database.tables_with("s3cr3t%2Fof"), Vec::<String>::new());
+    installation.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_are_sent_and_answered_as_they_are() {
+    let database = TestDatabase::create();
+    let (installation, receiver, destination) = install(&database).await;
+    let png = b"\x89PNG\r\n\x1a\n\0\xff";
+    receiver.otherwise(Reply::json(200, &json!({ "png": STANDARD.encode(png) })));
+    let revision = json!({ "flow": { "steps": [
+        { "name": "draw", "kind": "http", "destination": destination, "body": "{{ body.image }}", "body_encoding": "base64" } ] },
+        "response": { "mode": "wait", "headers": { "content-type": "image/png" }, "body": "{{ draw.body.png }}",
+            "body_encoding": "base64" } });
+    let url = installation
+        .api
+        .webhook(&json!({ "name": "Images" }), Some(&revision))
+        .await;
+    let answer = post(&url, &json!({ "image": STANDARD.encode(b"\0\x01\xfe") })).await;
+    assert_eq!(answer.headers()["content-type"], "image/png");
+    let event = event_of(&answer);
+    assert_eq!(answer.bytes().await.unwrap().as_ref(), png);
+    let call = receiver.received().pop().unwrap();
+    assert_eq!(call.body, b"\0\x01\xfe");
+    assert_eq!(call.header("content-type"), Some("application/octet-stream"));
+    let run = format!("/runs/{}", event.replace("evt_", "run_"));
+    let run = installation.api.get_eventually(&run).await;
+    assert_eq!(run["answer"]["body_base64"], STANDARD.encode(png), "{run}");
     installation.stop();
 }

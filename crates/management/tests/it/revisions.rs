@@ -17,6 +17,51 @@ async fn save(caller: &Caller, webhook: &str, document: &Value) -> Answer {
 }
 
 #[tokio::test]
+async fn a_flow_that_sends_secrets_keeps_them_and_needs_who_may_change_them() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    let draft = format!("{}/draft", path_of(&webhook));
+    let secret = owner
+        .post("/v1/secrets", json!({"name": "ERP", "generate": "hex"}))
+        .await
+        .is(201);
+    let using = |id: &Value| json!({"flow": {"secrets": {"erp": id}}});
+    let absent = json!("sec_01k9z3v8e5f2q8r7w6t5y4x3m2");
+    owner
+        .put(&draft, using(&absent))
+        .await
+        .is_invalid(&[("/flow/secrets/erp", "not_found")]);
+    let machine = owner.key(&["webhooks:write"]).await;
+    machine
+        .put(&draft, using(&secret["id"]))
+        .await
+        .is_problem(403, "forbidden");
+    machine.put(&draft, json!({})).await.is(200);
+    let trusted = owner.key(&["webhooks:write", "secrets:write"]).await;
+    trusted.put(&draft, using(&secret["id"])).await.is(200);
+
+    let secret = format!("/v1/secrets/{}", secret["id"].as_str().expect("an id"));
+    let told = owner.delete(&secret).await.is_problem(409, "in_use");
+    assert!(
+        told["detail"]
+            .to_string()
+            .contains(webhook["id"].as_str().expect("an id"))
+    );
+    owner
+        .post(&format!("{}/publish", path_of(&webhook)), json!({}))
+        .await
+        .is(200);
+    machine.put(&draft, json!({})).await.is(200);
+    owner.delete(&secret).await.is_problem(409, "in_use");
+    owner
+        .post(&format!("{}/publish", path_of(&webhook)), json!({}))
+        .await
+        .is(200);
+    owner.delete(&secret).await.is(204);
+}
+
+#[tokio::test]
 async fn a_draft_is_saved_published_and_rolled_back() {
     let service = Service::start().await;
     let owner = service.register("ada@example.com").await;

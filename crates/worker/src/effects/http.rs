@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use hookgate_domain::clock;
 use hookgate_egress::{Client, Failed, Timing, read_body, timed};
 use hookgate_model::egress;
+use hookgate_model::flow::secrets::FlowSecrets;
 use hookgate_model::flow::step::http::{HttpCall, HttpFailure, HttpOutcome, MAX_RESPONSE_BYTES};
 use hookgate_model::outbound_authentication::{Credentials, TokenRequest};
 use hookgate_model::outbound_signature::{ID_HEADER, SIGNATURE_HEADER, SigningSecret, TIMESTAMP_HEADER};
@@ -207,6 +208,19 @@ fn micros(duration: Duration) -> i64 {
 }
 
 impl Made {
+    /// It without the secrets that were sent, wherever they turn up in it.
+    #[must_use]
+    pub fn hide(self, sent: &FlowSecrets) -> Self {
+        if sent.is_empty() {
+            return self;
+        }
+        Self {
+            url: sent.hide_text(&self.url),
+            outcome: sent.hide(self.outcome),
+            ..self
+        }
+    }
+
     /// How long it took, as it is stored.
     pub fn duration_us(&self) -> i64 {
         micros(self.duration)

@@ -1,9 +1,9 @@
 //! Rows of collections: written in one transaction with the progress of the run, so that each is written once.
 
-use hookgate_domain::jobs::{Lease, NewAttempt, save_progress};
+use hookgate_domain::jobs::{Lease, Progress, save_progress};
 use hookgate_domain::{Error, records};
 use hookgate_model::flow::step::record::{RecordOutcome, RecordWrite, RecordWritten};
-use hookgate_model::ids::WebhookId;
+use hookgate_model::ids::{RevisionId, WebhookId};
 
 use crate::Shared;
 
@@ -24,10 +24,9 @@ pub enum Wrote {
 pub async fn write(
     shared: &Shared,
     lease: Lease,
-    webhook: WebhookId,
+    of: (WebhookId, RevisionId),
     write: RecordWrite,
-    attempts: Vec<NewAttempt>,
-    progress: impl FnOnce(&RecordWritten) -> Option<Vec<u8>> + Send + 'static,
+    progress: impl FnOnce(&RecordWritten) -> Option<Progress> + Send + 'static,
 ) -> Result<Wrote, Error> {
     let limits = shared.settings.collections;
     let scope = lease.scope;
@@ -37,8 +36,8 @@ pub async fn write(
                 RecordOutcome::Refused(detail) => return Ok(Wrote::Refused(detail)),
                 RecordOutcome::Written(written) => written,
             };
-            let state = progress(&written).ok_or(Stop::Unsealed)?;
-            if save_progress(conn, &lease, webhook, &state, &attempts)? {
+            let progress = progress(&written).ok_or(Stop::Unsealed)?;
+            if save_progress(conn, &lease, of, &progress)? {
                 Ok(Wrote::Stored(written))
             } else {
                 // The row must not stay.

@@ -5,13 +5,12 @@ mod view;
 use actix_web::{get, post, put};
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::redis::changes::Change;
-use hookgate_domain::revisions;
 use hookgate_domain::scope::TenantScope;
-use hookgate_domain::webhooks;
-use hookgate_domain::{collections, destinations};
+use hookgate_domain::{collections, destinations, revisions, secrets, webhooks};
+use hookgate_model::access::Permission;
 use hookgate_model::flow::check::{Context, Problem, ProblemCode, check};
 use hookgate_model::flow::definition::{RevisionDocument, Step};
-use hookgate_model::ids::{RevisionId, WebhookId};
+use hookgate_model::ids::{RevisionId, SecretId, WebhookId};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use view::{ChangeView, ComparisonView, RevisionView};
@@ -75,11 +74,13 @@ impl FromFields for Document {
 /// Save the draft of a webhook
 ///
 /// The draft is replaced as a whole. One that cannot work is refused, with a pointer to every place. The test URLs run it
-/// at once, the production URLs when it is published. A draft like the one before makes no new revision.
+/// at once, the production URLs when it is published. A draft like the one before makes no new revision. With secrets in its
+/// flow the caller needs `secrets:write`, too: a flow sends them to where it says.
 #[utoipa::path(tag = "revisions", operation_id = "saveDraft", security(("bearer" = ["webhooks:write"])),
     request_body = RevisionDocument,
     responses((status = 200, description = "The draft as it is now", body = RevisionView),
-        (status = 409, description = "limit_reached"), (status = 412, description = "precondition_failed")))]
+        (status = 403, description = "forbidden"), (status = 409, description = "limit_reached"),
+        (status = 412, description = "precondition_failed")))]
 #[put("/webhooks/{id}/draft")]
 async fn save_draft(
     caller: Guarded<WebhooksWrite>,
@@ -88,9 +89,14 @@ async fn save_draft(
     Json(Document(document)): Json<Document>,
 ) -> ApiResult<Reply<RevisionView>> {
     let created_by = caller.actor.to_string();
+    let may_send_secrets = caller.actor.may(Permission::SecretsWrite);
     let draft = change(&caller, move |conn, scope| {
         webhooks::read_for_change(conn, scope, webhook)?;
         if_match.check(revisions::read_draft(conn, scope, webhook)?.number.into())?;
+        if !document.flow.secrets.is_empty() && !may_send_secrets {
+            let detail = "whoever lets a flow send secrets needs secrets:write, too";
+            return Err(ApiError::new(ErrorCode::Forbidden, detail));
+        }
         let problems = problems(conn, scope, &document)?;
         if !problems.is_empty() {
             return Err(ApiError::fields(
@@ -235,11 +241,14 @@ pub(super) fn problems(
         })
         .collect();
     let collections = collections::existing(conn, scope, &written)?;
+    let named: Vec<SecretId> = document.flow.secrets.values().copied().collect();
+    let secrets = secrets::existing(conn, scope, &named)?;
     Ok(check(
         document,
         Context {
             destinations: &destinations,
             collections: &collections,
+            secrets: &secrets,
         },
     ))
 }
@@ -247,7 +256,9 @@ pub(super) fn problems(
 impl From<Problem> for FieldError {
     fn from(problem: Problem) -> Self {
         let code = match problem.code {
-            ProblemCode::UnknownDestination | ProblemCode::UnknownCollection => FieldCode::NotFound,
+            ProblemCode::UnknownDestination | ProblemCode::UnknownCollection | ProblemCode::UnknownSecret => {
+                FieldCode::NotFound
+            }
             ProblemCode::OutOfRange => FieldCode::OutOfRange,
             ProblemCode::InvalidTemplate => FieldCode::InvalidTemplate,
             ProblemCode::UnknownVariable => FieldCode::UnknownVariable,
@@ -259,7 +270,8 @@ impl From<Problem> for FieldError {
             | ProblemCode::MisplacedRespond
             | ProblemCode::UnusedAnswer
             | ProblemCode::InvalidHeader
-            | ProblemCode::InvalidPath => FieldCode::Invalid,
+            | ProblemCode::InvalidPath
+            | ProblemCode::InvalidBody => FieldCode::Invalid,
         };
         Self {
             pointer: problem.pointer,

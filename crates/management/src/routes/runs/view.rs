@@ -1,5 +1,7 @@
 //! A run as the API shows it.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use hookgate_domain::runs::{CallbackState, Run, RunContent};
 use hookgate_model::answer::Answer;
@@ -104,6 +106,9 @@ pub struct AnswerView {
     pub body_bytes: usize,
     /// The body, when it is text.
     pub body: Option<String>,
+    /// The body in base64, when it is no text.
+    #[schema(example = json!(null))]
+    pub body_base64: Option<String>,
 }
 
 impl From<Run> for RunSummary {
@@ -136,10 +141,12 @@ impl RunView {
 
 impl From<Answer> for AnswerView {
     fn from(answer: Answer) -> Self {
+        let body = text(&answer.body);
         Self {
             status: answer.status,
             body_bytes: answer.body.len(),
-            body: text(&answer.body),
+            body_base64: body.is_none().then(|| STANDARD.encode(&answer.body)),
+            body,
             headers: answer
                 .headers
                 .into_iter()

@@ -162,7 +162,7 @@ async fn read(caller: Guarded<SecretsRead>, Path((id,)): Path<(SecretId,)>) -> A
 
 /// Change a secret
 ///
-/// A new value replaces the old one at once, for every webhook that uses it. To rotate without a gap, make a second
+/// A new value replaces the old one at once, for every webhook that uses it; what a flow has left to be called back is sent as it is. To rotate without a gap, make a second
 /// secret, name both in the webhooks, give the new one to the sender, and then delete the old one.
 #[utoipa::path(tag = "secrets", operation_id = "updateSecret", security(("bearer" = ["secrets:write"])),
     request_body(content = SecretPatch, content_type = "application/merge-patch+json"),
@@ -233,7 +233,8 @@ fn unusable_by(user: &str, error: ApiError) -> ApiError {
 
 /// Delete a secret
 ///
-/// This is final. A secret that the authentication of a webhook or destination names cannot be deleted.
+/// This is final. A secret that the authentication of a webhook or destination names, or a webhook's draft or published flow, cannot
+/// be deleted.
 #[utoipa::path(tag = "secrets", operation_id = "deleteSecret", security(("bearer" = ["secrets:write"])),
     responses((status = 204, description = "It is gone"), (status = 409, description = "in_use"),
         (status = 412, description = "precondition_failed")))]
@@ -254,7 +255,10 @@ async fn remove(
 }
 
 fn refuse_if_used(conn: &mut PgConnection, scope: &TenantScope, id: SecretId) -> ApiResult<()> {
-    let webhooks = secrets::used_by(conn, scope, id)?;
+    let mut webhooks = secrets::used_by(conn, scope, id)?;
+    webhooks.extend(secrets::sent_by(conn, scope, id)?);
+    webhooks.sort_unstable();
+    webhooks.dedup();
     let destinations = destinations::using_secret(conn, scope, id)?;
     let destinations = destinations.iter().map(|destination| destination.id.to_string());
     let users: Vec<String> = webhooks
@@ -265,6 +269,9 @@ fn refuse_if_used(conn: &mut PgConnection, scope: &TenantScope, id: SecretId) ->
     if users.is_empty() {
         return Ok(());
     }
-    let detail = format!("it is named by the authentication of {}", users.join(", "));
+    let detail = format!(
+        "it is named by the authentication or the flow of {}",
+        users.join(", ")
+    );
     Err(ApiError::new(ErrorCode::InUse, detail))
 }
