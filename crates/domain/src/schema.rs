@@ -265,6 +265,9 @@ diesel::table! {
         event_id -> Uuid,
         state -> Bytea,
         failed_at -> Timestamptz,
+        destination_id -> Nullable<Uuid>,
+        step -> Nullable<Text>,
+        attempt_id -> Nullable<Uuid>,
     }
 }
 

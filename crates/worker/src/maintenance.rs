@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 use hookgate_domain::{
-    audit, clock, deduplication, jobs, maintenance, partitions, replays, samples, sessions,
+    audit, clock, deduplication, failed_callbacks, jobs, maintenance, partitions, replays, samples, sessions,
 };
 
 use crate::Shared;
@@ -74,7 +74,7 @@ async fn run(shared: &Shared) -> hookgate_domain::Result<()> {
     })
     .await?;
     in_chunks(shared, move |conn, most| {
-        jobs::callback::delete_failed(conn, before, most)
+        failed_callbacks::delete_old(conn, before, most)
     })
     .await?;
     let audited = now - TimeDelta::days(shared.settings.audit_retention_days.max(1).into());

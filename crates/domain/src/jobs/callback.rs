@@ -1,14 +1,13 @@
 //! Calls that runs leave behind. Each is a job of its own, committed with the run that made it; its request is sealed in the
 //! job, since it may hold what the run's event masks.
 
-use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Bytea, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Bytea, Uuid as SqlUuid};
 use hookgate_model::flow::secrets::FlowSecrets;
 use hookgate_model::flow::step::callback::Callback;
-use hookgate_model::ids::{EventId, JobId, RevisionId, RunId, WebhookId};
+use hookgate_model::ids::{EventId, JobId, RevisionId, WebhookId};
 use hookgate_model::protection::Secrets;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -117,65 +116,4 @@ pub(crate) fn insert_jobs(
     .bind::<Array<Bytea>, _>(column!((_, _, call) => call.state.as_slice()))
     .execute(conn)?;
     Ok(())
-}
-
-/// Keeps the calls that did not arrive.
-pub(super) fn keep_failed(
-    conn: &mut PgConnection,
-    scope: &TenantScope,
-    results: &[&JobResult],
-) -> Result<()> {
-    for result in results {
-        let (Some(state), Some(attempt)) = (&result.failed_callback, result.attempts.last()) else {
-            continue;
-        };
-        sql_query(
-            "INSERT INTO failed_callbacks (tenant_id, id, webhook_id, revision_id, event_id, state)
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-        )
-        .bind::<SqlUuid, _>(scope.uuid())
-        .bind::<SqlUuid, _>(result.lease.job.uuid())
-        .bind::<SqlUuid, _>(result.webhook_id.uuid())
-        .bind::<SqlUuid, _>(result.revision_id.uuid())
-        .bind::<SqlUuid, _>(attempt.event_id.uuid())
-        .bind::<Bytea, _>(state)
-        .execute(conn)?;
-    }
-    Ok(())
-}
-
-/// Lets a call that did not arrive go on, with all its retries before it and the same idempotency key. Returns whether it was
-/// kept.
-///
-/// # Errors
-/// When Postgres cannot be reached.
-pub fn retry(conn: &mut PgConnection, scope: &TenantScope, run: RunId, step: &str) -> Result<bool> {
-    // A token that no lease of the past has.
-    let made = sql_query(
-        "WITH failed AS (DELETE FROM failed_callbacks WHERE tenant_id = $1 AND id = $2 AND EXISTS (
-           SELECT FROM webhooks WHERE webhooks.tenant_id = $1 AND webhooks.id = webhook_id)
-           RETURNING id, webhook_id, revision_id, event_id, state)
-         INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, is_retry, is_callback, state, lease_token)
-         SELECT $1, id, webhook_id, revision_id, ARRAY[event_id], true, true, state, (extract(epoch FROM now()) * 1000)::bigint
-         FROM failed ON CONFLICT DO NOTHING",
-    )
-    .bind::<SqlUuid, _>(scope.uuid())
-    .bind::<SqlUuid, _>(callback_id(run.into(), step).uuid())
-    .execute(conn)?;
-    Ok(made > 0)
-}
-
-/// Deletes what was kept before `oldest`, at most so many; returns how many there were. For the maintenance.
-///
-/// # Errors
-/// When Postgres cannot be reached.
-pub fn delete_failed(conn: &mut PgConnection, oldest: DateTime<Utc>, most: i64) -> Result<usize> {
-    Ok(sql_query(
-        "DELETE FROM failed_callbacks USING (
-           SELECT tenant_id, id FROM failed_callbacks WHERE failed_at < $1 ORDER BY failed_at LIMIT $2) gone
-         WHERE failed_callbacks.tenant_id = gone.tenant_id AND failed_callbacks.id = gone.id",
-    )
-    .bind::<Timestamptz, _>(oldest)
-    .bind::<BigInt, _>(most)
-    .execute(conn)?)
 }

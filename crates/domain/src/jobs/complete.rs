@@ -18,6 +18,7 @@ use super::callback::{self, NewCallback};
 use super::lease::{HeldRow, Lease, columns, held};
 use super::session;
 use crate::error::Result;
+use crate::failed_callbacks;
 use crate::notifications::{self, Notice, Notifier};
 use crate::scope::{TenantScope, transaction};
 use crate::sessions::{self, SessionWrite};
@@ -204,7 +205,7 @@ pub fn complete(
                     .filter_map(|result| Some((scope.uuid(), result.session_id?))),
             );
             callback::insert(conn, &scope, &written)?;
-            callback::keep_failed(conn, &scope, &written)?;
+            failed_callbacks::keep(conn, &scope, &written)?;
             let notices = written.iter().flat_map(|result| result.notices.iter().cloned());
             notifications::announce(conn, &scope, notifier, &notices.collect::<Vec<_>>())?;
             held.extend(written.iter().map(|result| result.lease));

@@ -42,6 +42,7 @@ pub mod destinations;
 pub(crate) mod docs;
 pub mod events;
 pub mod expectations;
+pub mod failed_callbacks;
 pub mod health;
 pub mod invitations;
 pub mod management_keys;
@@ -97,6 +98,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(refusals::register)
         .configure(replays::register)
         .configure(runs::register)
+        .configure(failed_callbacks::register)
         .configure(attempts::register)
         .configure(audit_log::register)
         .wrap(from_fn(idempotency::middleware))

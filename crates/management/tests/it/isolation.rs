@@ -550,6 +550,8 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         "createReplay/filter/url_id",
         "previewReplay/webhook_id",
         "retryRuns/webhook_id",
+        "retryCallbacks/webhook_id",
+        "retryCallbacks/destination_id",
         "setNotifications/destination_id",
         "previewReplay/url_id",
         "createWebhook/handshake/secrets/*",
@@ -596,6 +598,13 @@ async fn what_a_body_refers_to_must_be_the_callers_own() {
         .execute("UPDATE runs SET outcome = 'failed', state = '{}'");
     let retries = json!({"webhook_id": ada.webhook});
     let retried = eve.caller.post("/v1/runs/retry", retries).await.is(200);
+    assert_eq!(retried, json!({"matched": 0, "retried": 0}));
+    let retries = json!({"webhook_id": ada.webhook});
+    let retried = eve
+        .caller
+        .post("/v1/failed-callbacks/retry", retries)
+        .await
+        .is(200);
     assert_eq!(retried, json!({"matched": 0, "retried": 0}));
     for filter in [json!({"webhook_id": ada.webhook}), json!({"url_id": ada.url})] {
         let own = ada

@@ -36,6 +36,23 @@ async fn failed_runs_are_counted_and_go_on() {
     assert_eq!(service.database.query_text(jobs), ["{}"]);
     assert_eq!(matched(json!({})).await, json!({"matched": 0, "retried": 0}));
 
+    // Callbacks that did not arrive, too.
+    let listed = owner.get("/v1/failed-callbacks").await.is(200);
+    assert_eq!(listed["data"][0]["run_id"], json!(stored.run));
+    assert_eq!(listed["data"][0]["step"], stored::CALLBACK);
+    let destination = listed["data"][0]["destination_id"].clone();
+    let other = json!({"destination_id": "dst_01k9z3v8e5f2q8r7w6t5y4x3m2"});
+    let of_destination = json!({"destination_id": destination, "dry_run": true});
+    let again = async |body| owner.post("/v1/failed-callbacks/retry", body).await.is(200);
+    assert_eq!(again(other.clone()).await, json!({"matched": 0, "retried": 0}));
+    assert_eq!(again(of_destination).await, json!({"matched": 1, "retried": 0}));
+    assert_eq!(again(json!({})).await, json!({"matched": 1, "retried": 1}));
+    assert_eq!(again(json!({})).await, json!({"matched": 0, "retried": 0}));
+    let jobs = "SELECT encode(state, 'escape') FROM jobs WHERE is_callback";
+    assert_eq!(service.database.query_text(jobs), ["sealed"]);
+    assert_eq!(owner.get("/v1/failed-callbacks").await.is(200)["data"], json!([]));
+    stored::failed_callback(&service, &webhook, &stored.event);
+
     // What a deleted webhook has left is not sent any more.
     let kept = "SELECT count(*)::text FROM failed_callbacks";
     assert_eq!(service.database.query_text(kept), ["1"]);

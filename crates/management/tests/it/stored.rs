@@ -199,8 +199,8 @@ pub const CALLBACK: &str = "notify";
 pub fn failed_callback(service: &Service, webhook: &Value, event: &str) {
     let event: hookgate_model::ids::EventId = event.parse().expect("an id");
     service.database.execute(&format!(
-        "INSERT INTO failed_callbacks (tenant_id, id, webhook_id, revision_id, event_id, state) \
-         VALUES ('{}', '{}', '{}', '{}', '{}', 'sealed')",
+        "INSERT INTO failed_callbacks (tenant_id, id, webhook_id, revision_id, event_id, state, step, destination_id, attempt_id) \
+         VALUES ('{}', '{}', '{}', '{}', '{}', 'sealed', '{CALLBACK}', gen_random_uuid(), uuidv7_floor(now()))",
         tenant(service, webhook),
         hookgate_domain::jobs::callback_id(event, CALLBACK).uuid(),
         uuid(&webhook["id"]),

@@ -1,7 +1,7 @@
 //! Calls that runs left behind and that did not arrive: each can be made again alone.
 
 use actix_web::post;
-use hookgate_domain::jobs::callback;
+use hookgate_domain::failed_callbacks::{self, FailedCallbackFilter};
 use hookgate_domain::runs;
 use hookgate_model::ids::RunId;
 
@@ -29,7 +29,8 @@ pub(super) async fn retry_callback(
 ) -> ApiResult<Reply<CallbackView>> {
     let state = caller
         .run(move |conn, scope| {
-            let goes_on = callback::retry(conn, scope, id, &step)?;
+            let of_step = FailedCallbackFilter::of_step(id, &step);
+            let goes_on = failed_callbacks::retry(conn, scope, &of_step, 1)? > 0;
             if !goes_on {
                 let content = runs::content(conn, scope, id)?;
                 if !view::callers_back(&view::steps(&content)?).contains(&step.as_str()) {

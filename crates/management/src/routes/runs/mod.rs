@@ -1,7 +1,7 @@
 //! Runs: what flows did.
 
 mod callbacks;
-mod retry;
+pub(super) mod retry;
 mod view;
 
 use actix_web::get;

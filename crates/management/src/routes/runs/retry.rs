@@ -14,8 +14,8 @@ use crate::error::{ApiError, ApiResult, ErrorCode};
 use crate::fields::{Fields, FromFields, boolean, parsed, time};
 use crate::path::Path;
 
-/// The most runs that one request lets go on.
-const MOST: i64 = 1_000;
+/// The most runs, or callbacks, that one request lets go on.
+pub(in crate::routes) const MOST: i64 = 1_000;
 
 /// A run that goes on.
 #[derive(Debug, Serialize, ToSchema)]
@@ -138,7 +138,7 @@ pub(super) async fn retry_runs(
     Ok(Reply::ok(retried))
 }
 
-pub(super) async fn wake(caller: &Caller) {
+pub(in crate::routes) async fn wake(caller: &Caller) {
     if let Err(error) = caller.state().redis.wake_workers().await {
         tracing::debug!(%error, "workers find the job by polling");
     }
