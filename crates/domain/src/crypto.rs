@@ -1,13 +1,15 @@
 //! Sealing of secrets at rest: AES-256-GCM under a master key from the environment.
 //!
-//! The stored form begins with a version byte and the key's id, so that algorithms and keys can change while old rows
-//! stay readable: `1 | key id (4 bytes) | nonce (12 bytes) | ciphertext and tag`. What a secret belongs to is bound in
-//! as associated data: a row copied into another tenant or table does not open.
+//! The stored form begins with a version byte, which names the algorithm and the layout, and the key's id, so that both can
+//! change while old rows stay readable: `1 | key id (4 bytes) | nonce (12 bytes) | ciphertext and tag`. What a secret belongs
+//! to is bound in as associated data: a row copied into another tenant or table does not open. The columns that hold such
+//! values are listed in [`crate::sealed`].
 
 use std::fmt;
+use std::sync::Arc;
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
-use aes_gcm::{Aes256Gcm, Key, Nonce};
+use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine;
 use hmac::{Hmac, Mac};
 use hookgate_model::deduplication::KeySecret;
@@ -17,16 +19,65 @@ use zeroize::Zeroizing;
 use crate::clock;
 use crate::error::{Error, Result};
 
+/// AES-256-GCM with a random nonce.
 const VERSION: u8 = 1;
 const KEY_ID_BYTES: usize = 4;
 const NONCE_BYTES: usize = 12;
 
-/// The key that seals secrets.
+/// Names a master key without telling anything of it: in stored values, and to operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId([u8; KEY_ID_BYTES]);
+
+impl KeyId {
+    /// The id of the key that sealed a value; `None` for what is no sealed value of a known form.
+    pub fn of(stored: &[u8]) -> Option<Self> {
+        let (version, rest) = stored.split_first()?;
+        let id = rest.first_chunk().filter(|_| *version == VERSION)?;
+        Some(Self(*id))
+    }
+
+    /// What the values that this key sealed begin with.
+    pub(crate) fn prefix(self) -> Vec<u8> {
+        [&[VERSION], &self.0[..]].concat()
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The key that seals secrets, with those that only open what they sealed before it took over.
 #[derive(Clone)]
 pub struct MasterKey {
-    id: [u8; KEY_ID_BYTES],
+    current: Key,
+    previous: Arc<[Key]>,
+}
+
+#[derive(Clone)]
+struct Key {
+    id: KeyId,
     secret: Zeroizing<[u8; 32]>,
     cipher: Aes256Gcm,
+}
+
+impl Key {
+    fn new(id: KeyId, secret: [u8; 32]) -> Self {
+        Self {
+            id,
+            cipher: Aes256Gcm::new(&secret.into()),
+            secret: Zeroizing::new(secret),
+        }
+    }
+
+    #[allow(clippy::expect_used)]
+    fn derived(&self, context: &str) -> Self {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.secret).expect("a key of any length");
+        mac.update(b"hookgate derived key\0");
+        mac.update(context.as_bytes());
+        Self::new(self.id, mac.finalize().into_bytes().into())
+    }
 }
 
 impl MasterKey {
@@ -53,32 +104,48 @@ impl MasterKey {
         let mut id = [0; KEY_ID_BYTES];
         id.copy_from_slice(&digest[..KEY_ID_BYTES]);
         Self {
-            id,
-            secret: Zeroizing::new(*key),
-            cipher: Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key)),
+            current: Key::new(KeyId(id), *key),
+            previous: Arc::default(),
         }
+    }
+
+    /// Opens what other keys sealed, too.
+    #[must_use]
+    pub fn with_previous(self, others: impl IntoIterator<Item = Self>) -> Self {
+        Self {
+            current: self.current,
+            previous: others.into_iter().map(|other| other.current).collect(),
+        }
+    }
+
+    /// The id of the key that seals.
+    pub fn id(&self) -> KeyId {
+        self.current.id
+    }
+
+    /// Whether what a key sealed can be opened.
+    pub fn knows(&self, id: KeyId) -> bool {
+        self.keys().any(|key| key.id == id)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.current).chain(self.previous.iter())
     }
 
     /// The key of a context, for what is sealed so often that one key's random nonces would begin to repeat (NIST
     /// SP 800-38D, section 8.3). It names the master key as its origin.
-    ///
-    /// # Panics
-    /// Never: HMAC takes a key of any length.
-    #[allow(clippy::expect_used)]
     pub fn derived(&self, context: &str) -> Self {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.secret).expect("a key of any length");
-        mac.update(b"hookgate derived key\0");
-        mac.update(context.as_bytes());
-        let secret: [u8; 32] = mac.finalize().into_bytes().into();
         Self {
-            id: self.id,
-            ..Self::from_bytes(&secret)
+            current: self.current.derived(context),
+            previous: self.previous.iter().map(|key| key.derived(context)).collect(),
         }
     }
 
-    /// What the keys of deliveries are made with: without it nobody finds out by trying what they were made of.
-    pub fn delivery_secret(&self) -> KeySecret {
-        KeySecret::new(self.derived("deliveries").secret)
+    /// What the keys of deliveries are made with, the current one first: without it nobody finds out by trying what they were
+    /// made of.
+    pub fn delivery_secrets(&self) -> Vec<KeySecret> {
+        let secret = |key: &Key| KeySecret::new(key.derived("deliveries").secret);
+        self.keys().map(secret).collect()
     }
 
     /// Seals a secret that belongs to `context` (such as `destinations/<tenant>/<id>`).
@@ -88,6 +155,7 @@ impl MasterKey {
     pub fn seal(&self, context: &str, secret: &[u8]) -> Result<Vec<u8>> {
         let nonce = clock::secret_bytes::<NONCE_BYTES>();
         let sealed = self
+            .current
             .cipher
             .encrypt(
                 &Nonce::from(nonce),
@@ -97,28 +165,25 @@ impl MasterKey {
                 },
             )
             .map_err(|_| Error::Query("a secret is too long to seal".into()))?;
-        Ok([&[VERSION], &self.id[..], &nonce[..], &sealed[..]].concat())
+        Ok([&self.current.id.prefix(), &nonce[..], &sealed[..]].concat())
     }
 
-    /// Opens what [`Self::seal`] sealed for the same context.
+    /// Opens what [`Self::seal`] sealed for the same context, under this key or a previous one.
     ///
     /// # Errors
     /// [`Error::Unreadable`] for another key, another context, or a damaged value.
     pub fn open(&self, context: &str, stored: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         let unreadable = Error::Unreadable { what: "secret" };
-        let Some((&VERSION, rest)) = stored.split_first() else {
+        let Some(id) = KeyId::of(stored) else {
             return Err(unreadable);
         };
-        let Some((id, rest)) = rest.split_first_chunk::<KEY_ID_BYTES>() else {
+        let Some((nonce, sealed)) = stored[1 + KEY_ID_BYTES..].split_first_chunk::<NONCE_BYTES>() else {
             return Err(unreadable);
         };
-        let Some((nonce, sealed)) = rest.split_first_chunk::<NONCE_BYTES>() else {
+        let Some(key) = self.keys().find(|key| key.id == id) else {
             return Err(unreadable);
         };
-        if *id != self.id {
-            return Err(unreadable);
-        }
-        self.cipher
+        key.cipher
             .decrypt(
                 &Nonce::from(*nonce),
                 Payload {
@@ -220,6 +285,32 @@ mod tests {
         for cut in 0..sealed.len() {
             assert!(key.open("destinations/a", &sealed[..cut]).is_err());
         }
+    }
+
+    #[test]
+    fn previous_keys_open_and_do_not_seal() {
+        let (old, new) = (MasterKey::from_bytes(&[7; 32]), MasterKey::from_bytes(&[8; 32]));
+        let (before, derived) = (
+            old.seal("a", b"x").expect("sealed"),
+            old.derived("d").seal("a", b"y").expect("sealed"),
+        );
+        let both = new.clone().with_previous([old.clone()]);
+        assert_eq!(both.open("a", &before).expect("opened").as_slice(), b"x");
+        assert_eq!(
+            both.derived("d").open("a", &derived).expect("opened").as_slice(),
+            b"y"
+        );
+        assert!(both.open("a", &derived).is_err() && both.open("b", &before).is_err());
+        let after = both.seal("a", b"z").expect("sealed");
+        assert_eq!(KeyId::of(&after), Some(new.id()));
+        assert_eq!(new.open("a", &after).expect("opened").as_slice(), b"z");
+        assert!(old.open("a", &after).is_err() && new.open("a", &before).is_err());
+        assert!(both.knows(old.id()) && both.knows(new.id()) && !new.knows(old.id()));
+        assert_eq!(both.delivery_secrets().len(), 2);
+        assert!(
+            KeyId::of(b"{}").is_none() && KeyId::of(&[]).is_none() && KeyId::of(&[2, 0, 0, 0, 0]).is_none()
+        );
+        assert_eq!(old.id().to_string().len(), 8);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::base_url::BaseUrl;
-use hookgate_model::ids::{DestinationId, SecretId, WebhookId};
+use hookgate_model::ids::{DestinationId, SecretId, TenantId, WebhookId};
 use hookgate_model::outbound_authentication::{ClientCertificate, OutboundAuthentication};
 use hookgate_model::outbound_signature::SigningSecret;
 use uuid::Uuid;
@@ -130,7 +130,7 @@ impl Destination {
             what: "signing secret",
         };
         let open = |sealed: &Vec<u8>| {
-            let opened = key.open(&secret_context(scope, self.id), sealed)?;
+            let opened = key.open(&context(scope.tenant(), self.id), sealed)?;
             let text = std::str::from_utf8(&opened).map_err(|_| unreadable())?;
             SigningSecret::parse(text).map_err(|_| unreadable())
         };
@@ -149,13 +149,13 @@ impl Destination {
 }
 
 /// What a sealed secret is bound to.
-fn secret_context(scope: &TenantScope, id: DestinationId) -> String {
-    format!("destinations/{}/{id}", scope.tenant())
+pub(crate) fn context(tenant: TenantId, id: DestinationId) -> String {
+    format!("destinations/{tenant}/{id}")
 }
 
 fn seal(scope: &TenantScope, key: &MasterKey, id: DestinationId, secret: &SigningSecret) -> Result<Vec<u8>> {
     let text = Zeroizing::new(secret.expose());
-    key.seal(&secret_context(scope, id), text.as_bytes())
+    key.seal(&context(scope.tenant(), id), text.as_bytes())
 }
 
 /// Makes a destination; its calls are signed when a secret is given.

@@ -6,6 +6,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use hookgate_model::ids::TenantId;
 
 use crate::error::{Error, Result};
 use crate::schema::idempotency_keys;
@@ -38,6 +39,11 @@ pub enum Claim {
     Answered(Vec<u8>),
     /// Another request has used this key.
     OtherRequest,
+}
+
+/// What a sealed answer is bound to.
+pub fn context(tenant: TenantId, actor: &str, key: &str) -> String {
+    format!("idempotency_keys/{tenant}/{actor}/{key}")
 }
 
 /// Claims a key, in a transaction of its own: the claim must be visible while the work goes on.

@@ -47,6 +47,7 @@ pub mod runs;
 pub mod samples;
 pub mod schema;
 pub mod scope;
+pub mod sealed;
 pub mod secrets;
 pub mod sessions;
 pub mod signing_keys;

@@ -6,6 +6,7 @@
 mod request;
 
 pub use request::RefusedRequest;
+pub(crate) use request::context as request_context;
 
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;

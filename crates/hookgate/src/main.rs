@@ -4,6 +4,7 @@ mod dev;
 mod doctor;
 mod listen;
 mod logging;
+mod master_key;
 mod migrate;
 mod openapi;
 mod operator;
@@ -65,6 +66,11 @@ enum Command {
     },
     /// Forward the events of a webhook to an address on this machine while this runs, and show what it answers.
     Listen(Box<listen::Arguments>),
+    /// Show what is sealed under which master key, and seal it anew with the current one.
+    MasterKey {
+        #[command(subcommand)]
+        action: master_key::Action,
+    },
     /// List, suspend and resume tenants.
     Tenants {
         #[command(subcommand)]
@@ -99,6 +105,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Dev { fresh, data } => dev::run(source()?, &data, fresh),
         Command::Serve { roles } => serve::run(source()?.settings()?, &roles),
         Command::Migrate { revert_last } => migrate::run(&source()?.settings()?, revert_last),
+        Command::MasterKey { action } => master_key::run(&source()?.settings()?, action),
         Command::Tenants { action } => tenants::run(&source()?.settings()?, action),
         Command::Doctor(arguments) => {
             let is_well = doctor::run(source()?, &arguments)?;

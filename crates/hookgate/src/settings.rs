@@ -28,6 +28,9 @@ pub struct Settings {
     /// Seals secrets at rest: base64 of 32 bytes. Every service needs the same one.
     #[serde(serialize_with = "redacted")]
     pub master_key: Option<SecretString>,
+    /// Keys that open what they sealed, and seal nothing: those before a rotation.
+    #[serde(serialize_with = "all_redacted")]
+    pub previous_master_keys: Vec<SecretString>,
     /// PostgreSQL.
     pub database: DatabaseSection,
     /// Redis.
@@ -243,11 +246,21 @@ fn required<'a>(key: &str, value: Option<&'a SecretString>, example: &str) -> Re
 }
 
 impl Settings {
-    /// The key that seals secrets.
+    /// The key that seals secrets, with those that open what they sealed before.
     ///
     /// # Errors
-    /// When it is not set or is no key.
+    /// When it is not set, or one of them is no key.
     pub fn master_key(&self) -> Result<MasterKey> {
+        let previous = self.previous_master_keys.iter().map(|text| {
+            let key = MasterKey::from_base64(text.expose_secret());
+            key.map_err(|reason| anyhow!("{}: {reason}", names("previous_master_keys")))
+        });
+        Ok(self
+            .current_master_key()?
+            .with_previous(previous.collect::<Result<Vec<_>>>()?))
+    }
+
+    fn current_master_key(&self) -> Result<MasterKey> {
         let key = "master_key";
         let text = required(
             key,
@@ -335,6 +348,10 @@ impl DatabaseSection {
 pub fn print(settings: &Settings) -> Result<()> {
     print!("{}", toml::to_string(settings)?);
     Ok(())
+}
+
+fn all_redacted<S: Serializer>(secrets: &[SecretString], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(secrets.iter().map(|_| "(set)"))
 }
 
 fn redacted<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {

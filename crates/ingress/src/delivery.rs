@@ -115,12 +115,12 @@ impl Service {
         } else {
             0
         };
-        let (secret, id) = (&self.key_secret, webhook.route.webhook_id);
+        let (secrets, id) = (&self.key_secrets, webhook.route.webhook_id);
         if webhook.recognition.is_plain() && memory < READ_APART {
-            return webhook.recognition.read(secret, id, request);
+            return webhook.recognition.read(secrets, id, request);
         }
-        let (reading, secret, unread) = (Arc::clone(webhook), secret.clone(), Arc::clone(&request));
-        let read = move || reading.recognition.read(&secret, id, unread);
+        let (reading, secrets, unread) = (Arc::clone(webhook), Arc::clone(secrets), Arc::clone(&request));
+        let read = move || reading.recognition.read(&secrets, id, unread);
         let longest = self.template_timeout();
         let read = webhook.evaluations.within(&self.apart, memory, longest, read);
         read.await.unwrap_or((request, Keys::Missing))

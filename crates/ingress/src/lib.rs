@@ -104,7 +104,7 @@ pub async fn start(
         repetitions: Repetitions::start(pool.clone()),
         drift: Drift::start(pool.clone()),
         captures: Captures::default(),
-        key_secret: master_key.delivery_secret(),
+        key_secrets: master_key.delivery_secrets().into(),
         pool,
         appender,
         refusals,

@@ -77,7 +77,7 @@ pub struct Service {
     pub drift: Drift,
     pub captures: Captures,
     /// What the keys of deliveries are made with.
-    pub key_secret: KeySecret,
+    pub key_secrets: Arc<[KeySecret]>,
     pub body_room: BodyRoom,
     pub apart: Apart,
 }

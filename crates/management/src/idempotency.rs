@@ -133,12 +133,7 @@ fn digest(request: &ServiceRequest, body: &Bytes) -> [u8; 32] {
 }
 
 fn context(caller: &Caller, request: &Request) -> String {
-    format!(
-        "idempotency_keys/{}/{}/{}",
-        caller.scope.tenant(),
-        request.actor,
-        request.key
-    )
+    idempotency::context(caller.scope.tenant(), &request.actor, &request.key)
 }
 
 impl Work {

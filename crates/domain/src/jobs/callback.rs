@@ -7,7 +7,7 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, Bytea, Uuid as SqlUuid};
 use hookgate_model::flow::secrets::FlowSecrets;
 use hookgate_model::flow::step::callback::Callback;
-use hookgate_model::ids::{EventId, JobId, RevisionId, WebhookId};
+use hookgate_model::ids::{EventId, JobId, RevisionId, TenantId, WebhookId};
 use hookgate_model::protection::Secrets;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -40,8 +40,9 @@ pub struct NewCallback {
     pub state: Vec<u8>,
 }
 
-fn context(scope: &TenantScope, job: JobId) -> String {
-    format!("callbacks/{}/{job}", scope.tenant())
+/// What a sealed request is bound to.
+pub(crate) fn context(tenant: TenantId, job: JobId) -> String {
+    format!("callbacks/{tenant}/{job}")
 }
 
 /// The job of an event's step: the same one, should the run be completed twice.
@@ -62,7 +63,7 @@ impl StoredCallback {
     /// [`Error::Query`] for more than 64 GiB.
     pub fn seal(&self, master: &MasterKey, scope: &TenantScope, job: JobId) -> Result<Vec<u8>> {
         let open = serde_json::to_vec(self).map_err(|error| Error::Query(error.to_string()))?;
-        let context = context(scope, job);
+        let context = context(scope.tenant(), job);
         master.derived(&context).seal(&context, &open)
     }
 
@@ -71,7 +72,7 @@ impl StoredCallback {
     /// # Errors
     /// [`Error::Unreadable`] for another key, another job, or a damaged value.
     pub fn open(master: &MasterKey, scope: &TenantScope, job: JobId, sealed: &[u8]) -> Result<Self> {
-        let context = context(scope, job);
+        let context = context(scope.tenant(), job);
         let open = master.derived(&context).open(&context, sealed)?;
         serde_json::from_slice(&open).map_err(|_| Error::Unreadable { what: "callback" })
     }

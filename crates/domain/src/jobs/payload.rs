@@ -9,7 +9,7 @@ use bytes::Bytes;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::flow::variables::EventInput;
-use hookgate_model::ids::{EventId, JobId};
+use hookgate_model::ids::{EventId, JobId, TenantId};
 use hookgate_model::protection::Secrets;
 use serde::{Deserialize, Serialize};
 
@@ -59,8 +59,9 @@ struct Head {
 
 const UNREADABLE: Error = Error::Unreadable { what: "payload" };
 
-fn context(scope: &TenantScope, event: EventId) -> String {
-    format!("jobs/{}/{event}", scope.tenant())
+/// What a sealed payload is bound to.
+pub(crate) fn context(tenant: TenantId, event: EventId) -> String {
+    format!("jobs/{tenant}/{event}")
 }
 
 impl Payload {
@@ -88,7 +89,7 @@ impl Payload {
         let headers = self.headers.as_deref().unwrap_or_default();
         let body = self.body.as_ref().map_or(&[][..], StoredBody::stored);
         let open = [&length.to_be_bytes(), &head[..], headers, body].concat();
-        let context = context(scope, event);
+        let context = context(scope.tenant(), event);
         master.derived(&context).seal(&context, &open)
     }
 
@@ -97,7 +98,7 @@ impl Payload {
     /// # Errors
     /// [`Error::Unreadable`] for another key, another event, or a damaged value.
     pub fn open(master: &MasterKey, scope: &TenantScope, event: EventId, sealed: &[u8]) -> Result<Self> {
-        let context = context(scope, event);
+        let context = context(scope.tenant(), event);
         let open = master.derived(&context).open(&context, sealed)?;
         let (length, rest) = open.split_first_chunk::<4>().ok_or(UNREADABLE)?;
         let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| UNREADABLE)?;

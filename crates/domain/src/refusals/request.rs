@@ -23,7 +23,7 @@ pub struct RefusedRequest {
 }
 
 /// What a sealed request is bound to.
-fn context(tenant: TenantId, id: RefusalId) -> String {
+pub(crate) fn context(tenant: TenantId, id: RefusalId) -> String {
     format!("refusals/{tenant}/{id}")
 }
 

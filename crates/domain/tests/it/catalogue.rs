@@ -1,6 +1,7 @@
 //! Rules about the schema, asked of the database's own catalogue: every tenant's rows are behind forced row-level
 //! security, and the roles of the services can do what is written here and nothing else.
 
+use hookgate_domain::sealed::Column;
 use std::collections::BTreeSet;
 
 use diesel::sql_types::Text;
@@ -358,5 +359,44 @@ fn functions_with_the_owners_rights_are_these() {
             FROM pg_proc p, aclexplode(p.proacl) g
             WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef AND g.grantee <> p.proowner GROUP BY p.proname",
         &["complete_pairing: hookgate_ingress", "drop_partitions: hookgate_worker", "ensure_partitions: hookgate_ingress,hookgate_management,hookgate_worker"],
+    );
+}
+
+#[test]
+fn every_column_of_bytes_is_sealed_or_known_to_be_none() {
+    let sealed = Column::ALL.map(|column| format!("{}.{}", column.table(), column.name()));
+    let mut expected: Vec<&str> = sealed.iter().map(String::as_str).collect();
+    expected.sort_unstable();
+    // A job's state is that of a callback, or the progress of a run.
+    expected.dedup();
+    expected.extend([
+        // Digests, which nothing opens.
+        "api_keys.digest",
+        "deduplication_keys.digest",
+        "idempotency_keys.request_digest",
+        "invitations.digest",
+        "management_keys.digest",
+        "public_api_links.digest",
+        "refresh_tokens.digest",
+        // What tenants received and sent, as data protection leaves it; sealed, if at all, with the key of a run.
+        "attempts.response_preview",
+        "deduplication_keys.answer",
+        "events.body",
+        "events.headers",
+        "refusals.body_preview",
+        "refusals.headers",
+        "runs.answer",
+        "runs.state",
+        "runs.steps",
+        "samples.body",
+        "samples.headers",
+        // The public half.
+        "signing_keys.public_key",
+    ]);
+    expect(
+        "SELECT format('%s.%s', c.relname, a.attname) AS line FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+            WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+              AND a.atttypid = 'bytea'::regtype AND NOT a.attisdropped",
+        &expected,
     );
 }

@@ -2,9 +2,10 @@
 
 use anyhow::Result as Attempt;
 use chrono::{Days, TimeDelta};
-use hookgate_domain::crypto::MasterKey;
+use hookgate_domain::crypto::{KeyId, MasterKey};
 use hookgate_domain::database::{DatabaseSettings, PgConnection};
 use hookgate_domain::inspection::{self, Login};
+use hookgate_domain::sealed::{self, Column};
 use hookgate_domain::{Error, Result, clock, migrations, signing_keys};
 
 use super::finding::{Report, Status};
@@ -61,6 +62,9 @@ const fn grants(role: Role) -> Grants {
 
 /// Looks at the database of each role; what is the same for all is looked at once.
 pub(super) fn look(settings: &Settings, roles: &[Role], master_key: Option<&MasterKey>, report: &mut Report) {
+    if let Some(key) = master_key {
+        judge_all_sealed(settings, key, report);
+    }
     let mut is_first = true;
     for role in roles.iter().copied() {
         let check = format!("postgres.{role}");
@@ -176,10 +180,16 @@ fn look_as(
     }
     judge_grants(conn, role, check, report)?;
     match role {
-        Role::Ingress => judge_durability(conn, report)?,
+        Role::Ingress => {
+            judge_durability(conn, report)?;
+            if let Some(key) = master_key {
+                let counted = sealed::count_in(conn, Column::Secret)?;
+                judge_sealed("master_key.secrets", &counted, key, report);
+            }
+        }
         Role::Management => {
             if let Some(key) = master_key {
-                judge_master_key(conn, key, report)?;
+                judge_signing_keys(conn, key, report)?;
             }
         }
         Role::Worker => {
@@ -312,7 +322,7 @@ fn judge_durability(conn: &mut PgConnection, report: &mut Report) -> Result<()> 
     Ok(())
 }
 
-fn judge_master_key(conn: &mut PgConnection, key: &MasterKey, report: &mut Report) -> Result<()> {
+fn judge_signing_keys(conn: &mut PgConnection, key: &MasterKey, report: &mut Report) -> Result<()> {
     const CHECK: &str = "master_key";
     let keys = signing_keys::live(conn)?;
     let opens = |stored: &signing_keys::SigningKey| {
@@ -332,6 +342,59 @@ fn judge_master_key(conn: &mut PgConnection, key: &MasterKey, report: &mut Repor
         );
     }
     Ok(())
+}
+
+/// Which keys have sealed what is stored.
+fn judge_sealed(check: &str, counted: &[(Option<KeyId>, i64)], key: &MasterKey, report: &mut Report) {
+    let sum = |wanted: &dyn Fn(Option<KeyId>) -> bool| -> i64 {
+        counted
+            .iter()
+            .filter(|(id, _)| wanted(*id))
+            .map(|(_, values)| values)
+            .sum()
+    };
+    let unknown = sum(&|id| !id.is_some_and(|id| key.knows(id)));
+    let previous = sum(&|id| id.is_some_and(|id| id != key.id() && key.knows(id)));
+    if unknown > 0 {
+        report.error(
+            check,
+            format!("{unknown} values are sealed with keys that are not set"),
+            "name the earlier keys in previous_master_keys (HOOKGATE_PREVIOUS_MASTER_KEYS)",
+        );
+    } else if previous > 0 {
+        report.warning(
+            check,
+            format!("{previous} values are still sealed with a previous key"),
+            "once all services have the new key, run `hookgate master-key reseal`",
+        );
+    } else {
+        report.ok(
+            check,
+            format!("{} values are sealed with the current key", sum(&|_| true)),
+        );
+    }
+}
+
+/// Everything, which the owner alone sees; most services' machines rightly do not know the owner's password.
+fn judge_all_sealed(settings: &Settings, key: &MasterKey, report: &mut Report) {
+    const CHECK: &str = "master_key.all";
+    if settings.database.owner_url.is_none() {
+        return;
+    }
+    let Some(mut owner) = reach("postgres.owner", settings.database.owner(), report) else {
+        return;
+    };
+    match sealed::count(&mut owner) {
+        Ok(count) => {
+            let counted: Vec<_> = count.into_iter().map(|((_, id), values)| (id, values)).collect();
+            judge_sealed(CHECK, &counted, key, report);
+        }
+        Err(_) => report.error(
+            CHECK,
+            "what is sealed could not be counted",
+            "set database.owner_url to the owner of the tables, and run `hookgate migrate`",
+        ),
+    }
 }
 
 fn judge_jobs(conn: &mut PgConnection, report: &mut Report) -> Result<()> {

@@ -290,3 +290,28 @@ fn what_cannot_be_reached_is_said_without_secrets() {
         );
     }
 }
+
+#[test]
+fn values_of_previous_and_of_unknown_keys_are_found() {
+    let database = TestDatabase::create();
+    let tenant = database.tenant("Analytical Engines");
+    let old = [8; 32];
+    database.secret(tenant, &MasterKey::from_bytes(&old), "value");
+    let environment = environment(&database);
+    let unknown = "1 values are sealed with keys that are not set";
+    let of = |place: &str, status: &str, detail: &str| format!("{status} {place}: {detail}");
+    assert!(problems(&environment).contains(&of("master_key.secrets", "error", unknown)));
+
+    let previous = format!("[\"{}\"]", STANDARD.encode(old));
+    let environment = with(&environment, "HOOKGATE_PREVIOUS_MASTER_KEYS", &previous);
+    let environment = with(
+        &environment,
+        "HOOKGATE_DATABASE__OWNER_URL",
+        &database.owner_url(),
+    );
+    let found = problems(&environment);
+    for place in ["master_key.secrets", "master_key.all"] {
+        let expected = of(place, "warning", "1 values are still sealed with a previous key");
+        assert!(found.contains(&expected), "{found:?}");
+    }
+}

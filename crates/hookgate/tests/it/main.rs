@@ -14,6 +14,7 @@ mod installation;
 mod kill_points;
 mod learning;
 mod listening;
+mod master_key;
 mod node;
 mod notifications;
 mod process;

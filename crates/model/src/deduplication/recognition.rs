@@ -29,7 +29,7 @@ pub enum Keys {
     Off,
     /// The webhook remembers deliveries, and this one gave no key: it is taken for a new one.
     Missing,
-    /// One or two; any of them makes it a duplicate, the first of them says of what.
+    /// One or two for each secret; any of them makes it a duplicate, the first of them says of what.
     Known(Vec<KeyDigest>),
 }
 
@@ -82,10 +82,11 @@ impl Recognition {
         self.remember
     }
 
-    /// Reads a request; returns it with its type and delivery id.
+    /// Reads a request; returns it with its type and delivery id. Its keys are made with each of the secrets, so that what
+    /// was remembered under any of them is recognised.
     pub fn read(
         &self,
-        secret: &KeySecret,
+        secrets: &[KeySecret],
         webhook: WebhookId,
         request: Arc<Request>,
     ) -> (Arc<Request>, Keys) {
@@ -95,30 +96,25 @@ impl Recognition {
         drop(root);
         let request = request.identified(event_type, delivery_id);
         let event = request.event();
-        let of_text = |text: &str| KeyDigest::of_text(secret, webhook, event.environment, text);
-        let mut keys = Vec::new();
-        match &self.by {
+        let (text, body) = match &self.by {
             None => return (request, Keys::Off),
-            Some(By::Template(template)) => {
-                keys.extend(
-                    template
-                        .text(&Variables::of_request(&request))
-                        .as_deref()
-                        .map(of_text),
-                );
-            }
-            Some(By::DeliveryId) => {
-                keys.extend(event.delivery_id.as_deref().map(of_text));
-                // Whoever replays a request can change an id that is not signed, or leave it out.
-                if !self.identity.delivery_id_is_signed {
-                    keys.push(KeyDigest::of_body(
-                        secret,
-                        webhook,
-                        event.environment,
-                        event.event_type.as_deref(),
-                        &event.body,
-                    ));
-                }
+            Some(By::Template(template)) => (template.text(&Variables::of_request(&request)), false),
+            // Whoever replays a request can change an id that is not signed, or leave it out.
+            Some(By::DeliveryId) => (event.delivery_id.clone(), !self.identity.delivery_id_is_signed),
+        };
+        let mut keys = Vec::new();
+        for secret in secrets {
+            let of_text = |text: &str| KeyDigest::of_text(secret, webhook, event.environment, text);
+            keys.extend(text.as_deref().map(of_text));
+            if body {
+                let event_type = event.event_type.as_deref();
+                keys.push(KeyDigest::of_body(
+                    secret,
+                    webhook,
+                    event.environment,
+                    event_type,
+                    &event.body,
+                ));
             }
         }
         let keys = if keys.is_empty() {
@@ -146,14 +142,14 @@ mod tests {
         Recognition::compile(identity, settings.as_ref()).expect("a recognition")
     }
 
-    fn secret() -> KeySecret {
-        KeySecret::new(zeroize::Zeroizing::new([7; 32]))
+    fn secret(byte: u8) -> KeySecret {
+        KeySecret::new(zeroize::Zeroizing::new([byte; 32]))
     }
 
     fn keys(recognition: &Recognition, body: &str) -> Keys {
         let webhook = WebhookId::from(uuid::Uuid::nil());
         recognition
-            .read(&secret(), webhook, event("application/json", body))
+            .read(&[secret(7)], webhook, event("application/json", body))
             .1
     }
 
@@ -170,7 +166,7 @@ mod tests {
     fn the_request_learns_its_type_and_its_delivery() {
         let webhook = WebhookId::from(uuid::Uuid::nil());
         let body = r#"{"type": "a", "id": "1"}"#;
-        let (request, keys) = recognition(true, None).read(&secret(), webhook, event("", body));
+        let (request, keys) = recognition(true, None).read(&[secret(7)], webhook, event("", body));
         assert_eq!(request.event().event_type.as_deref(), Some("a"));
         assert_eq!(request.event().delivery_id.as_deref(), Some("1"));
         assert_eq!(keys, Keys::Off);
@@ -180,6 +176,22 @@ mod tests {
         );
         let plain = recognition(true, Some(r#"{"key": "{{ body.key }}", "remember_hours": 1}"#));
         assert_eq!(known(&by_type, body), known(&plain, r#"{"key": "a/1"}"#));
+    }
+
+    #[test]
+    fn what_was_remembered_under_a_previous_secret_is_recognised() {
+        let webhook = WebhookId::from(uuid::Uuid::nil());
+        let recognition = recognition(false, BY_ID);
+        let keys = |secrets: &[KeySecret]| {
+            let read = recognition.read(secrets, webhook, event("application/json", r#"{"id": "1"}"#));
+            match read.1 {
+                Keys::Known(keys) => keys,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (before, after) = (keys(&[secret(7)]), keys(&[secret(8)]));
+        assert_eq!(keys(&[secret(8), secret(7)]), [&after[..], &before[..]].concat());
+        assert!(before.len() == 2 && before.iter().all(|key| !after.contains(key)));
     }
 
     #[test]

@@ -220,7 +220,7 @@ fn recognize(
     let identity = senders::identity(&webhook.authentication, &webhook.system);
     let recognition =
         Recognition::compile(identity, webhook.deduplication.as_ref()).map_err(ApiError::internal)?;
-    let (request, keys) = recognition.read(&key.delivery_secret(), webhook.id, request);
+    let (request, keys) = recognition.read(&key.delivery_secrets(), webhook.id, request);
     let remember = match keys {
         Keys::Off => Remember::Off,
         Keys::Missing => Remember::NoKey,
