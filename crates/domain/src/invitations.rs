@@ -34,6 +34,8 @@ pub struct Invitation {
     pub created_at: DateTime<Utc>,
     /// Until when it can be accepted.
     pub expires_at: DateTime<Utc>,
+    /// Whether its token was mailed, so that nobody else has it.
+    pub is_mailed: bool,
 }
 
 impl Invitation {
@@ -61,6 +63,8 @@ pub struct NewInvitation {
     pub invited_by: UserId,
     /// Until when it can be accepted.
     pub expires_at: DateTime<Utc>,
+    /// Whether its token is mailed.
+    pub is_mailed: bool,
 }
 
 /// Adds an invitation; an expired one for the same address makes room. The caller holds the lock of
@@ -93,6 +97,7 @@ pub fn create(
             invitations::digest.eq(&new.digest[..]),
             invitations::invited_by.eq(new.invited_by.uuid()),
             invitations::expires_at.eq(new.expires_at),
+            invitations::is_mailed.eq(new.is_mailed),
         ))
         .returning(Invitation::as_returning())
         .get_result(conn)?)
@@ -134,12 +139,14 @@ pub fn renew(
     by: UserId,
     digest: &[u8; 32],
     expires_at: DateTime<Utc>,
+    is_mailed: bool,
 ) -> Result<Invitation> {
     Ok(diesel::update(invitations::table.find((scope.uuid(), id.uuid())))
         .set((
             invitations::invited_by.eq(by.uuid()),
             invitations::digest.eq(&digest[..]),
             invitations::expires_at.eq(expires_at),
+            invitations::is_mailed.eq(is_mailed),
         ))
         .returning(Invitation::as_returning())
         .get_result(conn)?)

@@ -42,6 +42,7 @@ diesel::table! {
         invited_by -> Uuid,
         created_at -> Timestamptz,
         expires_at -> Timestamptz,
+        is_mailed -> Bool,
     }
 }
 
@@ -73,6 +74,16 @@ diesel::table! {
         public_key -> Bytea,
         created_at -> Timestamptz,
         retired_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    mails (id) {
+        id -> Uuid,
+        recipient -> Text,
+        letter -> Bytea,
+        attempts -> Int4,
+        due_at -> Timestamptz,
     }
 }
 

@@ -86,6 +86,7 @@ impl Services {
             let database = Database::new(&database)?;
             databases.push(("management", database.clone()));
             let own = hookgate_management::Settings {
+                mailer: settings.mail.mailer()?,
                 tenant_limits: settings.tenant_limits.0,
                 collections: settings.collections,
                 ..settings.management.clone()

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -13,6 +13,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::DatabaseSettings;
 use hookgate_domain::redis::Redis;
+use hookgate_management::mail::Mailer;
 use hookgate_model::limits::{CollectionLimits, TenantLimits};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
@@ -39,6 +40,8 @@ pub struct Settings {
     pub operator: OperatorSection,
     /// Logs.
     pub log: LogSection,
+    /// Mails to people.
+    pub mail: MailSection,
     /// Outgoing calls.
     pub egress: hookgate_egress::Settings,
     /// What each tenant may use, unless it has limits of its own.
@@ -123,6 +126,34 @@ impl Default for OperatorSection {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8082)),
+        }
+    }
+}
+
+/// Mails to people: invitations, forgotten passwords.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MailSection {
+    /// The server that takes them: `smtps://user:password@host`, or `smtp://…?tls=required`.
+    #[serde(serialize_with = "redacted")]
+    pub smtp_url: Option<SecretString>,
+    /// Their sender. Default `Hookgate <hookgate@localhost.localdomain>`.
+    pub from: String,
+    /// Write them into files of this folder instead, for development.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+    /// Whether each mail's link is printed, too: what `hookgate dev` does.
+    #[serde(skip)]
+    pub shows_links: bool,
+}
+
+impl Default for MailSection {
+    fn default() -> Self {
+        Self {
+            smtp_url: None,
+            from: "Hookgate <hookgate@localhost.localdomain>".to_owned(),
+            folder: None,
+            shows_links: false,
         }
     }
 }
@@ -278,6 +309,26 @@ impl Settings {
         let key = "redis.url";
         let url = required(key, self.redis.url.as_ref(), "redis://127.0.0.1:6379")?;
         Redis::new(url.expose_secret()).map_err(|error| anyhow!("{}: {error}", names(key)))
+    }
+}
+
+impl MailSection {
+    /// What sends mails, if anything does.
+    ///
+    /// # Errors
+    /// When the URL or the sender cannot be, or both an SMTP server and a folder are set.
+    pub fn mailer(&self) -> Result<Option<Mailer>> {
+        let url = self
+            .smtp_url
+            .as_ref()
+            .filter(|url| !url.expose_secret().is_empty());
+        let mailer = match (url, &self.folder) {
+            (None, None) => return Ok(None),
+            (Some(url), None) => Mailer::smtp(url.expose_secret(), &self.from),
+            (None, Some(folder)) => Mailer::folder(folder.clone(), &self.from, self.shows_links),
+            (Some(_), Some(_)) => bail!("mail.smtp_url and mail.folder: set one of them"),
+        };
+        mailer.map(Some).map_err(|reason| anyhow!(reason))
     }
 }
 

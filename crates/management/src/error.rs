@@ -95,6 +95,8 @@ error_codes! {
     TooManyRequests = "too_many_requests", TOO_MANY_REQUESTS, "Too many requests";
     /// A fault of the service. The trace id finds it in the log.
     Internal = "internal", INTERNAL_SERVER_ERROR, "The service failed";
+    /// The operation needs to send a mail, and this installation sends none.
+    MailUnavailable = "mail_unavailable", SERVICE_UNAVAILABLE, "This installation sends no mail";
     /// The service cannot reach what it needs: wait as long as `Retry-After` says.
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The service is unavailable";
 }

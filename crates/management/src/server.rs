@@ -19,8 +19,12 @@ use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt;
 
 use crate::error::{ApiError, ErrorCode};
+use crate::mail::sender;
 use crate::state::State;
 use crate::{Settings, openapi, routes, trace};
+
+/// How long a stop waits for a mail that is being sent.
+const MAIL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,7 @@ pub struct Management {
     pub addresses: Vec<SocketAddr>,
     handle: ServerHandle,
     stopping: CancellationToken,
+    sending_mails: JoinHandle<()>,
     server: JoinHandle<io::Result<()>>,
 }
 
@@ -49,6 +54,8 @@ impl Management {
     pub async fn stop(self) {
         self.stopping.cancel();
         self.handle.stop(true).await;
+        // A mail that is cut off is sent once more later.
+        let _ = tokio::time::timeout(MAIL_TIMEOUT, self.sending_mails).await;
         if let Ok(Err(error)) = self.server.await {
             tracing::warn!(%error, "the management API ended with an error");
         }
@@ -74,6 +81,7 @@ pub async fn start(
     drop(tokio::spawn(async move { early.ping().await }));
     let state = Data::new(State::new(settings, database, redis, master_key, egress));
     let stopping = state.stopping.clone();
+    let sending = state.clone().into_inner();
     let document = Data::new(openapi::document());
     let known = Data::new(KnownRoutes::of(&document));
     let server = HttpServer::new(move || {
@@ -97,10 +105,12 @@ pub async fn start(
     let addresses = server.addrs();
     let server = server.run();
     let handle = server.handle();
+    let sending_mails = tokio::spawn(sender::keep(sending));
     Ok(Management {
         addresses,
         handle,
         stopping,
+        sending_mails,
         server: tokio::spawn(server),
     })
 }

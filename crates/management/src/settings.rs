@@ -9,6 +9,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::mail::Mailer;
+
 /// The settings of the management service, each with a default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -27,6 +29,10 @@ pub struct Settings {
     /// request names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_url: Option<Url>,
+    /// The application where people accept invitations and reset passwords: links in mails begin with this. Without one mails
+    /// name the operations of this API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app_url: Option<Url>,
     /// How long an access token works, in seconds.
     pub access_token_seconds: u32,
     /// How long a login can be left alone before it ends, in seconds.
@@ -35,10 +41,21 @@ pub struct Settings {
     pub login_seconds: u32,
     /// How many passwords are hashed at once; each takes 19 MiB and a processor for some 20 ms. 0 for one per processor.
     pub passwords_at_once: usize,
-    /// Failed logins of one e-mail from one address before further ones wait.
+    /// Failed logins of one account in one network (an address, of IPv6 a /64) before the next try has to wait: a second, and
+    /// twice as long each time.
     pub login_failures: u32,
-    /// The time in which those failures are counted, in seconds.
+    /// Failed logins of one network, to whatever accounts, before it has to wait likewise.
+    pub login_failures_per_network: u32,
+    /// Attempts on one account from all networks, within the window, from which on three failures are free in each.
+    pub login_failures_per_account: u32,
+    /// How long such a wait is at most, and after how long without a failure it is forgotten, in seconds.
     pub login_failure_window_seconds: u32,
+    /// Mails that one network (an address, of IPv6 a /64) may ask for before further ones wait.
+    pub mails_per_network: u32,
+    /// Mails to one address that may be asked for before further ones wait.
+    pub mails_per_recipient: u32,
+    /// The time in which those mails are counted, in seconds.
+    pub mail_window_seconds: u32,
     /// Attempts to register from one address (of IPv6, one /64) before further ones wait.
     pub registrations_per_address: u32,
     /// Attempts to register in all before further ones wait.
@@ -66,6 +83,9 @@ pub struct Settings {
     /// The proxies in front, as networks. The caller's address is then the rightmost of X-Forwarded-For that is not one of
     /// them; without any it is the peer's.
     pub trusted_proxies: Vec<IpNet>,
+    /// Sends mails, as a section of the program's settings says.
+    #[serde(skip)]
+    pub mailer: Option<Mailer>,
     /// What a tenant without limits of its own may use: a section of the program's settings, which the ingress reads too.
     #[serde(skip)]
     pub tenant_limits: TenantLimits,
@@ -84,12 +104,18 @@ impl Default for Settings {
             shutdown_timeout_seconds: 10,
             public_url: "http://127.0.0.1:8080".parse().expect("a URL"),
             api_url: None,
+            app_url: None,
             access_token_seconds: 15 * 60,
             refresh_token_seconds: 14 * 24 * 3600,
             login_seconds: 90 * 24 * 3600,
             passwords_at_once: 0,
             login_failures: 10,
+            login_failures_per_network: 100,
+            login_failures_per_account: 100,
             login_failure_window_seconds: 15 * 60,
+            mails_per_network: 30,
+            mails_per_recipient: 5,
+            mail_window_seconds: 3_600,
             registrations_per_address: 20,
             registrations: 1_000,
             registration_window_seconds: 3_600,
@@ -103,6 +129,7 @@ impl Default for Settings {
             streams_per_tenant: 20,
             stream_seconds: 300,
             trusted_proxies: Vec::new(),
+            mailer: None,
             tenant_limits: TenantLimits::NONE,
             collections: CollectionLimits::default(),
         }

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use crate::Settings;
 use crate::auth::access_tokens::AccessTokens;
 use crate::auth::passwords::Passwords;
-use crate::auth::throttle::LocalCounters;
+use crate::auth::throttle::{LocalCounters, LocalFailures};
+use crate::mail::Outbox;
 use crate::sample_news::SampleNews;
 use crate::server_sent_events::Streams;
 
@@ -45,8 +46,12 @@ pub struct State {
     pub streams: Streams,
     /// Ends streams when the service stops.
     pub stopping: CancellationToken,
-    /// Registrations, while Redis does not count them.
-    pub registrations: LocalCounters,
+    /// Mails that are to be sent.
+    pub mail: Outbox,
+    /// What Redis counts, while it does not.
+    pub counters: LocalCounters,
+    /// Failed logins, likewise.
+    pub failures: LocalFailures,
 }
 
 impl State {
@@ -67,7 +72,9 @@ impl State {
             sample_news: SampleNews::start(&redis),
             streams: Streams::new(settings.streams),
             stopping: CancellationToken::new(),
-            registrations: LocalCounters::default(),
+            mail: Outbox::new(&settings),
+            counters: LocalCounters::default(),
+            failures: LocalFailures::default(),
             settings,
             database,
             redis,

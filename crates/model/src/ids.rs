@@ -166,6 +166,8 @@ ids! {
     LoginSessionId = LoginSession, "ses";
     /// An invitation into a tenant.
     InvitationId = Invitation, "inv";
+    /// A mail that is to be sent.
+    MailId = Mail, "eml";
     /// A machine's credential for the management API.
     ManagementKeyId = ManagementKey, "mgk";
     /// A webhook.

@@ -4,6 +4,7 @@ pub mod answers;
 pub mod changes;
 pub mod counters;
 pub mod draws;
+mod failures;
 pub mod samples;
 mod script;
 pub mod server;

@@ -162,6 +162,7 @@ fn the_roles_have_only_these_privileges() {
         "tenants",
         "memberships",
         "invitations",
+        "mails",
         "login_sessions",
         "refresh_tokens",
         "signing_keys",

@@ -4,3 +4,4 @@
 
 mod catalogue;
 mod draws;
+mod failures;

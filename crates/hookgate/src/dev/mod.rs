@@ -40,7 +40,7 @@ pub fn run(source: Source, data: &Path, fresh: bool) -> Result<()> {
     }
     servers.postgres.ensure_database(DATABASE)?;
     let mut keepsake = Keepsake::load_or_make(&data.join("dev.toml"))?;
-    let (settings, moved) = settings(source, &servers.address(), &keepsake)?;
+    let (settings, moved) = settings(source, &servers.address(), &keepsake, &data)?;
     logging::start(&settings.log)?;
     migrate::apply(&settings)?;
     let outcome = services::runtime()?.block_on(async {
@@ -107,7 +107,12 @@ fn private(source: Source, address: &Address, keepsake: &Keepsake) -> Source {
 }
 
 /// The settings, with free ports.
-fn settings(source: Source, address: &Address, keepsake: &Keepsake) -> Result<(Settings, Vec<String>)> {
+fn settings(
+    source: Source,
+    address: &Address,
+    keepsake: &Keepsake,
+    data: &Path,
+) -> Result<(Settings, Vec<String>)> {
     let source = private(source, address, keepsake);
     let mut settings = source.settings()?;
     let moved = ports::choose([
@@ -115,6 +120,10 @@ fn settings(source: Source, address: &Address, keepsake: &Keepsake) -> Result<(S
         ("management.listen", &mut settings.management.listen),
         ("operator.listen", &mut settings.operator.listen),
     ])?;
+    if !source.has("mail.smtp_url") {
+        settings.mail.folder.get_or_insert_with(|| data.join("mails"));
+        settings.mail.shows_links = true;
+    }
     if !source.has("management.public_url") {
         settings.management.public_url = format!("http://{}", settings.ingress.listen).parse()?;
     }

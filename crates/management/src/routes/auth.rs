@@ -19,7 +19,7 @@ use crate::auth::access_tokens::Claims;
 use crate::auth::origin_of;
 use crate::auth::passwords::new_password;
 use crate::auth::secret_token::{REFRESH_TOKEN, SecretToken};
-use crate::auth::throttle;
+use crate::auth::throttle::{self, Attempt};
 use crate::body::{Json, NoContent, Reply};
 use crate::client_address;
 use crate::error::{ApiError, ApiResult, ErrorCode};
@@ -209,7 +209,7 @@ async fn login(
     Json(given): Json<Credentials>,
 ) -> ApiResult<Reply<Tokens>> {
     let address = client_address::of(&request, &state);
-    throttle::attempt(&state, given.email.as_str(), address).await?;
+    let attempt = Attempt::begin(&state, given.email.as_str(), address).await?;
     let email = given.email.clone();
     let found = state
         .database
@@ -230,7 +230,7 @@ async fn login(
         .map(|(tenant, _)| tenant.id)
         .find(|id| given.tenant_id.is_none_or(|wanted| wanted == *id))
         .ok_or_else(|| refused("the person is not a member of this tenant"))?;
-    throttle::succeeded(&state, given.email.as_str(), address).await;
+    attempt.succeeded(&state).await;
     Ok(Reply::ok(start_session(&state, user.id, tenant).await?))
 }
 

@@ -23,12 +23,13 @@ use crate::auth::permissions::{MembersRead, MembersWrite};
 use crate::auth::secret_token::{INVITATION, SecretToken};
 use crate::auth::{Caller, Guarded, origin_of, throttle};
 use crate::body::{Json, NoContent, Reply};
-use crate::client_address;
 use crate::error::{ApiError, ApiResult, ErrorCode};
 use crate::fields::{Fields, FromFields, parsed, text};
+use crate::mail::letter::Letter;
 use crate::page::{Page, Paging, PagingParams};
 use crate::path::Path;
 use crate::state::State;
+use crate::{client_address, mail};
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
     config
@@ -94,14 +95,19 @@ impl FromFields for InvitationRequest {
     }
 }
 
-/// An invitation with its token, which is shown this once.
+/// An invitation. Where the installation sends no mail it has its token, which is shown this once.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"token": "hgi_9wq2ZmFrZS1pbnZpdGF0aW9uLXRva2VuLWZvci1kb2Nz", "id": "inv_01k9z3v8e5f2q8r7w6t5y4x3m2",
+#[schema(example = json!({"token": "hgi_9wq2ZmFrZS1pbnZpdGF0aW9uLXRva2VuLWZvci1kb2Nz", "link": null, "id": "inv_01k9z3v8e5f2q8r7w6t5y4x3m2",
     "email": "grace@example.com", "role": "editor", "invited_by": "usr_01k9z3v8e5f2q8r7w6t5y4x3m2",
     "created_at": "2026-11-21T12:00:00Z", "expires_at": "2026-11-28T12:00:00Z"}))]
 struct SentInvitation {
-    /// What accepts it. Whoever has it and is, or registers as, this address can join.
-    token: String,
+    /// What accepts it: whoever has it and is, or registers as, this address can join. Null when it was mailed.
+    token: Option<String>,
+    /// Where the application for people takes it; null when it was mailed, or there is no application.
+    #[schema(
+        example = "https://app.example.com/accept-invitation#token=hgi_9wq2ZmFrZS1pbnZpdGF0aW9uLXRva2VuLWZvci1kb2Nz"
+    )]
+    link: Option<String>,
     #[serde(flatten)]
     about: Invitation,
 }
@@ -123,6 +129,7 @@ async fn create(
     let now = clock::now();
     let settings = &caller.state().settings;
     let most = settings.invitations_per_tenant;
+    let is_mailed = caller.state().mail.is_on();
     let new = NewInvitation {
         id: clock::new_id(),
         email: new.email,
@@ -130,7 +137,9 @@ async fn create(
         digest: token.digest,
         invited_by: by,
         expires_at: now + TimeDelta::seconds(settings.invitation_seconds.into()),
+        is_mailed,
     };
+    let posted = posted(&caller, &token);
     let invitation = caller
         .run(move |conn, scope| {
             members::lock(conn, scope)?;
@@ -141,13 +150,50 @@ async fn create(
                     "somebody with this address is a member already",
                 ));
             }
-            Ok(invitations::create(conn, scope, &new, most, now)?)
+            let invitation = invitations::create(conn, scope, &new, most, now)?;
+            posted(conn, scope, &invitation)?;
+            Ok(invitation)
         })
         .await?;
-    Ok(Reply::created(SentInvitation {
-        token: token.text,
+    Ok(Reply::created(sent(&caller, invitation, token)?))
+}
+
+/// What mails an invitation in the transaction that makes it, where this installation sends mails.
+fn posted(
+    caller: &Caller,
+    token: &SecretToken,
+) -> impl FnOnce(&mut PgConnection, &TenantScope, &invitations::Invitation) -> ApiResult<()> + use<> {
+    let master_key = caller.state().master_key.clone();
+    let token = token.text.clone();
+    move |conn, scope, invitation| {
+        if !invitation.is_mailed {
+            return Ok(());
+        }
+        let letter = Letter::Invitation {
+            token,
+            tenant: tenants::find(conn, scope)?.name,
+            inviter: members::find(conn, scope, invitation.invited_by)?.user.name,
+            role: invitation.role()?,
+            expires_at: invitation.expires_at,
+        };
+        Ok(mail::post(conn, &master_key, &invitation.email, &letter)?)
+    }
+}
+
+/// The answer after that: whoever invites gets the token only if it was not mailed.
+fn sent(
+    caller: &Caller,
+    invitation: invitations::Invitation,
+    token: SecretToken,
+) -> ApiResult<SentInvitation> {
+    let outbox = &caller.state().mail;
+    outbox.posted();
+    let token = (!invitation.is_mailed).then_some(token.text);
+    Ok(SentInvitation {
+        link: token.as_deref().and_then(|token| outbox.invitation_link(token)),
+        token,
         about: invitation.try_into()?,
-    }))
+    })
 }
 
 fn joining(role: Role) -> MembershipChange {
@@ -195,20 +241,20 @@ async fn resend(
 ) -> ApiResult<Reply<SentInvitation>> {
     let by = caller.person()?;
     let token = SecretToken::new(INVITATION);
-    let digest = token.digest;
+    let (digest, is_mailed) = (token.digest, caller.state().mail.is_on());
+    let posted = posted(&caller, &token);
     let expires_at = clock::now() + TimeDelta::seconds(caller.state().settings.invitation_seconds.into());
     let invitation = caller
         .run(move |conn, scope| {
             members::lock(conn, scope)?;
             let role = invitations::find(conn, scope, id)?.role()?;
             check(conn, scope, by, joining(role))?;
-            Ok::<_, ApiError>(invitations::renew(conn, scope, id, by, &digest, expires_at)?)
+            let invitation = invitations::renew(conn, scope, id, by, &digest, expires_at, is_mailed)?;
+            posted(conn, scope, &invitation)?;
+            Ok::<_, ApiError>(invitation)
         })
         .await?;
-    Ok(Reply::ok(SentInvitation {
-        token: token.text,
-        about: invitation.try_into()?,
-    }))
+    Ok(Reply::ok(sent(&caller, invitation, token)?))
 }
 
 /// Take an invitation back

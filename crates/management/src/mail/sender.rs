@@ -1,0 +1,67 @@
+//! Sends what is in the outbox. A claim puts a mail off before it is tried, so a process that dies with one leaves it to be
+//! tried again, and the one that succeeds deletes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookgate_domain::mails::{self, Mail};
+use hookgate_domain::{Error, clock};
+
+use super::letter::Letter;
+use super::{Mailer, context};
+use crate::state::State;
+
+/// How soon mails of other processes, and those that failed, are looked for.
+const POLL: Duration = Duration::from_secs(5);
+
+/// Sends mails until the service stops.
+pub(crate) async fn keep(state: Arc<State>) {
+    let Some(mailer) = state.mail.mailer.clone() else {
+        return;
+    };
+    loop {
+        match send_next(&state, &mailer).await {
+            Ok(true) if !state.stopping.is_cancelled() => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the outbox of mails cannot be read; trying again"),
+        }
+        tokio::select! {
+            () = state.stopping.cancelled() => return,
+            () = state.mail.posted.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+}
+
+/// Tries the mail that is due first. Whether there was one.
+async fn send_next(state: &State, mailer: &Mailer) -> Result<bool, Error> {
+    let claim = |conn: &mut _| mails::claim(conn, clock::now());
+    let Some(mail) = state.database.run(claim).await? else {
+        return Ok(false);
+    };
+    let (id, attempts) = (mail.id, mail.attempts);
+    let letter = state.master_key.open(&context(id), &mail.letter)?;
+    let letter: Letter = serde_json::from_slice(&letter).map_err(|_| Error::Unreadable { what: "mail" })?;
+    let kind = letter.kind();
+    match send(state, mailer, &mail, &letter).await {
+        Ok(()) => {
+            metrics::counter!("hookgate_mails_total", "kind" => kind, "outcome" => "sent").increment(1);
+        }
+        Err(reason) if attempts < mails::ATTEMPTS => {
+            metrics::counter!("hookgate_mails_total", "kind" => kind, "outcome" => "failed").increment(1);
+            tracing::warn!(mail = %id, kind, attempts, reason, "a mail was not sent; trying again later");
+            return Ok(true);
+        }
+        Err(reason) => {
+            metrics::counter!("hookgate_mails_total", "kind" => kind, "outcome" => "given_up").increment(1);
+            tracing::error!(mail = %id, kind, attempts, reason, "a mail was given up");
+        }
+    }
+    state.database.run(move |conn| mails::delete(conn, id)).await?;
+    Ok(true)
+}
+
+async fn send(state: &State, mailer: &Mailer, mail: &Mail, letter: &Letter) -> Result<(), String> {
+    let written = letter.write(&state.mail.links);
+    mailer.send(mail.id, &mail.recipient, written).await
+}

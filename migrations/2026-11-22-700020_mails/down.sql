@@ -1,0 +1,2 @@
+ALTER TABLE invitations DROP COLUMN is_mailed;
+DROP TABLE mails;
