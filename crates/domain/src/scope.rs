@@ -27,9 +27,16 @@ impl TenantScope {
         self.0
     }
 
-    /// The tenant as it is stored.
+    /// The tenant as it is stored, for queries to filter by.
+    #[cfg(not(debug_assertions))]
     pub const fn uuid(&self) -> Uuid {
         self.0.uuid()
+    }
+
+    /// The tenant as it is stored, or the one that a test has queries filter by instead.
+    #[cfg(debug_assertions)]
+    pub fn uuid(&self) -> Uuid {
+        mutants::filter_of(self.0).uuid()
     }
 
     /// Runs queries in one transaction, in which row-level security shows this tenant alone.
@@ -55,7 +62,32 @@ impl TenantScope {
     /// # Errors
     /// When Postgres cannot be reached.
     pub fn enter(&self, conn: &mut PgConnection) -> Result<()> {
-        set_local(conn, "hookgate.tenant_id", &self.uuid().to_string())
+        set_local(conn, "hookgate.tenant_id", &self.0.uuid().to_string())
+    }
+}
+
+/// Queries with the wrong filter, for tests of what row-level security holds alone.
+#[cfg(debug_assertions)]
+pub mod mutants {
+    use std::collections::HashMap;
+
+    use hookgate_model::ids::TenantId;
+    use parking_lot::RwLock;
+
+    static FILTERS: RwLock<Option<HashMap<TenantId, TenantId>>> = RwLock::new(None);
+
+    /// From now on the queries of a tenant's callers filter by another tenant.
+    pub fn mistake(tenant: TenantId, other: TenantId) {
+        FILTERS
+            .write()
+            .get_or_insert_with(HashMap::new)
+            .insert(tenant, other);
+    }
+
+    pub(super) fn filter_of(tenant: TenantId) -> TenantId {
+        let filters = FILTERS.read();
+        let other = filters.as_ref().and_then(|filters| filters.get(&tenant));
+        other.copied().unwrap_or(tenant)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookgate_model::egress;
 use reqwest::{Certificate, Identity, Method, Request, Response};
 use url::{Host, Url};
 
@@ -92,6 +93,11 @@ impl Client {
     /// # Errors
     /// When the address may not be called, or no response came.
     pub async fn send(&self, request: Request) -> Result<Response, Failed> {
+        if !egress::is_port_allowed(request.url()) {
+            return Err(Failed::refused(
+                "the port is blocked: it belongs to a service that is not HTTP".to_owned(),
+            ));
+        }
         // The connector asks for names to be resolved, not for addresses.
         let literal = match request.url().host() {
             Some(Host::Ipv4(address)) => Some(address.into()),

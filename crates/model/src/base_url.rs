@@ -4,6 +4,8 @@ use std::fmt;
 
 use url::Url;
 
+use crate::egress;
+
 /// The most characters of a base URL.
 pub const MAX_LENGTH: usize = 2_000;
 
@@ -26,6 +28,9 @@ pub enum InvalidBaseUrl {
     /// A user name or password.
     #[error("leave out the user name and password: a URL is shown and logged")]
     Credentials,
+    /// The port of a service that is not HTTP.
+    #[error("the port belongs to a service that is not HTTP, and is blocked, as it is in browsers")]
+    Port,
     /// A fragment.
     #[error("leave out the fragment (`#…`): it is never sent")]
     Fragment,
@@ -49,6 +54,9 @@ impl BaseUrl {
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(InvalidBaseUrl::Credentials);
+        }
+        if !egress::is_port_allowed(&url) {
+            return Err(InvalidBaseUrl::Port);
         }
         if url.fragment().is_some() {
             return Err(InvalidBaseUrl::Fragment);
@@ -90,6 +98,7 @@ mod tests {
             ("file:///etc/passwd", InvalidBaseUrl::Scheme),
             ("https://user@example.com", InvalidBaseUrl::Credentials),
             ("https://:secret@example.com", InvalidBaseUrl::Credentials),
+            ("https://example.com:25/", InvalidBaseUrl::Port),
             ("https://example.com/#a", InvalidBaseUrl::Fragment),
             ("https://example.com/?a=b", InvalidBaseUrl::Query),
         ];

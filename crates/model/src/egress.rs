@@ -28,6 +28,21 @@ const SPECIAL_IPV4: [(Ipv4Addr, u32); 16] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
 
+/// The ports of services that are not HTTP, such as mail servers (Fetch Standard, "port blocking"): what a tenant can put into a
+/// request must not become a command there.
+const BLOCKED_PORTS: [u16; 83] = [
+    0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103,
+    104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514,
+    515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723,
+    2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+];
+
+/// Whether a URL's port may be called.
+pub fn is_port_allowed(url: &Url) -> bool {
+    url.port()
+        .is_none_or(|port| BLOCKED_PORTS.binary_search(&port).is_err())
+}
+
 /// Whether an address may be called.
 pub fn is_allowed(address: IpAddr, allowed_private: &[IpNet]) -> bool {
     let plain = address.to_canonical();
@@ -189,6 +204,20 @@ mod tests {
             for address in addresses {
                 assert_eq!(is_public(address.parse().expect(address)), expected, "{address}");
             }
+        }
+    }
+
+    #[test]
+    fn ports_of_other_services_are_blocked() {
+        assert!(BLOCKED_PORTS.is_sorted());
+        for (url, expected) in [
+            ("https://example.com/", true),
+            ("https://example.com:443/", true),
+            ("http://example.com:8080/", true),
+            ("http://example.com:25/", false),
+            ("https://example.com:6667/", false),
+        ] {
+            assert_eq!(is_port_allowed(&Url::parse(url).expect(url)), expected, "{url}");
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::service::{Answer, Caller, PASSWORD, Service};
@@ -301,6 +301,77 @@ async fn another_tenants_objects_are_as_if_they_were_not_there() {
 #[tokio::test]
 async fn the_queries_alone_keep_tenants_apart() {
     let service = Service::start_with_short_streams().await;
+    switch_row_level_security_off(&service);
+    foreign_objects_are_absent(&service).await;
+    lists_hold_only_the_callers_own(&service).await;
+}
+
+/// And the queries are the second wall of row-level security: with a filter that lets everything of Ada's through, it must hold alone.
+#[tokio::test]
+async fn row_level_security_alone_keeps_tenants_apart() {
+    let service = Service::start_with_short_streams().await;
+    let (ada, eve, operations) = with_a_wrong_filter(&service).await;
+    let mut refused = 0;
+    for operation in &operations {
+        let path = ada.path(&operation.path, None);
+        let answer = operation.call(&ada, &eve.caller, &path).await;
+        tells_nothing(&answer, &operation.id);
+        // A row that would be Ada's cannot be written: that the filter is wrong is no caller's fault.
+        let is_refused = [StatusCode::NOT_FOUND, StatusCode::INTERNAL_SERVER_ERROR].contains(&answer.status);
+        let is_empty = operation.method == Method::GET && answer.status == 200;
+        assert!(
+            is_refused || is_empty || !operation.has_ids(),
+            "{}: {}",
+            operation.id,
+            answer.text
+        );
+        refused += usize::from(is_refused);
+    }
+    assert!(refused > 60, "only {refused} operations were refused");
+    for operation in operations
+        .iter()
+        .filter(|operation| operation.method == Method::GET)
+    {
+        let path = ada.path(&operation.path, None);
+        let own = operation.call(&ada, &ada.caller, &path).await;
+        assert_eq!(
+            own.status, 200,
+            "{}: what Eve has not seen is still there",
+            operation.id
+        );
+    }
+}
+
+/// The test above can fail: without row-level security the same filter shows what is Ada's.
+#[tokio::test]
+async fn a_wrong_filter_without_row_level_security_shows_everything() {
+    let service = Service::start_with_short_streams().await;
+    switch_row_level_security_off(&service);
+    let (ada, eve, operations) = with_a_wrong_filter(&service).await;
+    let mut shown = 0;
+    for operation in operations
+        .iter()
+        .filter(|operation| operation.method == Method::GET)
+    {
+        let path = ada.path(&operation.path, None);
+        let answer = operation.call(&ada, &eve.caller, &path).await;
+        shown += usize::from(answer.status == 200 && answer.text.contains(MARK));
+    }
+    assert!(shown > 20, "only {shown} operations tell of another tenant");
+}
+
+/// Ada, Eve, whose queries filter by Ada's tenant, and the operations on what is a tenant's.
+async fn with_a_wrong_filter(service: &Service) -> (World, World, Vec<Operation>) {
+    let ada = World::of(service, "ada@example.com").await;
+    let eve = World::of(service, "eve@example.com").await;
+    let tenant = |world: &World| world.tenant.parse().expect("an id");
+    hookgate_domain::scope::mutants::mistake(tenant(&eve), tenant(&ada));
+    let mut operations = operations(&document(service).await);
+    operations.retain(|operation| operation.has_ids() || operation.method == Method::GET);
+    (ada, eve, operations)
+}
+
+fn switch_row_level_security_off(service: &Service) {
     service.database.execute(
         "DO $$ DECLARE name text; BEGIN
            FOR name IN SELECT relname FROM pg_class WHERE relrowsecurity LOOP
@@ -308,8 +379,6 @@ async fn the_queries_alone_keep_tenants_apart() {
            END LOOP;
          END $$",
     );
-    foreign_objects_are_absent(&service).await;
-    lists_hold_only_the_callers_own(&service).await;
 }
 
 async fn foreign_objects_are_absent(service: &Service) {
