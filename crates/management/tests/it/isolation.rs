@@ -297,6 +297,40 @@ async fn another_tenants_objects_are_as_if_they_were_not_there() {
     foreign_objects_are_absent(&Service::start_with_short_streams().await).await;
 }
 
+/// Whatever the role, a foreign object cannot be told from one that is not there, not even with its own ETag.
+#[tokio::test]
+async fn no_role_tells_foreign_from_absent() {
+    let service = Service::start_with_short_streams().await;
+    let ada = World::of(&service, "ada@example.com").await;
+    let eve = service.register_account("eve@example.com").await;
+    let operations = operations(&document(&service).await);
+    for role in ["viewer", "editor", "admin", "owner"] {
+        service.database.execute(&format!(
+            "UPDATE memberships SET role = '{role}' WHERE user_id = '{}'",
+            uuid(&eve["user"]["id"])
+        ));
+        let login = json!({"email": "eve@example.com", "password": PASSWORD});
+        let tokens = service.stranger().post("/v1/auth/login", login).await.is(200);
+        let caller = service.caller(tokens["access_token"].as_str().expect("a token"));
+        let caller = caller.with("if-match", "\"1\"");
+        for operation in operations.iter().filter(|operation| operation.has_ids()) {
+            let foreign = operation
+                .call(&ada, &caller, &ada.path(&operation.path, None))
+                .await;
+            let absent = operation
+                .call(&ada, &caller, &operation.path.replace("{id}", "none"))
+                .await;
+            let is_refused = [StatusCode::NOT_FOUND, StatusCode::FORBIDDEN].contains(&foreign.status);
+            assert!(is_refused, "{role}, {}: {}", operation.id, foreign.text);
+            let told = |answer: &Answer| {
+                ["status", "code", "detail", "errors"].map(|field| answer.json()[field].clone())
+            };
+            assert_eq!(told(&foreign), told(&absent), "{role}, {}", operation.id);
+            tells_nothing(&foreign, &operation.id);
+        }
+    }
+}
+
 /// Row-level security is the second wall: the queries alone must hold.
 #[tokio::test]
 async fn the_queries_alone_keep_tenants_apart() {
