@@ -233,7 +233,7 @@ impl<'a> Bench<'a> {
                 .enumerate()
                 .map(|(place, request)| {
                     scope.spawn(move || {
-                        std::thread::sleep(Duration::from_secs_f64(apart * place as f64));
+                        std::thread::park_timeout(Duration::from_secs_f64(apart * place as f64));
                         load::run(to, request, 2, Pace::Rate(RATE), self.time)
                     })
                 })
