@@ -41,6 +41,8 @@ enum Dependency {
 }
 
 /// Check that the process runs
+///
+/// It answers while the process runs, whatever becomes of PostgreSQL and Redis: restart one that does not.
 #[utoipa::path(tag = "service", operation_id = "getLiveness",
     responses((status = 200, description = "The process answers", body = str, content_type = "text/plain", example = "ok")))]
 #[get("/livez")]

@@ -205,6 +205,8 @@ fn joining(role: Role) -> MembershipChange {
 }
 
 /// List invitations that were not accepted yet
+///
+/// Without their tokens, which only the mail or the answer of their creation holds.
 #[utoipa::path(tag = "members", operation_id = "listInvitations", security(("bearer" = ["members:read"])),
     params(PagingParams),
     responses((status = 200, description = "A page of invitations, newest first", body = Page<Invitation>)))]

@@ -151,6 +151,8 @@ fn check(new: &ManagementKeyRequest, grantable: &[Scope]) -> ApiResult<()> {
 }
 
 /// List management keys
+///
+/// Without the keys themselves, which are shown once.
 #[utoipa::path(tag = "management keys", operation_id = "listManagementKeys",
     security(("bearer" = ["management_keys:read"])), params(PagingParams),
     responses((status = 200, description = "A page of keys, newest first", body = Page<ManagementKey>)))]
@@ -169,6 +171,8 @@ async fn index(caller: Guarded<ManagementKeysRead>, paging: Paging) -> ApiResult
 }
 
 /// Read a management key
+///
+/// Without the key itself: its scopes, and when it was last used.
 #[utoipa::path(tag = "management keys", operation_id = "getManagementKey",
     security(("bearer" = ["management_keys:read"])),
     responses((status = 200, description = "The key", body = ManagementKey)))]

@@ -95,6 +95,8 @@ pub(super) fn check(
 }
 
 /// List the members of the tenant
+///
+/// With their roles, those who joined first in front.
 #[utoipa::path(tag = "members", operation_id = "listMembers", security(("bearer" = ["members:read"])),
     params(PagingParams),
     responses((status = 200, description = "A page of members, the newest accounts first", body = Page<Member>)))]

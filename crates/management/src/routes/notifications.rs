@@ -97,6 +97,8 @@ fn version(settings: Option<&NotificationSettings>) -> i64 {
 }
 
 /// Read where the tenant is told of what went wrong
+///
+/// Which kinds of news go to which destination, if any do.
 #[utoipa::path(tag = "account", operation_id = "getNotifications", security(("bearer" = ["tenant:read"])),
     responses((status = 200, description = "Where, and of what", body = NotificationsView)))]
 #[get("/tenant/notifications")]

@@ -203,6 +203,8 @@ fn api_url(request: &HttpRequest, settings: &Settings) -> String {
 }
 
 /// List the links to the document
+///
+/// Without the secret part of their URLs, which is shown once.
 #[utoipa::path(tag = "public API", operation_id = "listPublicApiLinks", security(("bearer" = ["webhooks:read"])),
     params(PagingParams),
     responses((status = 200, description = "A page of links, newest first", body = Page<PublicApiLink>)))]

@@ -52,6 +52,8 @@ impl From<sessions::Session> for SessionView {
 }
 
 /// List the sessions of a webhook
+///
+/// Those that have not expired, with their keys.
 #[utoipa::path(tag = "events", operation_id = "listSessions",
     security(("bearer" = ["events:read"])), params(PagingParams),
     responses((status = 200, description = "A page of sessions, in no particular order", body = Page<SessionView>)))]
@@ -77,6 +79,8 @@ async fn index(
 }
 
 /// Read a session
+///
+/// With what the flow keeps of it.
 #[utoipa::path(tag = "events", operation_id = "getSession",
     security(("bearer" = ["events:read"])),
     responses((status = 200, description = "The session", body = SessionView)))]

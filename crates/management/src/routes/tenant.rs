@@ -128,6 +128,8 @@ impl FromFields for TenantSettings {
 type TenantPatch = Patch<TenantSettings>;
 
 /// Read the tenant
+///
+/// The one that the credential is for.
 #[utoipa::path(tag = "account", operation_id = "getTenant", security(("bearer" = ["tenant:read"])),
     responses((status = 200, description = "The tenant, with what it may use", body = TenantWithLimits)))]
 #[get("/tenant")]
@@ -137,6 +139,8 @@ async fn read(caller: Guarded<TenantRead>) -> ApiResult<Reply<TenantWithLimits>>
 }
 
 /// Change the tenant
+///
+/// Its name. Limits of a tenant are the operator's to change.
 #[utoipa::path(tag = "account", operation_id = "updateTenant", security(("bearer" = ["tenant:write"])),
     request_body(content = TenantPatch, content_type = "application/merge-patch+json"),
     responses((status = 200, description = "The tenant as it is now", body = TenantWithLimits)))]

@@ -40,6 +40,8 @@ struct TenantMemberships {
 }
 
 /// List the tenants of the person who calls
+///
+/// With the role in each. `switchTenant` gives tokens for another one.
 #[utoipa::path(tag = "account", operation_id = "listTenants", security(("bearer" = [])),
     responses((status = 200, description = "The person's tenants", body = TenantMemberships),
               (status = 403, description = "forbidden")))]

@@ -127,6 +127,8 @@ async fn create(
 }
 
 /// List allowlists
+///
+/// Each with the number of its networks, newest first.
 #[utoipa::path(tag = "allowlists", operation_id = "listAllowlists", security(("bearer" = ["allowlists:read"])),
     params(PagingParams),
     responses((status = 200, description = "A page of allowlists, newest first", body = Page<AllowlistView>)))]
@@ -145,6 +147,8 @@ async fn index(caller: Guarded<AllowlistsRead>, paging: Paging) -> ApiResult<Rep
 }
 
 /// Read an allowlist
+///
+/// Its name and the number of its networks; `listAllowlistEntries` has the networks.
 #[utoipa::path(tag = "allowlists", operation_id = "getAllowlist", security(("bearer" = ["allowlists:read"])),
     responses((status = 200, description = "The allowlist", body = AllowlistView)))]
 #[get("/allowlists/{id}")]
@@ -176,6 +180,8 @@ impl FromFields for AllowlistSettings {
 }
 
 /// Rename an allowlist
+///
+/// Its networks stay as they are.
 #[utoipa::path(tag = "allowlists", operation_id = "updateAllowlist", security(("bearer" = ["allowlists:write"])),
     request_body(content = AllowlistPatch, content_type = "application/merge-patch+json"),
     responses((status = 200, description = "The allowlist as it is now", body = AllowlistView),
@@ -230,6 +236,8 @@ async fn remove(
 }
 
 /// Add a network to an allowlist
+///
+/// It counts at once for every webhook that the list is attached to.
 #[utoipa::path(tag = "allowlists", operation_id = "addAllowlistEntry", security(("bearer" = ["allowlists:write"])),
     request_body = NewAllowlistEntry,
     responses((status = 201, description = "The entry", body = EntryView),
@@ -252,6 +260,8 @@ async fn add_entry(
 }
 
 /// List the networks of an allowlist
+///
+/// Each with its note, newest first.
 #[utoipa::path(tag = "allowlists", operation_id = "listAllowlistEntries",
     security(("bearer" = ["allowlists:read"])), params(PagingParams),
     responses((status = 200, description = "A page of entries, newest first", body = Page<EntryView>)))]

@@ -95,6 +95,8 @@ async fn create(
 }
 
 /// List the API keys of a webhook
+///
+/// Without the keys themselves, which are shown once; also the revoked ones.
 #[utoipa::path(tag = "api keys", operation_id = "listApiKeys", security(("bearer" = ["keys:read"])),
     params(PagingParams),
     responses((status = 200, description = "A page of keys, newest first", body = Page<ApiKeyView>)))]
@@ -117,6 +119,8 @@ async fn index(
 }
 
 /// Read an API key
+///
+/// Without the key itself: its name, its expiry, and when it was revoked.
 #[utoipa::path(tag = "api keys", operation_id = "getApiKey", security(("bearer" = ["keys:read"])),
     responses((status = 200, description = "The key, without its secret", body = ApiKeyView)))]
 #[get("/webhooks/{id}/api-keys/{key_id}")]

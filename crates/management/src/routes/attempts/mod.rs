@@ -53,6 +53,8 @@ impl FromFields for Filters {
 }
 
 /// List delivery attempts
+///
+/// Every call to a destination, newest first, without the responses.
 #[utoipa::path(tag = "runs", operation_id = "listAttempts", security(("bearer" = ["runs:read"])),
     params(Filters, PagingParams),
     responses((status = 200, description = "A page of attempts, newest first", body = Page<AttemptView>)))]
@@ -83,6 +85,8 @@ async fn index(caller: Guarded<RunsRead>, paging: Paging<Filters>) -> ApiResult<
 }
 
 /// Read a delivery attempt
+///
+/// With its timing and the beginning of the response.
 #[utoipa::path(tag = "runs", operation_id = "getAttempt", security(("bearer" = ["runs:read"])),
     responses((status = 200, description = "The attempt", body = AttemptView)))]
 #[get("/attempts/{id}")]

@@ -81,6 +81,8 @@ fn schema(value: Value) -> Read<Value> {
 }
 
 /// Create a collection
+///
+/// A set of records that flows write and the API lists, with a JSON Schema if one is given.
 #[utoipa::path(tag = "collections", operation_id = "createCollection",
     security(("bearer" = ["collections:write"])), request_body = NewCollection,
     responses((status = 201, description = "The collection", body = CollectionView),
@@ -98,6 +100,8 @@ async fn create(
 }
 
 /// List collections
+///
+/// Each with its schema, newest first.
 #[utoipa::path(tag = "collections", operation_id = "listCollections",
     security(("bearer" = ["collections:read"])), params(PagingParams),
     responses((status = 200, description = "A page of collections, newest first", body = Page<CollectionView>)))]
@@ -116,6 +120,8 @@ async fn index(caller: Guarded<CollectionsRead>, paging: Paging) -> ApiResult<Re
 }
 
 /// Read a collection
+///
+/// With its schema, if it has one.
 #[utoipa::path(tag = "collections", operation_id = "getCollection",
     security(("bearer" = ["collections:read"])),
     responses((status = 200, description = "The collection", body = CollectionView)))]

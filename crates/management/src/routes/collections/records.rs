@@ -100,6 +100,8 @@ async fn index(
 }
 
 /// Read a record
+///
+/// By its key, as it is now.
 #[utoipa::path(tag = "collections", operation_id = "getRecord",
     security(("bearer" = ["collections:read"])),
     responses((status = 200, description = "The record", body = RecordView)))]

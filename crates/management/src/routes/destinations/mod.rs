@@ -173,6 +173,8 @@ async fn create(
 }
 
 /// List destinations
+///
+/// Without their secrets, newest first.
 #[utoipa::path(tag = "destinations", operation_id = "listDestinations",
     security(("bearer" = ["destinations:read"])), params(PagingParams),
     responses((status = 200, description = "A page of destinations, newest first", body = Page<DestinationView>)))]
@@ -199,6 +201,8 @@ async fn index(caller: Guarded<DestinationsRead>, paging: Paging) -> ApiResult<R
 }
 
 /// Read a destination
+///
+/// Without its secrets: where it is, how calls authenticate, and whether it is paused.
 #[utoipa::path(tag = "destinations", operation_id = "getDestination",
     security(("bearer" = ["destinations:read"])),
     responses((status = 200, description = "The destination, without its secret", body = DestinationView)))]

@@ -124,6 +124,8 @@ impl From<Filters> for EventFilter {
 }
 
 /// List events
+///
+/// Accepted requests, newest first, without their bodies. All filters must hold.
 #[utoipa::path(tag = "events", operation_id = "listEvents", security(("bearer" = ["events:read"])),
     params(Filters, PagingParams),
     responses((status = 200, description = "A page of events, newest first", body = Page<EventSummary>)))]

@@ -87,6 +87,8 @@ fn is_full(authentication: &Authentication) -> bool {
 }
 
 /// Read a webhook's pairing
+///
+/// Whether it waits for a sender that installs a secret itself, until when, and what has come.
 #[utoipa::path(tag = "webhooks", operation_id = "getPairing", security(("bearer" = ["webhooks:read"])),
     responses((status = 200, description = "Its state", body = PairingView)))]
 #[get("/webhooks/{id}/pairing")]

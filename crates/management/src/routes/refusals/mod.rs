@@ -94,6 +94,8 @@ async fn index(caller: Guarded<EventsRead>, paging: Paging<Filters>) -> ApiResul
 }
 
 /// Read a refusal
+///
+/// With its reason and what the request was like, without its credentials.
 #[utoipa::path(tag = "events", operation_id = "getRefusal", security(("bearer" = ["events:read"])),
     responses((status = 200, description = "The refusal", body = RefusalView)))]
 #[get("/refusals/{id}")]

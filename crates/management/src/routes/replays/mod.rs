@@ -267,6 +267,8 @@ async fn preview(
 }
 
 /// List replays
+///
+/// Also those that are over, newest first, with how far each has come.
 #[utoipa::path(tag = "events", operation_id = "listReplays", security(("bearer" = ["events:read"])),
     params(PagingParams),
     responses((status = 200, description = "A page of replays, newest first", body = Page<ReplayView>)))]

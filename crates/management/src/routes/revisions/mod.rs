@@ -132,6 +132,8 @@ async fn publish(
 }
 
 /// List the revisions of a webhook
+///
+/// Every draft that was saved, newest first, without the documents.
 #[utoipa::path(tag = "revisions", operation_id = "listRevisions", security(("bearer" = ["webhooks:read"])),
     params(PagingParams),
     responses((status = 200, description = "A page of revisions, newest first", body = Page<RevisionView>)))]
@@ -154,6 +156,8 @@ async fn index(
 }
 
 /// Read a revision
+///
+/// With its document: what is expected of requests, the flow, and the answer.
 #[utoipa::path(tag = "revisions", operation_id = "getRevision", security(("bearer" = ["webhooks:read"])),
     responses((status = 200, description = "The revision", body = RevisionView)))]
 #[get("/webhooks/{id}/revisions/{revision_id}")]

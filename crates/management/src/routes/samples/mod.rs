@@ -34,6 +34,8 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 }
 
 /// List the samples of a webhook
+///
+/// Captured and given ones, newest first.
 #[utoipa::path(tag = "samples", operation_id = "listSamples", security(("bearer" = ["events:read"])), params(PagingParams),
     responses((status = 200, description = "A page of samples, newest first", body = Page<SampleSummary>)))]
 #[get("/webhooks/{id}/samples")]
@@ -74,6 +76,8 @@ async fn add(
 }
 
 /// Add a JSON example as a sample
+///
+/// It counts as the JSON body of a POST request.
 #[utoipa::path(tag = "samples", operation_id = "createSampleFromJson", security(("bearer" = ["webhooks:write"])),
     request_body = JsonExample,
     responses((status = 201, description = "The new sample", body = SampleView), (status = 409, description = "limit_reached")))]
@@ -178,6 +182,8 @@ async fn read(
 }
 
 /// Delete a sample
+///
+/// This is final. What was learnt from it stays.
 #[utoipa::path(tag = "samples", operation_id = "deleteSample", security(("bearer" = ["webhooks:write"])),
     responses((status = 204, description = "It is deleted")))]
 #[delete("/webhooks/{id}/samples/{sample_id}")]

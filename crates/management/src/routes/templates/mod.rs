@@ -69,6 +69,8 @@ async fn index(
 }
 
 /// Read a template
+///
+/// With the parameters that it takes and the settings that come of them.
 #[utoipa::path(tag = "templates", operation_id = "getTemplate", security(("bearer" = ["webhooks:read"])),
     params(("name" = String, Path, description = "Its name", example = "stripe")),
     responses((status = 200, description = "The template", body = TemplateView)))]

@@ -133,6 +133,8 @@ async fn create(
 }
 
 /// List the URLs of a webhook
+///
+/// Those of production and of test, also the revoked ones, newest first.
 #[utoipa::path(tag = "urls", operation_id = "listUrls", security(("bearer" = ["webhooks:read"])),
     params(PagingParams),
     responses((status = 200, description = "A page of URLs, newest first", body = Page<UrlView>)))]
@@ -156,6 +158,8 @@ async fn index(
 }
 
 /// Read a URL
+///
+/// With its environment, its suffix and its expiry.
 #[utoipa::path(tag = "urls", operation_id = "getUrl", security(("bearer" = ["webhooks:read"])),
     responses((status = 200, description = "The URL", body = UrlView)))]
 #[get("/webhooks/{id}/urls/{url_id}")]

@@ -137,6 +137,8 @@ async fn index(
 }
 
 /// Read a webhook
+///
+/// Its live settings, with its URLs.
 #[utoipa::path(tag = "webhooks", operation_id = "getWebhook", security(("bearer" = ["webhooks:read"])),
     responses((status = 200, description = "The webhook with its URLs", body = WebhookView)))]
 #[get("/webhooks/{id}")]
