@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::trace;
+
 /// Work that takes less memory than this does not wait for room, in bytes.
 const SMALL: usize = 1 << 20;
 /// The unit in which room is counted, in bytes: a semaphore counts no further than 2^29.
@@ -43,9 +45,10 @@ impl Apart {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let room = self.room(bytes).await;
+        let trace = trace::current();
         let working = tokio::task::spawn_blocking(move || {
             let _room = room;
-            work()
+            trace::within(trace, work)
         });
         working.await.ok()
     }

@@ -1,6 +1,6 @@
 //! Connections to Postgres: one pool per service, each as its own least-privileged role.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 pub use diesel::pg::PgConnection;
@@ -8,6 +8,7 @@ use diesel::r2d2::{ConnectionManager, CustomizeConnection};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, Result};
+use crate::trace;
 
 /// How a service reaches Postgres.
 #[derive(Debug, Clone)]
@@ -71,9 +72,15 @@ impl Database {
         E: From<Error> + Send + 'static,
     {
         let pool = self.pool.clone();
+        let trace = trace::current();
         let outcome = tokio::task::spawn_blocking(move || {
-            let mut conn = pool.get().map_err(|error| E::from(Error::from(error)))?;
-            query(&mut conn)
+            trace::within(trace, || {
+                let asked = Instant::now();
+                let conn = pool.get();
+                metrics::histogram!("hookgate_pool_wait_seconds").record(asked.elapsed().as_secs_f64());
+                let mut conn = conn.map_err(|error| E::from(Error::from(error)))?;
+                query(&mut conn)
+            })
         });
         match outcome.await {
             Ok(result) => result,

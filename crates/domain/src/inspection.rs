@@ -1,8 +1,6 @@
 //! What `hookgate doctor` looks at in PostgreSQL, as one of the services' roles: plain facts, which nobody judges here. Nothing
 //! is changed, and nothing here tells what tenants store.
 
-use std::time::Duration;
-
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -257,31 +255,17 @@ pub struct DueJobs {
 }
 
 /// Counts the jobs that are due over all tenants, as the worker: neither held, nor behind others of their session, nor of a
-/// suspended tenant. At most `most` are looked at.
+/// suspended tenant.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
-pub fn due_jobs(conn: &mut PgConnection, most: i64) -> Result<DueJobs> {
+pub fn due_jobs(conn: &mut PgConnection) -> Result<DueJobs> {
     Ok(sql_query(
-        "SELECT count(*) AS count, min(since) AS oldest FROM (
-           SELECT greatest(due_at, leased_until) AS since FROM jobs
-           WHERE NOT is_held AND NOT is_queued AND greatest(due_at, leased_until) <= now()
-             AND NOT EXISTS (SELECT FROM tenants WHERE tenants.id = jobs.tenant_id AND tenants.status <> 'active')
-           LIMIT $1) due",
+        "SELECT count(*) AS count, min(greatest(due_at, leased_until)) AS oldest FROM jobs
+         WHERE NOT is_held AND NOT is_queued AND greatest(due_at, leased_until) <= now()
+           AND NOT EXISTS (SELECT FROM tenants WHERE tenants.id = jobs.tenant_id AND tenants.status <> 'active')",
     )
-    .bind::<BigInt, _>(most)
     .get_result(conn)?)
-}
-
-/// Sets how long each of the further statements may take.
-///
-/// # Errors
-/// When Postgres cannot be reached.
-pub fn limit_statements(conn: &mut PgConnection, most: Duration) -> Result<()> {
-    sql_query("SELECT set_config('statement_timeout', $1, false)")
-        .bind::<Text, _>(most.as_millis().to_string())
-        .execute(conn)?;
-    Ok(())
 }
 
 #[derive(QueryableByName)]

@@ -55,6 +55,7 @@ pub mod signing_keys;
 pub mod status_urls;
 mod stored_json;
 pub mod tenants;
+pub mod trace;
 pub mod urls;
 pub mod usage;
 pub mod users;

@@ -175,6 +175,7 @@ pub fn announce(
             callback: call,
             secrets: None,
             sent: FlowSecrets::default(),
+            traceparent: None,
         };
         let made = NewCallback {
             event_id: notice.event_id,

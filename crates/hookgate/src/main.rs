@@ -8,6 +8,7 @@ mod master_key;
 mod migrate;
 mod openapi;
 mod operator;
+mod otlp;
 mod ready;
 mod serve;
 mod services;

@@ -20,6 +20,25 @@ const SECONDS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
 ];
 
+/// Upper bounds of what is counted at once: rows of a commit, jobs of a claim.
+const COUNTS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 1000.0];
+
+/// Collects metrics from now on: what is measured before is lost.
+///
+/// # Errors
+/// When something else collects them already.
+pub fn collect() -> Result<PrometheusHandle> {
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Full("hookgate_append_rows".to_owned()), &COUNTS)?
+        .set_buckets_for_metric(Matcher::Full("hookgate_claimed_jobs".to_owned()), &COUNTS)?
+        .install_recorder()
+        .context("starting the metrics")?;
+    let build = metrics::gauge!("hookgate_build_info", "version" => env!("CARGO_PKG_VERSION"));
+    build.set(1.0);
+    Ok(metrics)
+}
+
 /// What the answers are made of.
 #[derive(Clone)]
 struct Sources {
@@ -41,20 +60,17 @@ impl Operator {
     }
 }
 
-/// Starts collecting metrics and listening. Ready means that every service of this process reaches PostgreSQL; without
+/// Starts listening. Ready means that every service of this process reaches PostgreSQL; without
 /// Redis everything goes on, only slower, so its absence is told and nothing more.
 ///
 /// # Errors
 /// When the port is taken.
 pub async fn start(
     listen: SocketAddr,
+    metrics: PrometheusHandle,
     databases: Vec<(&'static str, Database)>,
     redis: Redis,
 ) -> Result<Operator> {
-    let metrics = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
-        .install_recorder()
-        .context("starting the metrics")?;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("operator.listen (HOOKGATE_OPERATOR__LISTEN): listening on {listen}"))?;

@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::operator::{self, Operator};
+use crate::otlp::{self, Export};
 use crate::settings::Settings;
 
 /// A part of Hookgate that can run in a process of its own.
@@ -50,6 +51,7 @@ pub struct Services {
     management: Option<Management>,
     worker: Option<Worker>,
     operator: Operator,
+    export: Option<Export>,
 }
 
 impl Services {
@@ -64,6 +66,8 @@ impl Services {
             management,
             worker,
         } = Needs::read(settings, roles)?;
+        let metrics = operator::collect()?;
+        let export = otlp::start(&settings.otlp, roles)?;
         let egress = Client::new(&settings.egress).map_err(|reason| anyhow!("egress: {reason}"))?;
         let mut databases = Vec::new();
         let mut services = (None, None, None);
@@ -110,13 +114,14 @@ impl Services {
             });
             services.0 = Some(started?);
         }
-        let operator = operator::start(settings.operator.listen, databases, redis).await?;
+        let operator = operator::start(settings.operator.listen, metrics, databases, redis).await?;
         let (ingress, management, worker) = services;
         Ok(Self {
             ingress,
             management,
             worker,
             operator,
+            export,
         })
     }
 
@@ -149,6 +154,9 @@ impl Services {
         }
         if let Some(worker) = self.worker {
             worker.stop().await;
+        }
+        if let Some(export) = self.export {
+            export.stop().await;
         }
     }
 }

@@ -18,6 +18,8 @@ use hookgate_model::limits::{CollectionLimits, TenantLimits};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::otlp;
+
 const PREFIX: &str = "HOOKGATE_";
 /// Variables that `hookgate listen` reads, which are no settings.
 const OF_A_CLIENT: [&str; 3] = ["api_url", "key", "password"];
@@ -42,6 +44,8 @@ pub struct Settings {
     pub log: LogSection,
     /// Mails to people.
     pub mail: MailSection,
+    /// Traces.
+    pub otlp: otlp::Section,
     /// Outgoing calls.
     pub egress: hookgate_egress::Settings,
     /// What each tenant may use, unless it has limits of its own.

@@ -27,6 +27,7 @@ mod routes;
 mod service;
 mod settings;
 mod status;
+mod traced;
 mod used_keys;
 mod waiting;
 mod webhook;

@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use actix_http::RequestHead;
 use actix_web::http::{Method, header};
 use chrono::{DateTime, Utc};
+use hookgate_domain::clock;
 use hookgate_model::authentication::{self, Headers};
 use hookgate_model::headers;
+use hookgate_model::ids::EventId;
 use hookgate_model::sender_address::Sender;
 use hookgate_model::token::UrlToken;
 
@@ -29,6 +31,8 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// Who sent it, and how that is known.
     pub sender: Option<Sender>,
+    /// The id of the event that it becomes, if it becomes one.
+    pub event_id: EventId,
 }
 
 impl<'a> Request<'a> {
@@ -41,6 +45,7 @@ impl<'a> Request<'a> {
             token: UrlToken::parse(token.as_bytes())?,
             path,
             sender: None,
+            event_id: clock::new_id(),
         })
     }
 

@@ -94,6 +94,7 @@ impl Routes {
                 Entry::Unknown(_) => None,
             }),
             Err(guard) => {
+                metrics::counter!("hookgate_url_cache_misses_total").increment(1);
                 let before = self.shared.notices.load(Ordering::Acquire);
                 let key = self.master_key.clone();
                 let route = self

@@ -16,6 +16,7 @@ use hookgate_domain::clock;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_domain::redis::Redis;
+use hookgate_domain::trace;
 use hookgate_egress::Client;
 use hookgate_egress::published_keys::{Asked, PublishedKeys};
 use hookgate_model::body::{Body, most_memory};
@@ -45,6 +46,7 @@ use crate::request::Request;
 use crate::routes::Routes;
 use crate::settings::Settings;
 use crate::status;
+use crate::traced::Traced;
 use crate::used_keys::UsedKeys;
 use crate::waiting::{Place, Waiting};
 use crate::webhook::Webhook;
@@ -99,12 +101,26 @@ struct Invited {
 }
 
 /// Takes any request.
-pub async fn receive(http: HttpRequest, mut body: web::Payload, service: web::Data<Service>) -> HttpResponse {
+pub async fn receive(http: HttpRequest, body: web::Payload, service: web::Data<Service>) -> HttpResponse {
     let _in_hand = http.conn_data::<Rc<State>>().map(State::begin);
     let head = http.head();
-    let Some(mut request) = Request::read(head) else {
+    let Some(request) = Request::read(head) else {
         return operational(head, &service).await;
     };
+    let traced = Traced::begin(&request);
+    let answer = trace::scope(traced.context, receive_public(&http, request, body, &service)).await;
+    traced.end(http.method().as_str(), answer.status());
+    answer
+}
+
+/// Takes a request to a public URL.
+async fn receive_public(
+    http: &HttpRequest,
+    mut request: Request<'_>,
+    mut body: web::Payload,
+    service: &Service,
+) -> HttpResponse {
+    let head = http.head();
     let invited = head.expect().then(|| http.extensions_mut().remove::<Invited>());
     let entered = match invited.flatten() {
         Some(invited) => {
@@ -295,7 +311,7 @@ impl Service {
         if let Some(key) = admitted.accepted.and_then(|accepted| accepted.api_key) {
             self.used_keys.note(webhook.route.scope, key, admitted.now);
         }
-        let id = EventId::new(admitted.now, rand::random());
+        let id = request.event_id;
         let event = FlowRequest::new(event_input(request, webhook, id, headers, body.clone()));
         if webhook.is_capturing(admitted.now) {
             // Rare: no request that becomes an event is to be made longer by it.
@@ -338,6 +354,7 @@ impl Service {
                 return Err((refusal.into(), ReadBody::Whole(body)));
             }
         }
+        tracing::debug!(event = %id, webhook = %webhook.route.webhook_id, "an event is stored");
         if let Some(answer) = &webhook.constant_answer {
             return Ok(answer.send(id));
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hookgate_domain::clock;
 use hookgate_domain::jobs::{Again, ClaimedJob, Completion, JobResult, StoredCallback, Waits};
+use hookgate_domain::trace::{self, TraceContext};
 use hookgate_model::flow::step::callback::Next;
 use hookgate_model::ids::EventId;
 use hookgate_model::notification;
@@ -43,6 +44,8 @@ pub async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHa
     match (opened, event) {
         (Ok(stored), Some(event)) => {
             let outgoing = Outgoing::new(Arc::clone(shared), &claimed);
+            let traceparent = stored.traceparent.as_deref().map(str::as_bytes);
+            let context = TraceContext::of_event(traceparent, event.uuid(), trace::ratio());
             let is_poisonous = u32::try_from(claims).unwrap_or(0) > shared.settings.claims.max(1);
             let called = if is_poisonous {
                 Called::Made(Box::new(given_up(claims - 1)))
@@ -54,7 +57,7 @@ pub async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHa
                         result.again.push(again);
                         return record(shared, result, in_hand).await;
                     }
-                    called = outgoing.make(&stored.callback.call, event) => called,
+                    called = trace::scope(context, outgoing.make(&stored.callback.call, event)) => called,
                 }
             };
             match called {
@@ -96,6 +99,7 @@ fn follow(
         .advance(&made.outcome, clock::now(), rand::random());
     if let (Next::Again { due_at }, false) = (next, is_last) {
         let lease = result.lease;
+        metrics::counter!("hookgate_retries_total").increment(1);
         match stored.seal(&shared.master_key, &lease.scope, lease.job) {
             Ok(state) => result.again.push(later(event, state, due_at, Waits::Nothing)),
             Err(error) => tracing::error!(job = %lease.job, %error, "a callback cannot be sealed, and ends"),

@@ -36,7 +36,7 @@ const BODY_BYTES: i64 = 4 * 1024 * 1024;
 /// Works at a job until it is recorded, or lost.
 pub async fn work(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: InHand) {
     let lease = claimed.lease;
-    let span = tracing::debug_span!("job", tenant = %lease.scope.tenant(), job = %lease.job, webhook = %claimed.webhook_id);
+    let span = tracing::info_span!("job", tenant = %lease.scope.tenant(), job = %lease.job, webhook = %claimed.webhook_id);
     let lost = in_hand.lost();
     tokio::select! {
         () = lost.cancelled() => {

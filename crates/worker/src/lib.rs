@@ -14,6 +14,7 @@ mod maintenance;
 mod notices;
 mod outgoing;
 mod protection;
+mod queue;
 mod record;
 mod recorder;
 mod release;
@@ -99,6 +100,7 @@ pub fn start(
     services.spawn(recording);
     services.spawn(leases::keep(Arc::clone(&shared), ended.clone()));
     services.spawn(maintenance::keep(Arc::clone(&shared)));
+    services.spawn(queue::watch(Arc::clone(&shared)));
     services.spawn(release::keep(Arc::clone(&shared)));
     services.spawn(replays::keep(Arc::clone(&shared)));
     jobs.spawn(claim_loop::run(Arc::clone(&shared), jobs.clone()));

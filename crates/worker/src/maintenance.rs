@@ -21,7 +21,11 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 pub async fn keep(shared: Arc<Shared>) {
     loop {
         let delay = match run(&shared).await {
-            Ok(()) => Duration::from_secs(shared.settings.maintenance_seconds.max(1)),
+            Ok(()) => {
+                metrics::gauge!("hookgate_maintenance_done_timestamp_seconds")
+                    .set(clock::now().timestamp() as f64);
+                Duration::from_secs(shared.settings.maintenance_seconds.max(1))
+            }
             Err(error) => {
                 tracing::warn!(%error, "the maintenance failed; trying again");
                 RETRY_DELAY

@@ -2,13 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Utc};
 use hookgate_domain::jobs::{
     Again, ClaimedJob, FinishedRun, Lease, NewAttempt, NewCallback, Progress, StoredCallback, Waits,
     callback_id, save_progress,
 };
+use hookgate_domain::trace::{self, Kind, Span, TraceContext};
 use hookgate_domain::{Error, clock};
 use hookgate_model::answer::Answer;
 use hookgate_model::flow::advance::{Decision, Outcome, advance, give_up, written};
@@ -19,6 +20,7 @@ use hookgate_model::flow::state::State;
 use hookgate_model::flow::step::record::{RecordWrite, RecordWritten};
 use hookgate_model::flow::template;
 use hookgate_model::flow::variables::Request;
+use hookgate_model::headers;
 use hookgate_model::ids::{DestinationId, EventId, RevisionId, WebhookId};
 use hookgate_model::notification;
 
@@ -85,6 +87,17 @@ pub enum End {
     Again(Again),
     /// Another worker has it.
     LeaseLost,
+}
+
+impl End {
+    /// For traces.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Finished(run, _) => run.outcome.as_str(),
+            Self::Again(_) => "put_off",
+            Self::LeaseLost => "lease_lost",
+        }
+    }
 }
 
 impl Job {
@@ -192,8 +205,32 @@ impl Run {
         job.shared.apart.run(memory, advance).await
     }
 
-    /// Takes the run on until it is over, must wait, or is given back.
-    pub async fn drive(mut self, job: &Job) -> Ended {
+    /// Takes the run on until it is over, must wait, or is given back, in the trace of its event.
+    pub async fn drive(self, job: &Job) -> Ended {
+        let event = self.request.event();
+        let traceparent = headers::find(&event.headers, trace::HEADER);
+        let received = TraceContext::of_event(traceparent, event.id.uuid(), trace::ratio());
+        let (context, event, started_at) = (received.child(rand::random()), event.id, SystemTime::now());
+        let ended = trace::scope(context, self.drive_within(job)).await;
+        trace::record(context, || Span {
+            context,
+            parent: Some(TraceContext::span_of(event.uuid())),
+            kind: Kind::Consumer,
+            name: "run".into(),
+            started_at,
+            ended_at: SystemTime::now(),
+            attributes: vec![
+                ("hookgate.event", event.to_string()),
+                ("hookgate.tenant", job.lease.scope.tenant().to_string()),
+                ("hookgate.webhook", job.of.0.to_string()),
+                ("hookgate.outcome", ended.end.name().to_owned()),
+            ],
+            is_error: matches!(&ended.end, End::Finished(run, _) if run.error.is_some()),
+        });
+        ended
+    }
+
+    async fn drive_within(mut self, job: &Job) -> Ended {
         // A second time does no harm.
         if let Some(answer) = self.unsent.take() {
             self.send(job, answer).await;
@@ -206,6 +243,7 @@ impl Run {
                 Decision::Done(_) => return self.ended(job),
                 Decision::Retry { due_at } => {
                     let due_at = *due_at;
+                    metrics::counter!("hookgate_retries_total").increment(1);
                     return self.again(job, due_at, true);
                 }
                 Decision::Answer(answer) => {
@@ -423,6 +461,7 @@ impl Run {
                 callback,
                 secrets,
                 sent: FlowSecrets::clone(&job.secrets),
+                traceparent: trace::current().map(TraceContext::header),
             };
             match stored.seal(&job.shared.master_key, &scope, id) {
                 Ok(state) => self.callbacks.push(NewCallback {

@@ -27,6 +27,9 @@ pub struct StoredCallback {
     /// The secrets that the call may hold, and that the destination may send back.
     #[serde(default)]
     pub sent: FlowSecrets,
+    /// The `traceparent` of the run that left it behind.
+    #[serde(default)]
+    pub traceparent: Option<String>,
 }
 
 /// A callback to make a job of.

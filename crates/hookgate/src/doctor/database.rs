@@ -22,8 +22,6 @@ const DAYS_LATE: u32 = 2;
 /// How long a job may be due before that is worth a look, and when nobody seems to work at all.
 const DUE_WARNING: TimeDelta = TimeDelta::minutes(1);
 const DUE_ERROR: TimeDelta = TimeDelta::minutes(15);
-/// How many due jobs are counted.
-const JOBS_COUNTED: i64 = 100_000;
 /// Write-ahead log that an idle replication slot may keep.
 const SLOT_BYTES: i64 = 1 << 30;
 
@@ -399,7 +397,7 @@ fn judge_all_sealed(settings: &Settings, key: &MasterKey, report: &mut Report) {
 
 fn judge_jobs(conn: &mut PgConnection, report: &mut Report) -> Result<()> {
     const CHECK: &str = "jobs";
-    let due = inspection::due_jobs(conn, JOBS_COUNTED)?;
+    let due = inspection::due_jobs(conn)?;
     let age = due
         .oldest
         .map_or(TimeDelta::zero(), |oldest| clock::now() - oldest);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hookgate_model::access::Scope;
 use hookgate_testkit::{TestDatabase, eventually, http_client};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
@@ -80,6 +81,11 @@ impl Service {
     /// Sends the process a signal, such as `STOP`.
     pub fn signal(&mut self, signal: &str) {
         self.process.as_mut().expect("a process").signal(signal);
+    }
+
+    /// What the process printed so far.
+    pub fn output(&self) -> String {
+        self.process.as_ref().expect("a process").output()
     }
 
     /// Waits until the process ends by itself.
@@ -240,11 +246,8 @@ impl Api {
             "tenant_name": "Analytical Engines" });
         let registered = self.post("/auth/register", &account).await;
         self.token = registered["tokens"]["access_token"].as_str().unwrap().to_owned();
-        let me = self.get("/me").await;
-        let scopes: Vec<&Value> = me["permissions"].as_array().unwrap().iter().collect();
-        let key = self
-            .post("/management-keys", &json!({ "name": "tests", "scopes": scopes }))
-            .await;
+        let all = json!({ "name": "tests", "scopes": Scope::ALL });
+        let key = self.post("/management-keys", &all).await;
         self.token = key["key"].as_str().unwrap().to_owned();
     }
 

@@ -1,15 +1,17 @@
 //! Calls to destinations: signed, without redirects, under one deadline, to allowed addresses only.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Utc};
 use hookgate_domain::clock;
+use hookgate_domain::trace::{self, Kind, Span, TraceContext};
 use hookgate_egress::{Client, Failed, Timing, read_body, timed};
 use hookgate_model::egress;
 use hookgate_model::flow::secrets::FlowSecrets;
 use hookgate_model::flow::step::http::{HttpCall, HttpFailure, HttpOutcome, MAX_RESPONSE_BYTES};
 use hookgate_model::outbound_authentication::{Credentials, TokenRequest};
 use hookgate_model::outbound_signature::{ID_HEADER, SIGNATURE_HEADER, SigningSecret, TIMESTAMP_HEADER};
+use hookgate_model::retry::Verdict;
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, Request, Response, StatusCode};
 use serde_json::json;
@@ -56,8 +58,18 @@ impl HttpClient {
         &self.plain
     }
 
-    /// Makes a call, once.
+    /// Makes a call, once, as an operation of its own in the trace.
     pub async fn call(&self, call: &HttpCall, target: &Target) -> Made {
+        let Some(parent) = trace::current() else {
+            return self.call_within(call, target).await;
+        };
+        let (context, started_at) = (parent.child(rand::random()), SystemTime::now());
+        let made = trace::scope(context, self.call_within(call, target)).await;
+        trace::record(context, || span(context, parent, started_at, call, &made));
+        made
+    }
+
+    async fn call_within(&self, call: &HttpCall, target: &Target) -> Made {
         let (started_at, started) = (clock::now(), Instant::now());
         let timeout = Duration::from_millis(call.timeout_ms.into());
         let mut first_byte = None;
@@ -74,11 +86,14 @@ impl HttpClient {
                 (shown, (outcome, parts))
             }
         };
+        let (outcome_name, duration) = (name(&outcome), started.elapsed());
+        metrics::histogram!("hookgate_call_seconds", "outcome" => outcome_name)
+            .record(duration.as_secs_f64());
         Made {
             outcome,
             url,
             started_at,
-            duration: started.elapsed(),
+            duration,
             timing: json!({
                 "dns_us": parts.dns.map(micros),
                 "connect_us": parts.connect.map(micros),
@@ -137,11 +152,65 @@ impl HttpClient {
     }
 }
 
+/// What a call came to, as a label: the class of the status, or why there was none.
+fn name(outcome: &HttpOutcome) -> &'static str {
+    match outcome {
+        HttpOutcome::Response { status, .. } => match status / 100 {
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            5 => "5xx",
+            _ => "other",
+        },
+        HttpOutcome::Failed { failure, .. } => failure.as_str(),
+    }
+}
+
+/// A call as it is traced: without the path, which can hold what a flow put into it.
+fn span(
+    context: TraceContext,
+    parent: TraceContext,
+    started_at: SystemTime,
+    call: &HttpCall,
+    made: &Made,
+) -> Span {
+    let mut attributes = vec![
+        ("http.request.method", call.method.as_str().to_owned()),
+        ("hookgate.destination", call.destination.to_string()),
+        ("hookgate.step", call.step.clone()),
+        (
+            "http.request.resend_count",
+            call.attempt.saturating_sub(1).to_string(),
+        ),
+    ];
+    match &made.outcome {
+        HttpOutcome::Response { status, .. } => {
+            attributes.push(("http.response.status_code", status.to_string()));
+        }
+        HttpOutcome::Failed { failure, .. } => attributes.push(("error.type", failure.as_str().to_owned())),
+    }
+    Span {
+        context,
+        parent: Some(parent.span_id),
+        kind: Kind::Client,
+        name: call.method.as_str().into(),
+        started_at,
+        ended_at: SystemTime::now(),
+        attributes,
+        is_error: made.outcome.verdict() != Verdict::Success,
+    }
+}
+
 fn request(call: &HttpCall, target: &Target, url: Url, now: DateTime<Utc>) -> Result<Request, String> {
     let method = Method::from_bytes(call.method.as_str().as_bytes()).map_err(|error| error.to_string())?;
     let mut request = Request::new(method, url);
     for (name, value) in &call.headers {
         put(&mut request, name, value)?;
+    }
+    if let Some(context) = trace::current()
+        && !request.headers().contains_key(trace::HEADER)
+    {
+        put(&mut request, trace::HEADER, &context.header())?;
     }
     put(&mut request, "idempotency-key", &call.idempotency_key)?;
     put(&mut request, ID_HEADER, &call.idempotency_key)?;
