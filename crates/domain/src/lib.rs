@@ -28,6 +28,7 @@ pub mod invitations;
 pub mod jobs;
 pub mod limits;
 pub mod login_sessions;
+pub mod mailed_tokens;
 pub mod mails;
 pub mod maintenance;
 pub mod management_keys;

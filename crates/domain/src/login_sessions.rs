@@ -1,19 +1,24 @@
 //! Logins. Each has a family of refresh tokens of which only the newest works: presenting a used one means that two
 //! parties hold the family's tokens, so the whole login ends (RFC 9700, section 4.14.2).
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::ids::{LoginSessionId, TenantId, UserId};
+use ipnet::IpNet;
 use uuid::Uuid;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::page::Page;
 use crate::schema::{login_sessions, refresh_tokens};
 use crate::scope;
 
+/// How stale `last_used_at` may be.
+const LAST_USED_PRECISION: TimeDelta = TimeDelta::minutes(1);
+
 /// One login of a person, to one tenant.
 #[derive(Debug, Clone, Queryable, Selectable)]
-#[diesel(table_name = login_sessions)]
+#[diesel(table_name = login_sessions, check_for_backend(diesel::pg::Pg))]
 pub struct LoginSession {
     /// The id.
     #[diesel(deserialize_as = Uuid)]
@@ -28,10 +33,18 @@ pub struct LoginSession {
     pub expires_at: DateTime<Utc>,
     /// When it was ended.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// When it began.
+    pub created_at: DateTime<Utc>,
+    /// From which network.
+    pub network: Option<IpNet>,
+    /// The program that began it.
+    pub user_agent: Option<String>,
+    /// When it was last used, to the minute.
+    pub last_used_at: DateTime<Utc>,
 }
 
 /// What a new login needs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct NewLoginSession {
     /// The id.
     pub id: LoginSessionId,
@@ -41,6 +54,10 @@ pub struct NewLoginSession {
     pub tenant: TenantId,
     /// When the login ends, however often it is refreshed.
     pub expires_at: DateTime<Utc>,
+    /// From which network.
+    pub network: Option<IpNet>,
+    /// The program that begins it.
+    pub user_agent: Option<String>,
     /// The first refresh token.
     pub token: NewRefreshToken,
 }
@@ -76,6 +93,8 @@ pub fn create(conn: &mut PgConnection, new: &NewLoginSession) -> Result<()> {
             login_sessions::user_id.eq(new.user.uuid()),
             login_sessions::tenant_id.eq(new.tenant.uuid()),
             login_sessions::expires_at.eq(new.expires_at),
+            login_sessions::network.eq(new.network),
+            login_sessions::user_agent.eq(&new.user_agent),
         ))
         .execute(conn)?;
     add_token(conn, new.id, &new.token)
@@ -121,6 +140,7 @@ pub fn rotate(
         diesel::update(refresh_tokens::table.find(&presented[..]))
             .set(refresh_tokens::used_at.eq(now))
             .execute(conn)?;
+        note_use(conn, session.id, session.last_used_at, now)?;
         let expires_at = next.expires_at.min(session.expires_at);
         add_token(conn, session.id, &NewRefreshToken { expires_at, ..*next })?;
         Ok(Rotation::Rotated(session))
@@ -139,6 +159,84 @@ pub fn revoke(conn: &mut PgConnection, id: LoginSessionId, now: DateTime<Utc>) -
     )
     .set(login_sessions::revoked_at.eq(now))
     .execute(conn)?;
+    Ok(())
+}
+
+/// Ends a login of the person, who may know it to be theirs only.
+///
+/// # Errors
+/// [`crate::Error::NotFound`] when there is none of this id that goes on.
+pub fn revoke_own(
+    conn: &mut PgConnection,
+    user: UserId,
+    id: LoginSessionId,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let ended = diesel::update(live(user, now).filter(login_sessions::id.eq(id.uuid())))
+        .set(login_sessions::revoked_at.eq(now))
+        .execute(conn)?;
+    if ended == 0 { Err(Error::NotFound) } else { Ok(()) }
+}
+
+/// Ends all logins of a person, but one.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn revoke_others(
+    conn: &mut PgConnection,
+    user: UserId,
+    but: Option<LoginSessionId>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let but = but.map_or(Uuid::nil(), LoginSessionId::uuid);
+    diesel::update(live(user, now).filter(login_sessions::id.ne(but)))
+        .set(login_sessions::revoked_at.eq(now))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// A page of the person's logins that go on.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn list_live(
+    conn: &mut PgConnection,
+    user: UserId,
+    page: Page,
+    now: DateTime<Utc>,
+) -> Result<Vec<LoginSession>> {
+    Ok(live(user, now)
+        .filter(login_sessions::id.lt(page.below()))
+        .order(login_sessions::id.desc())
+        .limit(page.limit)
+        .select(LoginSession::as_select())
+        .load(conn)?)
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn live(user: UserId, now: DateTime<Utc>) -> _ {
+    let user: Uuid = user.uuid();
+    login_sessions::table
+        .filter(login_sessions::user_id.eq(user))
+        .filter(login_sessions::revoked_at.is_null())
+        .filter(login_sessions::expires_at.gt(now))
+}
+
+/// Notes that a login is used, unless it was noted within the last minute: writing it on every request would cost each a commit.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub(crate) fn note_use(
+    conn: &mut PgConnection,
+    id: LoginSessionId,
+    last_used_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    if now - last_used_at > LAST_USED_PRECISION {
+        diesel::update(login_sessions::table.find(id.uuid()))
+            .set(login_sessions::last_used_at.eq(now))
+            .execute(conn)?;
+    }
     Ok(())
 }
 

@@ -29,6 +29,11 @@ pub struct Mail {
     pub attempts: i32,
 }
 
+/// What a letter is bound to when it is sealed.
+pub fn context(id: MailId) -> String {
+    format!("mails/{id}")
+}
+
 /// Adds a mail, due at once, in the running transaction.
 ///
 /// # Errors

@@ -78,7 +78,7 @@ pub fn trim_refused_requests(conn: &mut Connection, bytes: u64) -> Result<usize>
 }
 
 /// Deletes idempotent answers after a day, what tenants received after 400 days, and logins, refresh
-/// tokens and invitations when they expire.
+/// tokens, invitations and tokens that were mailed when they expire.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
@@ -89,7 +89,7 @@ pub fn delete_expired(conn: &mut Connection, now: DateTime<Utc>) -> Result<()> {
     sql_query("DELETE FROM usage WHERE day < $1")
         .bind::<Date, _>((now - TimeDelta::days(USAGE_DAYS)).date_naive())
         .execute(conn)?;
-    for table in ["refresh_tokens", "login_sessions", "invitations"] {
+    for table in ["refresh_tokens", "login_sessions", "invitations", "mailed_tokens"] {
         sql_query(format!("DELETE FROM {table} WHERE expires_at < $1"))
             .bind::<Timestamptz, _>(now)
             .execute(conn)?;

@@ -12,10 +12,10 @@ use uuid::Uuid;
 use crate::audit::Origin;
 use crate::error::{Error, Result};
 use crate::members::{self, read_role};
-use crate::schema::{login_sessions, memberships, tenants};
+use crate::schema::{login_sessions as logins, memberships, tenants};
 use crate::scope::{self, TenantScope};
 use crate::stored_json::{StoredJson, to_json};
-use crate::{clock, users};
+use crate::{clock, login_sessions, users};
 
 /// Whether the operator lets a tenant use the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,17 +112,18 @@ pub fn authorise(
 ) -> Result<Membership> {
     scope::transaction(conn, |conn| {
         scope::set_local(conn, "hookgate.user_id", &user.uuid().to_string())?;
-        let (role, status): (String, String) = memberships::table
+        let (role, status, last_used_at): (String, String, DateTime<Utc>) = memberships::table
             .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
-            .inner_join(login_sessions::table.on(login_sessions::user_id.eq(memberships::user_id)))
+            .inner_join(logins::table.on(logins::user_id.eq(memberships::user_id)))
             .filter(memberships::tenant_id.eq(tenant.uuid()))
             .filter(memberships::user_id.eq(user.uuid()))
-            .filter(login_sessions::id.eq(session.uuid()))
-            .filter(login_sessions::tenant_id.eq(tenant.uuid()))
-            .filter(login_sessions::revoked_at.is_null())
-            .filter(login_sessions::expires_at.gt(now))
-            .select((memberships::role, tenants::status))
+            .filter(logins::id.eq(session.uuid()))
+            .filter(logins::tenant_id.eq(tenant.uuid()))
+            .filter(logins::revoked_at.is_null())
+            .filter(logins::expires_at.gt(now))
+            .select((memberships::role, tenants::status, logins::last_used_at))
             .first(conn)?;
+        login_sessions::note_use(conn, session, last_used_at, now)?;
         Ok(Membership {
             scope: TenantScope::proven(tenant),
             role: read_role(&role)?,

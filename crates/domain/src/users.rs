@@ -22,6 +22,8 @@ pub struct User {
     pub name: String,
     /// When they registered.
     pub created_at: DateTime<Utc>,
+    /// When they showed that the address is theirs.
+    pub email_verified_at: Option<DateTime<Utc>>,
 }
 
 /// What a new person needs.
@@ -73,6 +75,50 @@ pub fn find_by_email(conn: &mut PgConnection, email: &str) -> Result<Option<(Use
         .select((User::as_select(), users::password_hash))
         .first(conn)
         .optional()?)
+}
+
+/// A person, with the hash of their password.
+///
+/// # Errors
+/// [`crate::Error::NotFound`] when there is none of this id.
+pub fn find_with_password(conn: &mut PgConnection, id: UserId) -> Result<(User, String)> {
+    Ok(users::table
+        .find(id.uuid())
+        .select((User::as_select(), users::password_hash))
+        .first(conn)?)
+}
+
+/// Notes that a person has shown that an address is theirs. Whether it is that of their account.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn verify_email(conn: &mut PgConnection, id: UserId, email: &str, now: DateTime<Utc>) -> Result<bool> {
+    let verified = diesel::update(users::table.find(id.uuid()).filter(users::email.eq(email)))
+        .set(users::email_verified_at.eq(now))
+        .execute(conn)?;
+    Ok(verified > 0)
+}
+
+/// Gives a person another address, which they have shown to be theirs.
+///
+/// # Errors
+/// The constraint `users_email_key` when the address is taken.
+pub fn set_email(conn: &mut PgConnection, id: UserId, email: &str, now: DateTime<Utc>) -> Result<()> {
+    diesel::update(users::table.find(id.uuid()))
+        .set((users::email.eq(email), users::email_verified_at.eq(now)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Gives a person another password.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn set_password(conn: &mut PgConnection, id: UserId, hash: &str) -> Result<()> {
+    diesel::update(users::table.find(id.uuid()))
+        .set(users::password_hash.eq(hash))
+        .execute(conn)?;
+    Ok(())
 }
 
 /// A person.

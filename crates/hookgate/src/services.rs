@@ -89,8 +89,12 @@ impl Services {
         if let Some((database, master_key)) = management {
             let database = Database::new(&database)?;
             databases.push(("management", database.clone()));
+            let mailer = settings.mail.mailer()?;
+            if settings.management.require_verified_email && mailer.is_none() {
+                bail!("management.require_verified_email needs mails: set mail.smtp_url");
+            }
             let own = hookgate_management::Settings {
-                mailer: settings.mail.mailer()?,
+                mailer,
                 tenant_limits: settings.tenant_limits.0,
                 collections: settings.collections,
                 ..settings.management.clone()

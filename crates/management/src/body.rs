@@ -180,6 +180,18 @@ impl Responder for NoContent {
     }
 }
 
+/// 202: it will be done, or not, and there is nothing to say about that.
+#[derive(Debug)]
+pub struct Accepted;
+
+impl Responder for Accepted {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse<BoxBody> {
+        HttpResponse::Accepted().finish()
+    }
+}
+
 fn read_json(
     request: &HttpRequest,
     payload: &mut Payload,

@@ -53,6 +53,10 @@ error_codes! {
     InvalidCredentials = "invalid_credentials", UNAUTHORIZED, "The e-mail address or the password is wrong";
     /// The refresh token does not work (any more): log in again.
     InvalidRefreshToken = "invalid_refresh_token", UNAUTHORIZED, "The refresh token does not work";
+    /// The token of a mail does not work (any more).
+    InvalidToken = "invalid_token", UNAUTHORIZED, "The token does not work";
+    /// The address of the account has to be verified before it can log in.
+    EmailNotVerified = "email_not_verified", FORBIDDEN, "The e-mail address is not verified";
     /// The caller's role or scopes do not allow this.
     Forbidden = "forbidden", FORBIDDEN, "The caller may not do this";
     /// The operator has suspended the tenant; only who calls and their other tenants can be read.

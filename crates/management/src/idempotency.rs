@@ -1,4 +1,4 @@
-//! `Idempotency-Key` on every POST under `/v1` except logging in: a request that is repeated with the same key and body
+//! `Idempotency-Key` on every POST under `/v1` except those for accounts: a request that is repeated with the same key and body
 //! gets the answer of the first, and is not done again.
 //!
 //! The answer is kept sealed, because it can hold a secret that is shown once. The work goes on, and its answer is kept,
@@ -25,6 +25,8 @@ use crate::{body, trace};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const KEY_LENGTH_MOST: usize = 255;
+/// What takes or gives passwords and tokens of people, of which not even a digest is to be kept.
+pub(crate) const UNKEPT: [&str; 2] = ["/v1/auth/", "/v1/me/"];
 /// The headers that belong to an answer; the others are made anew.
 const KEPT_HEADERS: [HeaderName; 3] = [header::CONTENT_TYPE, header::ETAG, header::LOCATION];
 
@@ -34,7 +36,7 @@ pub async fn middleware(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let applies = request.method() == Method::POST
-        && !request.path().starts_with("/v1/auth/")
+        && !UNKEPT.iter().any(|prefix| request.path().starts_with(prefix))
         && request.headers().contains_key(IDEMPOTENCY_KEY);
     if !applies {
         return Ok(next.call(request).await?.map_into_boxed_body());

@@ -33,6 +33,8 @@ pub struct Settings {
     /// name the operations of this API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app_url: Option<Url>,
+    /// Whether a person logs in only after they have shown, with a mail's token, that the address of their account is theirs.
+    pub require_verified_email: bool,
     /// How long an access token works, in seconds.
     pub access_token_seconds: u32,
     /// How long a login can be left alone before it ends, in seconds.
@@ -105,6 +107,7 @@ impl Default for Settings {
             public_url: "http://127.0.0.1:8080".parse().expect("a URL"),
             api_url: None,
             app_url: None,
+            require_verified_email: false,
             access_token_seconds: 15 * 60,
             refresh_token_seconds: 14 * 24 * 3600,
             login_seconds: 90 * 24 * 3600,

@@ -4,7 +4,7 @@
 mod count;
 mod reseal;
 
-use hookgate_model::ids::{DestinationId, EventId, JobId, RefusalId, SecretId, TenantId};
+use hookgate_model::ids::{DestinationId, EventId, JobId, MailId, RefusalId, SecretId, TenantId};
 use uuid::Uuid;
 
 pub use count::{Count, count, count_in};
@@ -13,7 +13,7 @@ pub use reseal::{Outcome, reseal};
 use crate::crypto::MasterKey;
 use crate::error::{Error, Result};
 use crate::jobs::{callback, payload};
-use crate::{destinations, idempotency, refusals, secrets, signing_keys};
+use crate::{destinations, idempotency, mails, refusals, secrets, signing_keys};
 
 /// A column of sealed values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,11 +36,13 @@ pub enum Column {
     CallbackJob,
     /// The requests of callbacks that did not arrive.
     FailedCallback,
+    /// What mails say that are to be sent.
+    Letter,
 }
 
 impl Column {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::SigningKey,
         Self::Secret,
         Self::DestinationSecret,
@@ -50,6 +52,7 @@ impl Column {
         Self::JobPayload,
         Self::CallbackJob,
         Self::FailedCallback,
+        Self::Letter,
     ];
 
     /// Its table.
@@ -62,6 +65,7 @@ impl Column {
             Self::RefusedRequest => "refusals",
             Self::JobPayload | Self::CallbackJob => "jobs",
             Self::FailedCallback => "failed_callbacks",
+            Self::Letter => "mails",
         }
     }
 
@@ -76,6 +80,7 @@ impl Column {
             Self::RefusedRequest => "request",
             Self::JobPayload => "payload",
             Self::CallbackJob | Self::FailedCallback => "state",
+            Self::Letter => "letter",
         }
     }
 
@@ -98,7 +103,7 @@ impl Column {
 
     /// Whether its rows are tenants'.
     pub const fn is_tenants(self) -> bool {
-        !matches!(self, Self::SigningKey)
+        !matches!(self, Self::SigningKey | Self::Letter)
     }
 
     /// Which rows hold sealed values in it, as SQL.
@@ -114,6 +119,7 @@ impl Column {
             Self::RefusedRequest => "request IS NOT NULL",
             Self::JobPayload => "payload IS NOT NULL",
             Self::FailedCallback => "state IS NOT NULL",
+            Self::Letter => "letter IS NOT NULL",
         }
     }
 
@@ -149,6 +155,7 @@ impl Column {
             Self::RefusedRequest => refusals::request_context(tenant, RefusalId::from(id()?)),
             Self::JobPayload => payload::context(tenant, EventId::from(id()?)),
             Self::CallbackJob | Self::FailedCallback => callback::context(tenant, JobId::from(id()?)),
+            Self::Letter => mails::context(MailId::from(id()?)),
         })
     }
 }

@@ -251,6 +251,8 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker refresh_tokens: DELETE",
             "hookgate_worker login_sessions: DELETE",
             "hookgate_worker invitations: DELETE",
+            "hookgate_management mailed_tokens: DELETE,INSERT,SELECT",
+            "hookgate_worker mailed_tokens: DELETE",
         ]
         .map(str::to_owned),
     );
@@ -334,6 +336,7 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker refresh_tokens.expires_at: SELECT",
             "hookgate_worker login_sessions.expires_at: SELECT",
             "hookgate_worker invitations.expires_at: SELECT",
+            "hookgate_worker mailed_tokens.expires_at: SELECT",
         ],
     );
 }
@@ -376,6 +379,7 @@ fn every_column_of_bytes_is_sealed_or_known_to_be_none() {
         "deduplication_keys.digest",
         "idempotency_keys.request_digest",
         "invitations.digest",
+        "mailed_tokens.digest",
         "management_keys.digest",
         "public_api_links.digest",
         "refresh_tokens.digest",

@@ -130,6 +130,14 @@ impl Caller {
         }
     }
 
+    /// The login that they came through, if it is a person.
+    pub fn login(&self) -> Option<LoginSessionId> {
+        match self.actor {
+            Actor::Person { session, .. } => Some(session),
+            Actor::Key { .. } => None,
+        }
+    }
+
     /// Who is behind what the caller changes.
     pub fn origin(&self) -> Origin {
         Origin {

@@ -11,6 +11,10 @@ pub const MANAGEMENT_KEY: &str = "hgm_";
 pub const REFRESH_TOKEN: &str = "hgr_";
 /// What the token of an invitation begins with.
 pub const INVITATION: &str = "hgi_";
+/// What the token that verifies an address begins with.
+pub const EMAIL_VERIFICATION: &str = "hgv_";
+/// What the token that resets a password begins with.
+pub const PASSWORD_RESET: &str = "hgp_";
 /// What the token of a link to the public API's document begins with.
 pub const PUBLIC_API_LINK: &str = "hgl_";
 

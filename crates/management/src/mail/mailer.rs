@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hookgate_model::ids::MailId;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message};
+use lettre::message::{Body, Mailbox, Message};
 use lettre::transport::smtp::AsyncSmtpTransport;
 use lettre::{AsyncTransport, Tokio1Executor};
 
@@ -108,13 +108,15 @@ impl Mailer {
                 "auto-generated".to_owned(),
             ))
             .header(ContentType::TEXT_PLAIN);
-        // Quoted-printable would break the link, for whoever reads the text as it is.
-        let message = if written.text.is_ascii() {
-            message.header(ContentTransferEncoding::SevenBit)
+        // Quoted-printable would break the link for whoever reads the text as it is. No line is longer than 998 characters
+        // (RFC 5322, section 2.1.1).
+        let body = if written.text.is_ascii() {
+            let lines = written.text.replace('\n', "\r\n");
+            Body::dangerous_pre_encoded(lines.into_bytes(), ContentTransferEncoding::SevenBit)
         } else {
-            message
+            Body::new(written.text)
         };
-        message.body(written.text).map_err(|error| error.to_string())
+        message.body(body).map_err(|error| error.to_string())
     }
 }
 

@@ -107,9 +107,10 @@ pub(crate) fn post(
 ) -> Result<(), Error> {
     let id: MailId = clock::new_id();
     let letter = serde_json::to_vec(letter).map_err(|error| Error::Query(error.to_string()))?;
-    mails::post(conn, id, recipient, &master_key.seal(&context(id), &letter)?)
-}
-
-fn context(id: MailId) -> String {
-    format!("mails/{id}")
+    mails::post(
+        conn,
+        id,
+        recipient,
+        &master_key.seal(&mails::context(id), &letter)?,
+    )
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use hookgate_domain::mails::{self, Mail};
 use hookgate_domain::{Error, clock};
 
+use super::Mailer;
 use super::letter::Letter;
-use super::{Mailer, context};
 use crate::state::State;
 
 /// How soon mails of other processes, and those that failed, are looked for.
@@ -40,20 +40,22 @@ async fn send_next(state: &State, mailer: &Mailer) -> Result<bool, Error> {
         return Ok(false);
     };
     let (id, attempts) = (mail.id, mail.attempts);
-    let letter = state.master_key.open(&context(id), &mail.letter)?;
+    let letter = state.master_key.open(&mails::context(id), &mail.letter)?;
     let letter: Letter = serde_json::from_slice(&letter).map_err(|_| Error::Unreadable { what: "mail" })?;
     let kind = letter.kind();
-    match send(state, mailer, &mail, &letter).await {
-        Ok(()) => {
-            metrics::counter!("hookgate_mails_total", "kind" => kind, "outcome" => "sent").increment(1);
-        }
-        Err(reason) if attempts < mails::ATTEMPTS => {
-            metrics::counter!("hookgate_mails_total", "kind" => kind, "outcome" => "failed").increment(1);
+    let outcome = |outcome: &'static str| {
+        metrics::counter!("hookgate_mails_total", "kind" => kind, "outcome" => outcome).increment(1);
+    };
+    match send(state, mailer, mail, letter).await? {
+        Sent::Taken => outcome("sent"),
+        Sent::NothingToSay => outcome("dropped"),
+        Sent::Refused(reason) if attempts < mails::ATTEMPTS => {
+            outcome("failed");
             tracing::warn!(mail = %id, kind, attempts, reason, "a mail was not sent; trying again later");
             return Ok(true);
         }
-        Err(reason) => {
-            metrics::counter!("hookgate_mails_total", "kind" => kind, "outcome" => "given_up").increment(1);
+        Sent::Refused(reason) => {
+            outcome("given_up");
             tracing::error!(mail = %id, kind, attempts, reason, "a mail was given up");
         }
     }
@@ -61,7 +63,30 @@ async fn send_next(state: &State, mailer: &Mailer) -> Result<bool, Error> {
     Ok(true)
 }
 
-async fn send(state: &State, mailer: &Mailer, mail: &Mail, letter: &Letter) -> Result<(), String> {
-    let written = letter.write(&state.mail.links);
-    mailer.send(mail.id, &mail.recipient, written).await
+/// What became of a try.
+enum Sent {
+    Taken,
+    /// There is nobody, or nothing, that it is about.
+    NothingToSay,
+    Refused(String),
+}
+
+async fn send(state: &State, mailer: &Mailer, mail: Mail, letter: Letter) -> Result<Sent, Error> {
+    let Mail { id, recipient, .. } = mail;
+    let to = recipient.clone();
+    let issued = state
+        .database
+        .run(move |conn| {
+            let token = letter.token(conn, &to, clock::now())?;
+            Ok::<_, Error>(token.map(|token| (letter, token)))
+        })
+        .await?;
+    let Some((letter, token)) = issued else {
+        return Ok(Sent::NothingToSay);
+    };
+    let written = letter.write(&token, &state.mail.links);
+    Ok(match mailer.send(id, &recipient, written).await {
+        Ok(()) => Sent::Taken,
+        Err(reason) => Sent::Refused(reason),
+    })
 }

@@ -11,6 +11,7 @@ use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Required, ResponseBui
 
 use super::examples::{Schemas, without_schema_of_bytes};
 use crate::error::ErrorCode;
+use crate::idempotency::UNKEPT;
 
 const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -85,7 +86,8 @@ fn operation_of(path: &str, kind: Kind, operation: &mut Operation, schemas: &Sch
     {
         codes.extend([ErrorCode::InvalidRequest, ErrorCode::InvalidCursor]);
     }
-    if guarded && kind == Kind::Post {
+    let is_kept = !UNKEPT.iter().any(|prefix| path.starts_with(prefix));
+    if guarded && kind == Kind::Post && is_kept {
         codes.extend([
             ErrorCode::InvalidHeader,
             ErrorCode::IdempotencyInFlight,

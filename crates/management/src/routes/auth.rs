@@ -3,13 +3,13 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, post};
 use chrono::TimeDelta;
+use hookgate_domain::database::PgConnection;
 use hookgate_domain::login_sessions::{self, NewLoginSession, NewRefreshToken, Rotation};
 use hookgate_domain::users::{self, NewUser};
 use hookgate_domain::{clock, limits, scope, tenants};
 use hookgate_model::email::Email;
 use hookgate_model::ids::{LoginSessionId, TenantId, UserId};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -17,13 +17,15 @@ use super::me::User;
 use super::tenant::Tenant;
 use crate::auth::access_tokens::Claims;
 use crate::auth::origin_of;
-use crate::auth::passwords::new_password;
+use crate::auth::passwords::{any_password, new_password};
 use crate::auth::secret_token::{REFRESH_TOKEN, SecretToken};
 use crate::auth::throttle::{self, Attempt};
 use crate::body::{Json, NoContent, Reply};
-use crate::client_address;
+use crate::client_address::{self, Client};
 use crate::error::{ApiError, ApiResult, ErrorCode};
-use crate::fields::{Fields, FromFields, Read, parsed, text};
+use crate::fields::{Fields, FromFields, parsed, text};
+use crate::mail;
+use crate::mail::letter::Letter;
 use crate::state::State;
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
@@ -85,7 +87,7 @@ struct Credentials {
 impl FromFields for Credentials {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let email = fields.required("email", parsed);
-        let password = fields.required("password", any_text);
+        let password = fields.required("password", any_password);
         let tenant_id = fields.optional("tenant_id", parsed);
         Some(Self {
             email: email?,
@@ -93,11 +95,6 @@ impl FromFields for Credentials {
             tenant_id: tenant_id?,
         })
     }
-}
-
-/// A password is taken as it is: rules and trimming are for new ones.
-fn any_text(value: Value) -> Read<String> {
-    crate::fields::json(value)
 }
 
 /// A refresh token.
@@ -137,18 +134,19 @@ pub(super) struct Tokens {
 /// A new account, logged in.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"user": {"id": "usr_01k9z3v8e5f2q8r7w6t5y4x3m2", "email": "ada@example.com", "name": "Ada",
-    "created_at": "2026-11-21T12:00:00Z"}, "tenant": {"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines",
+    "email_verified": true, "created_at": "2026-11-21T12:00:00Z"}, "tenant": {"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines",
     "status": "active", "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"},
     "tokens": {"access_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSJ9…", "token_type": "Bearer", "expires_in": 900,
     "refresh_token": "hgr_9wq2ZmFrZS1yZWZyZXNoLXRva2VuLWZvci10aGUtZG9jcw", "tenant_id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2"}}))]
 pub(super) struct Registered {
     user: User,
     tenant: Tenant,
-    tokens: Tokens,
+    /// Null where the address has to be verified before the first login.
+    tokens: Option<Tokens>,
 }
 
 impl Registered {
-    pub(super) fn new(user: users::User, tenant: tenants::Tenant, tokens: Tokens) -> Self {
+    pub(super) fn new(user: users::User, tenant: tenants::Tenant, tokens: Option<Tokens>) -> Self {
         Self {
             user: user.into(),
             tenant: tenant.into(),
@@ -159,7 +157,8 @@ impl Registered {
 
 /// Register
 ///
-/// Makes a person and a tenant that they own, and logs them in. Too many attempts from one address, or in all, make further
+/// Makes a person and a tenant that they own, and logs them in. Where the installation sends mail, one goes to the address with a
+/// token that verifies it. Too many attempts from one address, or in all, make further
 /// ones wait.
 #[utoipa::path(tag = "authentication", operation_id = "register",
     responses((status = 201, description = "The account", body = Registered),
@@ -174,25 +173,43 @@ async fn sign_up(
     let address = client_address::of(&request, &state);
     throttle::registration(&state, address).await?;
     let password_hash = state.passwords.hash(new.password).await?;
-    let (user, tenant) = state
-        .database
-        .run(move |conn| {
-            scope::transaction(conn, |conn| {
-                let user = NewUser {
-                    id: clock::new_id(),
-                    email: new.email.as_str(),
-                    name: &new.name,
-                    password_hash: &password_hash,
-                };
-                let user = users::create(conn, user)?;
-                origin_of(user.id, address).enter(conn)?;
-                let (_, tenant) = tenants::create(conn, clock::new_id(), &new.tenant_name, user.id)?;
-                Ok::<_, hookgate_domain::Error>((user, tenant))
-            })
+    let outbox = state.mail.is_on().then(|| state.master_key.clone());
+    let create = move |conn: &mut PgConnection| {
+        scope::transaction(conn, |conn| {
+            let user = NewUser {
+                id: clock::new_id(),
+                email: new.email.as_str(),
+                name: &new.name,
+                password_hash: &password_hash,
+            };
+            let user = users::create(conn, user)?;
+            origin_of(user.id, address).enter(conn)?;
+            let (_, tenant) = tenants::create(conn, clock::new_id(), &new.tenant_name, user.id)?;
+            if let Some(master_key) = outbox {
+                mail::post(conn, &master_key, &user.email, &Letter::EmailVerification)?;
+            }
+            Ok::<_, hookgate_domain::Error>((user, tenant))
         })
-        .await?;
-    let tokens = start_session(&state, user.id, tenant.id).await?;
+    };
+    let (user, tenant) = state.database.run(create).await?;
+    state.mail.posted();
+    let client = client_address::client(&request, &state);
+    let tokens = first_session(&state, &user, tenant.id, client).await?;
     Ok(Reply::created(Registered::new(user, tenant, tokens)))
+}
+
+/// Logs a new account in, unless its address has to be verified first.
+pub(super) async fn first_session(
+    state: &State,
+    user: &users::User,
+    tenant: TenantId,
+    client: Client,
+) -> ApiResult<Option<Tokens>> {
+    if may_log_in(state, user) {
+        start_session(state, user.id, tenant, client).await.map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// Log in
@@ -201,6 +218,7 @@ async fn sign_up(
 #[utoipa::path(tag = "authentication", operation_id = "login",
     responses((status = 200, description = "Tokens", body = Tokens),
               (status = 401, description = "invalid_credentials"),
+              (status = 403, description = "email_not_verified"),
               (status = 429, description = "too_many_requests")))]
 #[post("/auth/login")]
 async fn login(
@@ -231,7 +249,14 @@ async fn login(
         .find(|id| given.tenant_id.is_none_or(|wanted| wanted == *id))
         .ok_or_else(|| refused("the person is not a member of this tenant"))?;
     attempt.succeeded(&state).await;
-    Ok(Reply::ok(start_session(&state, user.id, tenant).await?))
+    if !may_log_in(&state, &user) {
+        return Err(ApiError::new(
+            ErrorCode::EmailNotVerified,
+            "use the token that was mailed to it, or ask for another mail",
+        ));
+    }
+    let client = client_address::client(&request, &state);
+    Ok(Reply::ok(start_session(&state, user.id, tenant, client).await?))
 }
 
 /// Refresh the tokens
@@ -289,8 +314,18 @@ async fn logout(state: Data<State>, Json(given): Json<Refresh>) -> ApiResult<NoC
     Ok(NoContent)
 }
 
+/// Whether the address of the account is verified as far as this installation demands it.
+pub(super) fn may_log_in(state: &State, user: &users::User) -> bool {
+    user.email_verified_at.is_some() || !state.settings.require_verified_email
+}
+
 /// Starts a login of a person, who is a member of the tenant.
-pub(super) async fn start_session(state: &State, user: UserId, tenant: TenantId) -> ApiResult<Tokens> {
+pub(super) async fn start_session(
+    state: &State,
+    user: UserId,
+    tenant: TenantId,
+    client: Client,
+) -> ApiResult<Tokens> {
     let now = clock::now();
     let token = SecretToken::new(REFRESH_TOKEN);
     let session: LoginSessionId = clock::new_id();
@@ -299,6 +334,8 @@ pub(super) async fn start_session(state: &State, user: UserId, tenant: TenantId)
         user,
         tenant,
         expires_at: now + TimeDelta::seconds(state.settings.login_seconds.into()),
+        network: client.network,
+        user_agent: client.user_agent,
         token: NewRefreshToken {
             digest: token.digest,
             expires_at: now + TimeDelta::seconds(state.settings.refresh_token_seconds.into()),

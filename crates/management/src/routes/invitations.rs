@@ -15,7 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::auth::{Registered, Tokens, start_session};
+use super::auth::{Registered, Tokens, first_session, start_session};
 use super::members::check;
 use super::tenant::Tenant;
 use crate::auth::passwords::new_password;
@@ -315,7 +315,11 @@ struct JoinedTenant {
               (status = 404, description = "not_found"),
               (status = 409, description = "already_exists, limit_reached")))]
 #[post("/invitations/accept")]
-async fn accept(caller: Caller, Json(given): Json<Acceptance>) -> ApiResult<Reply<JoinedTenant>> {
+async fn accept(
+    caller: Caller,
+    request: HttpRequest,
+    Json(given): Json<Acceptance>,
+) -> ApiResult<Reply<JoinedTenant>> {
     let user = caller.person()?;
     let origin = caller.origin();
     let state = caller.state();
@@ -331,13 +335,15 @@ async fn accept(caller: Caller, Json(given): Json<Acceptance>) -> ApiResult<Repl
                 ));
             }
             members::add(conn, &opened.scope, user, opened.role)?;
+            opened.verify(conn, user)?;
             Ok((opened.role, tenants::find(conn, &opened.scope)?))
         })
     };
     let (role, tenant) = state.database.run(join).await?;
+    let client = client_address::client(&request, state);
     Ok(Reply::created(JoinedTenant {
         role,
-        tokens: start_session(state, user, tenant.id).await?,
+        tokens: start_session(state, user, tenant.id, client).await?,
         tenant: tenant.into(),
     }))
 }
@@ -401,13 +407,16 @@ async fn register_invited(
                 name: &new.name,
                 password_hash: &password_hash,
             };
-            let user = users::create(conn, user)?;
+            users::create(conn, user)?;
             members::add(conn, &opened.scope, id, opened.role)?;
+            opened.verify(conn, id)?;
+            let user = users::find(conn, id)?;
             Ok::<_, ApiError>((user, tenants::find(conn, &opened.scope)?))
         })
     };
     let (user, tenant) = state.database.run(join).await?;
-    let tokens = start_session(&state, user.id, tenant.id).await?;
+    let client = client_address::client(&request, &state);
+    let tokens = first_session(&state, &user, tenant.id, client).await?;
     Ok(Reply::created(Registered::new(user, tenant, tokens)))
 }
 
@@ -416,6 +425,17 @@ struct Opened {
     scope: TenantScope,
     email: String,
     role: Role,
+    is_mailed: bool,
+}
+
+impl Opened {
+    /// Whoever has a token that was only mailed has shown whose address it is.
+    fn verify(&self, conn: &mut PgConnection, user: UserId) -> Result<(), Error> {
+        if self.is_mailed {
+            users::verify_email(conn, user, &self.email, clock::now())?;
+        }
+        Ok(())
+    }
 }
 
 /// Uses an invitation up, in the running transaction, under the lock of the tenant's members.
@@ -455,6 +475,7 @@ fn open(conn: &mut PgConnection, token: &str, most: u32) -> ApiResult<Opened> {
     Ok(Opened {
         scope,
         email: invitation.email,
+        is_mailed: invitation.is_mailed,
         role,
     })
 }

@@ -20,11 +20,13 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 /// A person.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"id": "usr_01k9z3v8e5f2q8r7w6t5y4x3m2", "email": "ada@example.com", "name": "Ada",
-    "created_at": "2026-11-21T12:00:00Z"}))]
+    "email_verified": true, "created_at": "2026-11-21T12:00:00Z"}))]
 pub struct User {
     id: hookgate_model::ids::UserId,
     email: String,
     name: String,
+    /// Whether they have shown that the address is theirs.
+    email_verified: bool,
     created_at: chrono::DateTime<chrono::Utc>,
 }
 
@@ -34,6 +36,7 @@ impl From<users::User> for User {
             id: user.id,
             email: user.email,
             name: user.name,
+            email_verified: user.email_verified_at.is_some(),
             created_at: user.created_at,
         }
     }
@@ -42,7 +45,7 @@ impl From<users::User> for User {
 /// The caller.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "user": {"id": "usr_01k9z3v8e5f2q8r7w6t5y4x3m2", "email": "ada@example.com", "name": "Ada", "created_at": "2026-11-21T12:00:00Z"},
+    "user": {"id": "usr_01k9z3v8e5f2q8r7w6t5y4x3m2", "email": "ada@example.com", "name": "Ada", "email_verified": true, "created_at": "2026-11-21T12:00:00Z"},
     "role": "owner", "management_key": null,
     "tenant": {"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines", "status": "active",
         "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"},

@@ -33,7 +33,7 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 /// A person in the tenant.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"user": {"id": "usr_01k9z3v8e5f2q8r7w6t5y4x3m2", "email": "ada@example.com", "name": "Ada",
-    "created_at": "2026-11-21T12:00:00Z"}, "role": "editor", "joined_at": "2026-11-21T12:00:00Z"}))]
+    "email_verified": true, "created_at": "2026-11-21T12:00:00Z"}, "role": "editor", "joined_at": "2026-11-21T12:00:00Z"}))]
 struct Member {
     user: User,
     role: Role,

@@ -40,16 +40,19 @@ pub mod capture;
 pub mod collections;
 pub mod destinations;
 pub(crate) mod docs;
+pub mod emails;
 pub mod events;
 pub mod expectations;
 pub mod failed_callbacks;
 pub mod health;
 pub mod invitations;
+pub mod logins;
 pub mod management_keys;
 pub mod me;
 pub mod members;
 pub mod notifications;
 pub mod pairing;
+pub mod passwords;
 pub mod public_api;
 pub mod refusals;
 pub mod replays;
@@ -70,7 +73,10 @@ pub mod webhooks;
 pub(crate) fn register(config: &mut ServiceConfig<'_>) {
     let v1 = scope("/v1")
         .configure(auth::register)
+        .configure(passwords::register)
+        .configure(emails::register)
         .configure(me::register)
+        .configure(logins::register)
         .configure(tenant::register)
         .configure(notifications::register)
         .configure(tenants::register)

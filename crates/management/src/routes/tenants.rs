@@ -1,6 +1,6 @@
 //! The tenants of a person.
 
-use actix_web::{get, post};
+use actix_web::{HttpRequest, get, post};
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::{clock, scope, tenants};
 use hookgate_model::access::Role;
@@ -13,6 +13,7 @@ use super::auth::{Tokens, start_session};
 use super::tenant::{Tenant, TenantSettings};
 use crate::auth::Caller;
 use crate::body::{Json, Reply};
+use crate::client_address;
 use crate::error::{ApiError, ApiResult};
 use crate::path::Path;
 
@@ -94,7 +95,11 @@ async fn create(caller: Caller, Json(new): Json<TenantSettings>) -> ApiResult<Re
     responses((status = 201, description = "Tokens for the other tenant", body = Tokens),
               (status = 403, description = "forbidden")))]
 #[post("/tenants/{id}/switch")]
-async fn switch(caller: Caller, Path((id,)): Path<(TenantId,)>) -> ApiResult<Reply<Tokens>> {
+async fn switch(
+    caller: Caller,
+    request: HttpRequest,
+    Path((id,)): Path<(TenantId,)>,
+) -> ApiResult<Reply<Tokens>> {
     let user = caller.person()?;
     let memberships = caller
         .state()
@@ -105,5 +110,8 @@ async fn switch(caller: Caller, Path((id,)): Path<(TenantId,)>) -> ApiResult<Rep
     if !there {
         return Err(ApiError::not_found());
     }
-    Ok(Reply::created(start_session(caller.state(), user, id).await?))
+    let client = client_address::client(&request, caller.state());
+    Ok(Reply::created(
+        start_session(caller.state(), user, id, client).await?,
+    ))
 }

@@ -1,16 +1,24 @@
 //! Mails: they tell of what was committed, arrive although a server refuses them for a while, and nothing keeps their tokens.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use hookgate_management::mail::Mailer;
 use hookgate_testkit::eventually;
 use serde_json::{Value, json};
 
-use crate::service::{PASSWORD, Service};
+use crate::service::{Caller, PASSWORD, Service};
 use crate::smtp::SmtpServer;
 
 async fn with_mail(server: &SmtpServer) -> Service {
     Service::start_with(|settings| settings.mailer = Some(server.mailer())).await
+}
+
+/// Somebody who owns a tenant, and whose own mail has come.
+async fn owner(service: &Service, server: &SmtpServer) -> Caller {
+    let owner = service.register("ada@example.com").await;
+    assert_eq!(server.mail().await.recipient, "ada@example.com");
+    owner
 }
 
 async fn register(service: &Service, token: &str) -> Value {
@@ -23,7 +31,7 @@ async fn register(service: &Service, token: &str) -> Value {
 async fn an_invitation_is_mailed_to_its_address_alone() {
     let server = SmtpServer::start().await;
     let service = with_mail(&server).await;
-    let owner = service.register("ada@example.com").await;
+    let owner = owner(&service, &server).await;
     let invitation = json!({"email": "grace@example.com", "role": "editor"});
     let made = owner.post("/v1/invitations", invitation).await.is(201);
     // Whoever invites does not learn the token: that it is accepted shows that the mail was read.
@@ -62,7 +70,7 @@ async fn a_link_leads_to_the_application_when_there_is_one() {
         settings.app_url = Some("https://app.example.com/hooks".parse().expect("a URL"));
     })
     .await;
-    let owner = service.register("ada@example.com").await;
+    let owner = owner(&service, &server).await;
     let invitation = json!({"email": "grace@example.com", "role": "editor"});
     owner.post("/v1/invitations", invitation).await.is(201);
     let mail = server.mail().await;
@@ -94,7 +102,7 @@ async fn without_mail_whoever_invites_passes_the_link_on() {
 async fn a_mail_that_is_refused_is_tried_again() {
     let server = SmtpServer::start().await;
     let service = with_mail(&server).await;
-    let owner = service.register("ada@example.com").await;
+    let owner = owner(&service, &server).await;
     server.refusing.store(2, Ordering::SeqCst);
     let invitation = json!({"email": "grace@example.com", "role": "editor"});
     owner.post("/v1/invitations", invitation).await.is(201);
@@ -117,7 +125,7 @@ async fn a_mail_that_is_refused_is_tried_again() {
 async fn a_mail_that_cannot_be_sent_is_given_up() {
     let server = SmtpServer::start().await;
     let service = with_mail(&server).await;
-    let owner = service.register("ada@example.com").await;
+    let owner = owner(&service, &server).await;
     server.refusing.store(1_000, Ordering::SeqCst);
     let invitation = json!({"email": "grace@example.com", "role": "editor"});
     owner.post("/v1/invitations", invitation).await.is(201);
@@ -140,7 +148,7 @@ async fn what_is_rolled_back_is_not_mailed() {
         settings.invitations_per_tenant = 1;
     })
     .await;
-    let owner = service.register("ada@example.com").await;
+    let owner = owner(&service, &server).await;
     let invite = async |email: &str| {
         let invitation = json!({"email": email, "role": "editor"});
         owner.post("/v1/invitations", invitation).await
@@ -161,11 +169,10 @@ async fn in_development_a_mail_is_a_file() {
     let invitation = json!({"email": "grace@example.com", "role": "editor"});
     owner.post("/v1/invitations", invitation).await.is(201);
     let file = eventually(std::time::Duration::from_secs(20), "the file", async || {
-        let file = std::fs::read_dir(&mails).ok()?.next()?.ok()?.path();
-        std::fs::read_to_string(&file)
-            .ok()
-            .filter(|text| text.contains("hgi_"))
-            .map(|_| file)
+        let is_invitation =
+            |file: &PathBuf| std::fs::read_to_string(file).is_ok_and(|text| text.contains("hgi_"));
+        let mut files = std::fs::read_dir(&mails).ok()?.flatten().map(|file| file.path());
+        files.find(is_invitation)
     })
     .await;
     assert_eq!(file.extension().and_then(|end| end.to_str()), Some("eml"));

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 pub use mask_path::{MaskPath, MaskPathError};
 pub(crate) use mask_path::{Segment as MaskSegment, Target};
-pub use protect::{Kept, Parts, Protection};
+pub use protect::{Kept, Parts, Protection, network_of};
 pub use scrub::{Scrubber, Secrets};
 pub use sensitive::Condition;
 

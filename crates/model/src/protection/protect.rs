@@ -339,7 +339,7 @@ fn replaced(text: &str, spans: Vec<Range<usize>>) -> Option<String> {
 
 /// What is left of an address: the /24 of IPv4, the /48 of IPv6, which is what one customer of a provider is usually given
 /// (RFC 6177), with zeros for the rest.
-fn network_of(address: IpAddr) -> IpNet {
+pub fn network_of(address: IpAddr) -> IpNet {
     match address.to_canonical() {
         IpAddr::V4(v4) => Ipv4Net::new_assert(v4, 24).trunc().into(),
         IpAddr::V6(v6) => Ipv6Net::new_assert(v6, 48).trunc().into(),
