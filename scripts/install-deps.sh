@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what Hookgate needs beside Rust, on Debian and Ubuntu: as root, or as a user who may use sudo.
 #   scripts/install-deps.sh         to build and run
-#   scripts/install-deps.sh test    also Node.js, npm and Python, for the tests that use published packages
+#   scripts/install-deps.sh test    also Node.js, npm, Python and HAProxy, for the tests that use published packages or a load balancer
 # Nothing is downloaded when nothing is missing. The services of packages that it installs are neither started nor
 # enabled (Hookgate starts private servers), and servers that exist already are left alone.
 set -eu
@@ -27,6 +27,7 @@ if ! has redis-server && ! has valkey-server; then need redis-server; fi
 if [ "${1:-}" = test ]; then
   if ! has node; then need nodejs; fi
   if ! has npm; then need npm; fi
+  if ! has haproxy; then need haproxy; fi
   if ! has python3 || ! python3 -c 'import ensurepip' 2>/dev/null; then need python3-venv; fi
 fi
 

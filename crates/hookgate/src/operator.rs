@@ -3,6 +3,8 @@
 //! Three fixed answers to GET need no web framework: a request's first line is read, and the connection is closed.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -45,11 +47,13 @@ struct Sources {
     metrics: PrometheusHandle,
     databases: Vec<(&'static str, Database)>,
     redis: Redis,
+    is_draining: Arc<AtomicBool>,
 }
 
 /// The running port; it closes when this is dropped.
 pub struct Operator {
     address: SocketAddr,
+    is_draining: Arc<AtomicBool>,
     _tasks: JoinSet<()>,
 }
 
@@ -57,6 +61,11 @@ impl Operator {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Tells whoever asks from now on that the process is not ready.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
     }
 }
 
@@ -79,7 +88,9 @@ pub async fn start(
         metrics,
         databases,
         redis,
+        is_draining: Arc::default(),
     };
+    let is_draining = Arc::clone(&sources.is_draining);
     let mut tasks = JoinSet::new();
     let upkeep = sources.metrics.clone();
     tasks.spawn(async move {
@@ -101,6 +112,7 @@ pub async fn start(
     });
     Ok(Operator {
         address,
+        is_draining,
         _tasks: tasks,
     })
 }
@@ -142,6 +154,9 @@ async fn read_path(stream: &mut TcpStream) -> Option<String> {
 }
 
 async fn readiness(sources: &Sources) -> (&'static str, String) {
+    if sources.is_draining.load(Ordering::Relaxed) {
+        return ("503 Service Unavailable", "stopping\n".to_owned());
+    }
     let mut ready = true;
     let mut text = String::new();
     for (service, database) in &sources.databases {

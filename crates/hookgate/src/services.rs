@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
@@ -52,6 +53,8 @@ pub struct Services {
     worker: Option<Worker>,
     operator: Operator,
     export: Option<Export>,
+    /// How long it goes on once it is told to stop.
+    drain: Duration,
 }
 
 impl Services {
@@ -126,6 +129,7 @@ impl Services {
             worker,
             operator,
             export,
+            drain: Duration::from_secs(settings.operator.drain_seconds),
         })
     }
 
@@ -148,8 +152,17 @@ impl Services {
         self.operator.address()
     }
 
-    /// Stops what takes work in before what does it: callers who wait for a flow still get its answer.
+    /// Says that it is not ready and goes on for a while; then stops what takes work in before what does it: callers who wait
+    /// for a flow still get its answer.
     pub async fn stop(self) {
+        self.operator.drain();
+        if let Some(ingress) = &self.ingress {
+            ingress.drain();
+        }
+        if let Some(management) = &self.management {
+            management.drain();
+        }
+        tokio::time::sleep(self.drain).await;
         if let Some(ingress) = self.ingress {
             ingress.stop().await;
         }

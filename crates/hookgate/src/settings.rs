@@ -124,12 +124,16 @@ pub struct RedisSection {
 pub struct OperatorSection {
     /// Where `/metrics`, `/livez` and `/readyz` are. Default `127.0.0.1:8082`.
     pub listen: SocketAddr,
+    /// How long a process that is told to stop says that it is not ready, and still takes requests, before it takes no more, in
+    /// seconds: whoever routes requests to it needs that time to notice. Default 0.
+    pub drain_seconds: u64,
 }
 
 impl Default for OperatorSection {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8082)),
+            drain_seconds: 0,
         }
     }
 }

@@ -14,8 +14,8 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use hookgate_tls::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// How often connections are looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -33,7 +33,7 @@ pub struct Patience {
 
 /// A connection of the thread that serves it.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     state: Rc<State>,
 }
 
@@ -61,7 +61,7 @@ pub struct InHand(Rc<State>);
 
 impl Connection {
     /// Takes care of a stream.
-    pub fn new(stream: TcpStream, patience: Patience) -> Self {
+    pub fn new(stream: Stream, patience: Patience) -> Self {
         let state = Rc::new(State {
             patience,
             in_hand: Cell::new(0),
@@ -208,7 +208,16 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        if self.state.is_over.get() {
+            return Poll::Ready(Err(over()));
+        }
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        // What is encrypted waits here for the peer to take it.
+        if self.stream.is_encrypted() {
+            self.written(context, flushed)
+        } else {
+            flushed
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

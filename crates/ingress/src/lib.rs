@@ -34,6 +34,7 @@ mod webhook;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_server::ServerHandle;
 use hookgate_domain::apart::Apart;
@@ -114,6 +115,7 @@ pub async fn start(
         body_room: BodyRoom::new(settings.body_room(), settings.share()),
         apart: Apart::new(settings.body_memory_bytes),
         redis,
+        is_draining: AtomicBool::new(false),
         settings,
     });
     let Listening { server, addresses } = listener::listen(&service)?;
@@ -130,6 +132,12 @@ impl Ingress {
     /// The addresses that it listens on: the senders', then the proxies'.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Goes on, and lets go of those who would come again: probes hear that it is not ready, connections end with their next
+    /// answer.
+    pub fn drain(&self) {
+        self.service.is_draining.store(true, Ordering::Relaxed);
     }
 
     /// Takes no further connection, answers what has been received, writes what is waiting, and ends.

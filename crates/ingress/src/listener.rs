@@ -11,6 +11,7 @@ use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::{App, Error, web};
 use hookgate_model::proxy_protocol::{PREAMBLE, Preamble};
+use hookgate_tls::{Acceptor, Files};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -32,6 +33,8 @@ pub struct Listening {
 /// When an address is taken.
 pub fn listen(service: &Arc<Service>) -> io::Result<Listening> {
     let settings = &service.settings;
+    let files = Files::of(settings.tls_certificate.as_deref(), settings.tls_key.as_deref());
+    let tls = Acceptor::new(files.map_err(io::Error::other)?)?;
     let mut addresses = Vec::new();
     let mut builder = Server::build()
         .workers(settings.threads())
@@ -40,11 +43,11 @@ pub fn listen(service: &Arc<Service>) -> io::Result<Listening> {
         .disable_signals();
     let directly = bind(settings.listen)?;
     addresses.push(directly.local_addr()?);
-    builder = add(builder, directly, service, Peer::Sender)?;
+    builder = add(builder, directly, service, Peer::Sender, &tls)?;
     if let Some(address) = settings.proxy_protocol_listen {
         let proxies = bind(address)?;
         addresses.push(proxies.local_addr()?);
-        builder = add(builder, proxies, service, Peer::Proxy)?;
+        builder = add(builder, proxies, service, Peer::Proxy, &tls)?;
     }
     Ok(Listening {
         server: builder.run(),
@@ -76,9 +79,10 @@ fn add(
     listener: TcpListener,
     service: &Arc<Service>,
     peer: Peer,
+    tls: &Acceptor,
 ) -> io::Result<ServerBuilder> {
     let end = builder.graceful_shutdown_signal();
-    let service = Arc::clone(service);
+    let (service, tls) = (Arc::clone(service), tls.clone());
     let name = match peer {
         Peer::Sender => "hookgate-senders",
         Peer::Proxy => "hookgate-proxies",
@@ -111,10 +115,10 @@ fn add(
                     .map_err(|error: Error| error.error_response()),
                 |()| AppConfig::default(),
             ));
-        let service = Arc::clone(&service);
+        let (service, tls) = (Arc::clone(&service), tls.clone());
         fn_service(move |stream: TcpStream| {
-            let service = Arc::clone(&service);
-            async move { accept(stream, &service, peer).await }
+            let (service, tls) = (Arc::clone(&service), tls.clone());
+            async move { accept(stream, &service, peer, &tls).await }
         })
         .map_err(actix_http::error::DispatchError::Io)
         .map_init_err(|_| ())
@@ -127,6 +131,7 @@ async fn accept(
     mut stream: TcpStream,
     service: &Service,
     peer: Peer,
+    tls: &Acceptor,
 ) -> io::Result<(Connection, Option<SocketAddr>)> {
     let settings = &service.settings;
     let patience = Patience {
@@ -159,7 +164,11 @@ async fn accept(
             }
         }
     }
-    Ok((Connection::new(stream, patience), Some(sender)))
+    let Ok(accepted) = tokio::time::timeout(patience.head, tls.accept(stream)).await else {
+        metrics::counter!("hookgate_connections_cut_total", "slow" => "handshake").increment(1);
+        return Err(invalid("its TLS handshake did not end in time"));
+    };
+    Ok((Connection::new(accepted?, patience), Some(sender)))
 }
 
 /// Reads the header of the PROXY protocol, and not a byte of what follows.

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_http::{ConnectionType, RequestHead};
@@ -82,6 +83,8 @@ pub struct Service {
     pub key_secrets: Arc<[KeySecret]>,
     pub body_room: BodyRoom,
     pub apart: Apart,
+    /// Whether it is about to stop: connections end with their next answer, and probes hear that it is not ready.
+    pub is_draining: AtomicBool,
 }
 
 /// A request whose head is admitted.
@@ -108,8 +111,11 @@ pub async fn receive(http: HttpRequest, body: web::Payload, service: web::Data<S
         return operational(head, &service).await;
     };
     let traced = Traced::begin(&request);
-    let answer = trace::scope(traced.context, receive_public(&http, request, body, &service)).await;
+    let mut answer = trace::scope(traced.context, receive_public(&http, request, body, &service)).await;
     traced.end(http.method().as_str(), answer.status());
+    if service.is_draining.load(Ordering::Relaxed) {
+        answer.head_mut().set_connection_type(ConnectionType::Close);
+    }
     answer
 }
 
@@ -502,6 +508,11 @@ fn event_input(
 async fn operational(head: &RequestHead, service: &Service) -> HttpResponse {
     let answer = match (&head.method, head.uri.path()) {
         (&Method::GET, "/livez") => HttpResponse::Ok().content_type("text/plain").body("ok\n"),
+        (&Method::GET, "/readyz") if service.is_draining.load(Ordering::Relaxed) => {
+            HttpResponse::ServiceUnavailable()
+                .content_type("text/plain")
+                .body("stopping\n")
+        }
         (&Method::GET, "/readyz") => match service.pool.ping().await {
             Ok(()) => HttpResponse::Ok().content_type("text/plain").body("ready\n"),
             Err(_) => HttpResponse::ServiceUnavailable()

@@ -1,6 +1,7 @@
 //! The settings of the ingress, each with its unit and default.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hookgate_domain::appender::AppenderSettings;
@@ -20,6 +21,11 @@ use url::Url;
 pub struct Settings {
     /// The address to listen on. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
+    /// A file with the certificate in PEM, and those between it and a root that clients know: connections are then encrypted
+    /// (TLS 1.2 and 1.3). It is read again when it changes. By default they are not.
+    pub tls_certificate: Option<PathBuf>,
+    /// The file with its private key in PEM.
+    pub tls_key: Option<PathBuf>,
     /// What the public URLs begin with, since some senders sign the URL that they were given; the Host header is never
     /// believed. By default `management.public_url`.
     pub public_url: Option<Url>,
@@ -97,6 +103,8 @@ impl Default for Settings {
         let appender = AppenderSettings::default();
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls_certificate: None,
+            tls_key: None,
             public_url: None,
             threads: 0,
             trusted_proxies: Vec::new(),

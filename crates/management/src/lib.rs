@@ -12,6 +12,7 @@ pub mod error;
 pub mod etag;
 pub mod fields;
 mod idempotency;
+mod listener;
 pub mod mail;
 pub mod openapi;
 pub mod page;

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_web::dev::{ResourceDef, ServerHandle};
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
-use actix_web::{App, HttpRequest, HttpServer};
+use actix_web::{App, HttpRequest};
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_domain::redis::Redis;
@@ -21,7 +22,7 @@ use utoipa_actix_web::AppExt;
 use crate::error::{ApiError, ErrorCode};
 use crate::mail::sender;
 use crate::state::State;
-use crate::{Settings, openapi, routes, trace};
+use crate::{Settings, listener, openapi, routes, trace};
 
 /// How long a stop waits for a mail that is being sent.
 const MAIL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,12 +45,19 @@ pub struct Management {
     /// Where it listens.
     pub addresses: Vec<SocketAddr>,
     handle: ServerHandle,
+    state: Data<State>,
     stopping: CancellationToken,
     sending_mails: JoinHandle<()>,
     server: JoinHandle<io::Result<()>>,
 }
 
 impl Management {
+    /// Goes on, and lets go of those who would come again: probes hear that it is not ready, connections end with their next
+    /// answer.
+    pub fn drain(&self) {
+        self.state.is_draining.store(true, Ordering::Relaxed);
+    }
+
     /// Takes no more requests, waits for those in flight, and ends.
     pub async fn stop(self) {
         self.stopping.cancel();
@@ -73,18 +81,17 @@ pub async fn start(
     master_key: MasterKey,
     egress: Client,
 ) -> Result<Management, StartError> {
-    let threads = settings.threads().get();
     let address = settings.listen;
-    let shutdown_timeout = settings.shutdown_timeout_seconds;
     let early = redis.clone();
     // The first use opens the connection that all share; it is better made here than on one of the server's threads.
     drop(tokio::spawn(async move { early.ping().await }));
-    let state = Data::new(State::new(settings, database, redis, master_key, egress));
+    let state = Data::new(State::new(settings.clone(), database, redis, master_key, egress));
     let stopping = state.stopping.clone();
     let sending = state.clone().into_inner();
+    let held = state.clone();
     let document = Data::new(openapi::document());
     let known = Data::new(KnownRoutes::of(&document));
-    let server = HttpServer::new(move || {
+    let listening = listener::listen(&settings, move || {
         App::new()
             .app_data(state.clone())
             .app_data(document.clone())
@@ -95,20 +102,14 @@ pub async fn start(
             .configure(routes::docs::register)
             .default_service(actix_web::web::to(unknown))
             .wrap(from_fn(trace::middleware))
-    })
-    .workers(threads)
-    .shutdown_timeout(shutdown_timeout)
-    .client_request_timeout(Duration::from_secs(10))
-    .disable_signals()
-    .bind(address)
-    .map_err(|reason| StartError::Listen { address, reason })?;
-    let addresses = server.addrs();
-    let server = server.run();
+    });
+    let (server, addresses) = listening.map_err(|reason| StartError::Listen { address, reason })?;
     let handle = server.handle();
     let sending_mails = tokio::spawn(sender::keep(sending));
     Ok(Management {
         addresses,
         handle,
+        state: held,
         stopping,
         sending_mails,
         server: tokio::spawn(server),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use hookgate_domain::samples::Room;
 use hookgate_model::limits::{CollectionLimits, TenantLimits};
@@ -17,6 +18,11 @@ use crate::mail::Mailer;
 pub struct Settings {
     /// Where it listens. Port 0 takes any free one.
     pub listen: SocketAddr,
+    /// A file with the certificate in PEM, and those between it and a root that clients know: connections are then encrypted
+    /// (TLS 1.2 and 1.3). It is read again when it changes. By default they are not.
+    pub tls_certificate: Option<PathBuf>,
+    /// The file with its private key in PEM.
+    pub tls_key: Option<PathBuf>,
     /// Threads that serve requests; 0 for one per processor.
     pub threads: usize,
     /// The longest request body that is read, in bytes.
@@ -101,6 +107,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            tls_certificate: None,
+            tls_key: None,
             threads: 0,
             body_limit_bytes: 1 << 20,
             shutdown_timeout_seconds: 10,

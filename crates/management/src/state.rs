@@ -1,5 +1,7 @@
 //! What every handler may use.
 
+use std::sync::atomic::AtomicBool;
+
 use hookgate_domain::apart::Apart;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
@@ -44,6 +46,8 @@ pub struct State {
     pub sample_news: SampleNews,
     /// The places for streams.
     pub streams: Streams,
+    /// Whether it is about to stop: connections end with their next answer, and probes hear that it is not ready.
+    pub is_draining: AtomicBool,
     /// Ends streams when the service stops.
     pub stopping: CancellationToken,
     /// Mails that are to be sent.
@@ -71,6 +75,7 @@ impl State {
             trusted_proxies: NetworkSet::new(&settings.trusted_proxies),
             sample_news: SampleNews::start(&redis),
             streams: Streams::new(settings.streams),
+            is_draining: AtomicBool::new(false),
             stopping: CancellationToken::new(),
             mail: Outbox::new(&settings),
             counters: LocalCounters::default(),

@@ -2,16 +2,21 @@
 //! every log line of the request.
 
 use std::borrow::Cow;
+use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 use hookgate_domain::trace::{self, Kind, Span, TraceContext};
 use tracing::Instrument;
 use uuid::Uuid;
+
+use crate::state::State;
 
 const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static(trace::HEADER);
@@ -57,7 +62,9 @@ pub async fn middleware(
     let answered = async {
         let (started, started_at) = (Instant::now(), SystemTime::now());
         let method = request.method().to_string();
+        let state = request.app_data::<Data<State>>().cloned();
         let mut response = next.call(request).await?;
+        let is_draining = state.is_some_and(|state| state.is_draining.load(Ordering::Relaxed));
         let route = response
             .request()
             .match_pattern()
@@ -86,6 +93,12 @@ pub async fn middleware(
             duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             "answered"
         );
+        if is_draining {
+            response
+                .response_mut()
+                .head_mut()
+                .set_connection_type(ConnectionType::Close);
+        }
         let headers = response.headers_mut();
         for (name, value) in [
             (X_TRACE_ID, context.trace_id.to_string()),

@@ -7,17 +7,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Which of the workspace's crates each may use, outside its tests.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("hookgate-model", &[]),
     ("hookgate-domain", &["hookgate-model"]),
     ("hookgate-egress", &["hookgate-model"]),
+    ("hookgate-tls", &[]),
     (
         "hookgate-ingress",
-        &["hookgate-model", "hookgate-domain", "hookgate-egress"],
+        &[
+            "hookgate-model",
+            "hookgate-domain",
+            "hookgate-egress",
+            "hookgate-tls",
+        ],
     ),
     (
         "hookgate-management",
-        &["hookgate-model", "hookgate-domain", "hookgate-egress"],
+        &[
+            "hookgate-model",
+            "hookgate-domain",
+            "hookgate-egress",
+            "hookgate-tls",
+        ],
     ),
     (
         "hookgate-worker",

@@ -56,6 +56,15 @@ impl Service {
         }
     }
 
+    /// Starts the process with settings that cannot be, and gives what it says.
+    pub fn fail_to_start(&self, further: &[(&str, &str)]) -> String {
+        let mut command = hookgate(&std::env::temp_dir(), &self.environment);
+        command.envs(further.iter().copied());
+        let output = command.args(["serve", "--roles", self.role]).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// Kills the process with SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod balancer;
 mod callbacks;
 mod chaos;
 mod commands;
@@ -25,5 +26,6 @@ mod set_up;
 mod settings;
 mod signatures;
 mod tenants;
+mod tls;
 mod tracing;
 mod walks;

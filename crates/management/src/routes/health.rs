@@ -1,5 +1,7 @@
 //! Whether the service lives, and whether it can work.
 
+use std::sync::atomic::Ordering;
+
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, Responder, get};
@@ -31,6 +33,8 @@ enum ReadyStatus {
     Degraded,
     /// It cannot work: Postgres is away.
     Unavailable,
+    /// It still works, and is about to stop: send it nothing more.
+    Stopping,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -56,7 +60,7 @@ async fn live() -> &'static str {
 /// of at once.
 #[utoipa::path(tag = "service", operation_id = "getReadiness", responses(
     (status = 200, description = "It can work", body = Readiness),
-    (status = 503, description = "It cannot: Postgres is away", body = Readiness,
+    (status = 503, description = "It cannot: Postgres is away, or it is about to stop", body = Readiness,
         example = json!({"status": "unavailable", "postgres": "down", "redis": "up"}))))]
 #[get("/readyz")]
 async fn ready(state: Data<State>) -> impl Responder {
@@ -64,6 +68,9 @@ async fn ready(state: Data<State>) -> impl Responder {
     let up = |up: bool| if up { Dependency::Up } else { Dependency::Down };
     let (postgres, redis) = (up(postgres.is_ok()), up(redis.is_ok()));
     let (code, status) = match (postgres, redis) {
+        _ if state.is_draining.load(Ordering::Relaxed) => {
+            (StatusCode::SERVICE_UNAVAILABLE, ReadyStatus::Stopping)
+        }
         (Dependency::Down, _) => (StatusCode::SERVICE_UNAVAILABLE, ReadyStatus::Unavailable),
         (Dependency::Up, Dependency::Down) => (StatusCode::OK, ReadyStatus::Degraded),
         (Dependency::Up, Dependency::Up) => (StatusCode::OK, ReadyStatus::Ready),

@@ -197,7 +197,12 @@ fn api_url(request: &HttpRequest, settings: &Settings) -> String {
         Some(url) => url.to_string(),
         None => {
             let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-            format!("http://{}", host.unwrap_or("localhost"))
+            let scheme = if settings.tls_certificate.is_some() {
+                "https"
+            } else {
+                "http"
+            };
+            format!("{scheme}://{}", host.unwrap_or("localhost"))
         }
     }
 }
