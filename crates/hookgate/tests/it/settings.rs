@@ -69,6 +69,19 @@ fn the_example_file_has_every_setting_with_an_explanation() {
 }
 
 #[test]
+fn the_file_of_the_kubernetes_manifests_is_understood() {
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../deploy/kubernetes/hookgate.toml"
+    );
+    let output = run(["--config", file, "settings"], &[]);
+    let problem = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{problem}");
+    let settings = String::from_utf8(output.stdout).unwrap();
+    assert!(settings.contains("drain_seconds = 10"), "{settings}");
+}
+
+#[test]
 fn the_page_of_limits_names_settings_with_their_defaults() {
     const PAGE: &str = include_str!("../../../../docs/limits.md");
     let defaults = run(["settings"], &[]);
