@@ -21,6 +21,7 @@ pub mod destinations;
 pub mod drift;
 pub mod error;
 pub mod events;
+pub mod export;
 pub mod failed_callbacks;
 pub mod idempotency;
 pub mod inspection;

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::page::Page;
 use crate::schema::management_keys;
 use crate::scope::{self, TenantScope};
-use crate::tenants;
+use crate::tenants::{self, Standing};
 
 /// How stale `last_used_at` may be: writing it on every request would cost each a commit.
 const LAST_USED_PRECISION: TimeDelta = TimeDelta::minutes(1);
@@ -77,8 +77,8 @@ pub struct Authenticated {
     pub scope: TenantScope,
     /// The key.
     pub key: ManagementKey,
-    /// Whether the operator has suspended the tenant.
-    pub is_suspended: bool,
+    /// Whether the tenant can be worked with.
+    pub standing: Standing,
 }
 
 /// The live key of a digest. Notes the use.
@@ -97,17 +97,13 @@ pub fn authenticate(conn: &mut PgConnection, digest: &[u8; 32], now: DateTime<Ut
         }
         let scope = TenantScope::proven(tenant.into());
         scope.enter(conn)?;
-        let is_suspended = tenants::find(conn, &scope)?.is_suspended();
+        let standing = tenants::find(conn, &scope)?.standing();
         if key.last_used_at.is_none_or(|at| now - at > LAST_USED_PRECISION) {
             diesel::update(management_keys::table.find((scope.uuid(), key.id.uuid())))
                 .set(management_keys::last_used_at.eq(now))
                 .execute(conn)?;
         }
-        Ok(Authenticated {
-            scope,
-            key,
-            is_suspended,
-        })
+        Ok(Authenticated { scope, key, standing })
     })
 }
 

@@ -196,6 +196,8 @@ fn find(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Row>> {
                 )),
         )
         .filter(url_tokens::token.eq(token.to_uuid()))
+        // The URLs of a tenant that is deleted are none any more.
+        .filter(tenants::delete_at.is_null())
         .select((
             tenants::id,
             tenants::status,

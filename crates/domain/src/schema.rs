@@ -20,6 +20,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         limits -> Jsonb,
+        delete_at -> Nullable<Timestamptz>,
     }
 }
 

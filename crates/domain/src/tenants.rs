@@ -59,12 +59,35 @@ pub struct Tenant {
     /// What the operator has set for it; the operator's defaults are not in it.
     #[diesel(deserialize_as = StoredJson<TenantLimits>)]
     pub limits: TenantLimits,
+    /// When it is erased, if an owner has deleted it.
+    pub delete_at: Option<DateTime<Utc>>,
+}
+
+/// Whether a tenant can be worked with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It can.
+    Active,
+    /// The operator has suspended it.
+    Suspended,
+    /// An owner has deleted it: it will be erased then, and can be restored until then.
+    Deleted(DateTime<Utc>),
+}
+
+impl Standing {
+    fn of(status: &str, delete_at: Option<DateTime<Utc>>) -> Self {
+        match delete_at {
+            Some(at) => Self::Deleted(at),
+            None if status == ACTIVE => Self::Active,
+            None => Self::Suspended,
+        }
+    }
 }
 
 impl Tenant {
-    /// Whether the operator has suspended it.
-    pub fn is_suspended(&self) -> bool {
-        self.status != ACTIVE
+    /// Whether it can be worked with.
+    pub fn standing(&self) -> Standing {
+        Standing::of(&self.status, self.delete_at)
     }
 }
 
@@ -75,8 +98,8 @@ pub struct Membership {
     pub scope: TenantScope,
     /// What the person may do there.
     pub role: Role,
-    /// Whether the operator has suspended the tenant.
-    pub is_suspended: bool,
+    /// Whether the tenant can be worked with.
+    pub standing: Standing,
 }
 
 /// Makes a tenant with its first owner, in the running transaction.
@@ -112,7 +135,7 @@ pub fn authorise(
 ) -> Result<Membership> {
     scope::transaction(conn, |conn| {
         scope::set_local(conn, "hookgate.user_id", &user.uuid().to_string())?;
-        let (role, status, last_used_at): (String, String, DateTime<Utc>) = memberships::table
+        let (role, status, delete_at, last_used_at): (String, String, _, DateTime<Utc>) = memberships::table
             .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
             .inner_join(logins::table.on(logins::user_id.eq(memberships::user_id)))
             .filter(memberships::tenant_id.eq(tenant.uuid()))
@@ -121,13 +144,18 @@ pub fn authorise(
             .filter(logins::tenant_id.eq(tenant.uuid()))
             .filter(logins::revoked_at.is_null())
             .filter(logins::expires_at.gt(now))
-            .select((memberships::role, tenants::status, logins::last_used_at))
+            .select((
+                memberships::role,
+                tenants::status,
+                tenants::delete_at,
+                logins::last_used_at,
+            ))
             .first(conn)?;
         login_sessions::note_use(conn, session, last_used_at, now)?;
         Ok(Membership {
             scope: TenantScope::proven(tenant),
             role: read_role(&role)?,
-            is_suspended: status != ACTIVE,
+            standing: Standing::of(&status, delete_at),
         })
     })
 }
@@ -221,6 +249,72 @@ pub fn update(
         .get_result(conn)?)
 }
 
+/// Deletes the tenant: it is suspended from now on, and erased then. Announce a change of the tenant afterwards.
+///
+/// # Errors
+/// [`Error::NotFound`] when it is deleted already.
+pub fn delete(conn: &mut PgConnection, scope: &TenantScope, at: DateTime<Utc>) -> Result<Tenant> {
+    set_deletion(conn, scope, TenantStatus::Suspended, Some(at))
+}
+
+/// Restores a tenant that was deleted. Announce a change of the tenant afterwards.
+///
+/// # Errors
+/// [`Error::NotFound`] when it is not deleted.
+pub fn restore(conn: &mut PgConnection, scope: &TenantScope) -> Result<Tenant> {
+    set_deletion(conn, scope, TenantStatus::Active, None)
+}
+
+fn set_deletion(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    status: TenantStatus,
+    delete_at: Option<DateTime<Utc>>,
+) -> Result<Tenant> {
+    Ok(diesel::update(
+        tenants::table
+            .find(scope.uuid())
+            .filter(tenants::delete_at.is_null().eq(delete_at.is_some())),
+    )
+    .set((
+        tenants::status.eq(status.as_str()),
+        tenants::delete_at.eq(delete_at),
+        tenants::updated_at.eq(clock::now()),
+        tenants::version.eq(tenants::version + 1),
+    ))
+    .returning(Tenant::as_returning())
+    .get_result(conn)?)
+}
+
+/// The tenants whose time to be erased has come. For workers.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn to_be_erased(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<TenantId>> {
+    let found: Vec<Uuid> = tenants::table
+        .filter(tenants::delete_at.le(now))
+        .select(tenants::id)
+        .load(conn)?;
+    Ok(found.into_iter().map(TenantId::from).collect())
+}
+
+/// Deletes rows of such a tenant, about so many. Gives how many; 0 when the tenant itself is gone, and everything of it. For workers.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn erase(conn: &mut PgConnection, tenant: TenantId, most: i32) -> Result<i64> {
+    #[derive(QueryableByName)]
+    struct Erased {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        rows: i64,
+    }
+    let erased: Erased = diesel::sql_query("SELECT erase_tenant($1, $2) AS rows")
+        .bind::<diesel::sql_types::Uuid, _>(tenant.uuid())
+        .bind::<diesel::sql_types::Integer, _>(most)
+        .get_result(conn)?;
+    Ok(erased.rows)
+}
+
 /// Sets what the operator allows the tenant to use. Announce a change of the tenant afterwards.
 ///
 /// # Errors
@@ -259,7 +353,8 @@ pub fn set_status(conn: &mut PgConnection, id: TenantId, status: TenantStatus) -
         diesel::update(
             tenants::table
                 .find(id.uuid())
-                .filter(tenants::status.ne(status.as_str())),
+                .filter(tenants::status.ne(status.as_str()))
+                .filter(tenants::delete_at.is_null()),
         )
         .set((
             tenants::status.eq(status.as_str()),

@@ -74,6 +74,9 @@ fn set_status(
         Err(Error::NotFound) => bail!("there is no tenant {id}: see `hookgate tenants list`"),
         Err(error) => return Err(error).context("changing the tenant"),
     };
+    if tenant.delete_at.is_some() {
+        bail!("an owner of {id} has deleted it: it is erased soon, and suspended until then");
+    }
     println!("{}", line(&tenant));
     if let Err(reason) = announce(&redis, id) {
         eprintln!(

@@ -61,6 +61,8 @@ error_codes! {
     Forbidden = "forbidden", FORBIDDEN, "The caller may not do this";
     /// The operator has suspended the tenant; only who calls and their other tenants can be read.
     TenantSuspended = "tenant_suspended", FORBIDDEN, "The tenant is suspended";
+    /// An owner has deleted the tenant; until it is erased, an owner can restore it.
+    TenantDeleted = "tenant_deleted", FORBIDDEN, "The tenant is deleted";
     /// There is no such object in the caller's tenant.
     NotFound = "not_found", NOT_FOUND, "There is no such object";
     /// There is no such path.

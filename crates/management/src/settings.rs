@@ -76,6 +76,8 @@ pub struct Settings {
     pub invitations_per_tenant: u32,
     /// How long an invitation can be accepted, in seconds.
     pub invitation_seconds: u32,
+    /// How long a tenant that its owner has deleted can be restored before it is erased, in hours; 1 at least.
+    pub tenant_restore_hours: u32,
     /// The most tenants that one person owns.
     pub tenants_per_person: u32,
     /// The most samples of one webhook, captured or given.
@@ -133,6 +135,7 @@ impl Default for Settings {
             members_per_tenant: 1_000,
             invitations_per_tenant: 200,
             invitation_seconds: 7 * 24 * 3600,
+            tenant_restore_hours: 7 * 24,
             tenants_per_person: 20,
             samples_per_webhook: 200,
             sample_bytes_per_webhook: 32 << 20,

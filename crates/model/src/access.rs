@@ -111,6 +111,8 @@ named! {
         TenantRead = "tenant:read",
         /// Change the tenant.
         TenantWrite = "tenant:write",
+        /// Export the tenant, delete it, and restore it.
+        TenantOwn = "tenant:own",
         /// List members and invitations.
         MembersRead = "members:read",
         /// Invite people, change their roles, and take them out: for people alone, within [`check_membership`].
@@ -161,6 +163,8 @@ impl Permission {
         match self {
             Self::TenantRead => (Viewer, &[Scope::TenantRead, Scope::TenantWrite]),
             Self::TenantWrite => (Admin, &[Scope::TenantWrite]),
+            // Of a key nobody can say that it acts for an owner.
+            Self::TenantOwn => (Role::Owner, &[]),
             Self::MembersRead => (Viewer, &[Scope::MembersRead]),
             // A key could otherwise make itself an ally who may do what the key may not.
             Self::MembersWrite => (Admin, &[]),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 use hookgate_domain::{
     audit, clock, deduplication, failed_callbacks, jobs, maintenance, partitions, replays, samples, sessions,
+    tenants,
 };
 
 use crate::Shared;
@@ -14,6 +15,8 @@ use crate::Shared;
 const DAYS_AHEAD: u64 = 7;
 /// Rows that one transaction deletes of what has expired.
 const CHUNK: i64 = 2_000;
+/// Rows of a tenant that one transaction erases: some have much that goes with them.
+const ERASED_TOGETHER: i32 = 500;
 /// How soon it is tried again when Postgres was away.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
@@ -60,6 +63,7 @@ async fn run(shared: &Shared) -> hookgate_domain::Result<()> {
             "partitions past their retention were dropped"
         );
     }
+    erase_tenants(shared, now).await?;
     let before = oldest.and_time(NaiveTime::MIN).and_utc();
     in_chunks(shared, deduplication::delete_expired).await?;
     in_chunks(shared, sessions::delete_expired).await?;
@@ -92,6 +96,36 @@ async fn run(shared: &Shared) -> hookgate_domain::Result<()> {
     shared.database.run(trim).await?;
     let delete = move |conn: &mut _| maintenance::alone(conn, |conn| maintenance::delete_expired(conn, now));
     shared.database.run(delete).await?;
+    Ok(())
+}
+
+/// Erases the tenants that their owners deleted, once their time has come.
+async fn erase_tenants(shared: &Shared, now: DateTime<Utc>) -> hookgate_domain::Result<()> {
+    let due = shared
+        .database
+        .run(move |conn| tenants::to_be_erased(conn, now))
+        .await?;
+    for tenant in due {
+        let mut rows = 0;
+        loop {
+            let erase = move |conn: &mut _| {
+                maintenance::alone(conn, |conn| tenants::erase(conn, tenant, ERASED_TOGETHER))
+            };
+            match shared.database.run(erase).await? {
+                // Another worker is at it.
+                None => return Ok(()),
+                Some(0) => break,
+                Some(erased) => rows += erased,
+            }
+            if shared.stopping.is_cancelled() {
+                return Ok(());
+            }
+        }
+        if let Err(error) = shared.redis.forget_quotas(tenant, now).await {
+            tracing::debug!(%error, "what quotas counted expires by itself");
+        }
+        tracing::info!(%tenant, rows, "a tenant was erased, as its owner wanted");
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Datelike, Months, Utc};
 use hookgate_model::ids::TenantId;
 use hookgate_model::rate::Rate;
 use uuid::Uuid;
@@ -157,11 +158,7 @@ impl Redis {
         let calls: Vec<_> = draws
             .iter()
             .map(|draw| {
-                let ((year, month), counted) = (draw.month, draw.counted.as_str());
-                let key = format!(
-                    "hookgate:quota:{}:{year}-{month:02}:{counted}",
-                    draw.tenant.uuid()
-                );
+                let key = quota_key(draw.tenant, draw.month, draw.counted);
                 let arguments = vec![
                     draw.most.to_string(),
                     draw.known.to_string(),
@@ -184,4 +181,27 @@ impl Redis {
             })
             .collect())
     }
+
+    /// Forgets what a tenant's quotas counted this month and the last.
+    ///
+    /// # Errors
+    /// When Redis is away: what it counted expires by itself.
+    pub async fn forget_quotas(&self, tenant: TenantId, now: DateTime<Utc>) -> Result<()> {
+        let months = [now, now - Months::new(1)].map(|moment| (moment.year(), moment.month()));
+        let keys: Vec<String> = months
+            .into_iter()
+            .flat_map(|month| [Counted::Events, Counted::BodyBytes].map(|counted| (month, counted)))
+            .map(|(month, counted)| self.name(&quota_key(tenant, month, counted)))
+            .collect();
+        let mut connection = self.connection().await?;
+        Ok(redis::cmd("DEL").arg(keys).query_async(&mut connection).await?)
+    }
+}
+
+fn quota_key(tenant: TenantId, (year, month): (i32, u32), counted: Counted) -> String {
+    format!(
+        "hookgate:quota:{}:{year}-{month:02}:{}",
+        tenant.uuid(),
+        counted.as_str()
+    )
 }

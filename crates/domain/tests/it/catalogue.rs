@@ -1,6 +1,7 @@
 //! Rules about the schema, asked of the database's own catalogue: every tenant's rows are behind forced row-level
 //! security, and the roles of the services can do what is written here and nothing else.
 
+use hookgate_domain::export::{NOT_EXPORTED, TABLES};
 use hookgate_domain::sealed::Column;
 use std::collections::BTreeSet;
 
@@ -128,6 +129,8 @@ fn policies_that_show_more_than_one_tenant_are_few() {
             "claim on replays for all",
             // The operator, as the owner, looks at all tenants.
             "operator on tenants for select",
+            // Erasing a tenant looks whether its members are in another one.
+            "erasure on memberships for select",
             "live_work on jobs for select",
             "append on deduplication_keys for all",
             "append on duplicates for all",
@@ -322,6 +325,7 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker secrets.value: SELECT",
             "hookgate_worker tenants.id: SELECT",
             "hookgate_worker tenants.status: SELECT",
+            "hookgate_worker tenants.delete_at: SELECT",
             "hookgate_worker webhooks.tenant_id: SELECT",
             "hookgate_worker webhooks.id: SELECT",
             "hookgate_worker webhooks.status: SELECT",
@@ -362,7 +366,7 @@ fn functions_with_the_owners_rights_are_these() {
         "SELECT format('%s: %s', p.proname, string_agg(g.grantee::regrole::text, ',' ORDER BY g.grantee::regrole::text)) AS line
             FROM pg_proc p, aclexplode(p.proacl) g
             WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef AND g.grantee <> p.proowner GROUP BY p.proname",
-        &["complete_pairing: hookgate_ingress", "drop_partitions: hookgate_worker", "ensure_partitions: hookgate_ingress,hookgate_management,hookgate_worker"],
+        &["complete_pairing: hookgate_ingress", "drop_partitions: hookgate_worker", "ensure_partitions: hookgate_ingress,hookgate_management,hookgate_worker", "erase_tenant: hookgate_worker"],
     );
 }
 
@@ -402,6 +406,20 @@ fn every_column_of_bytes_is_sealed_or_known_to_be_none() {
         "SELECT format('%s.%s', c.relname, a.attname) AS line FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
             WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
               AND a.atttypid = 'bytea'::regtype AND NOT a.attisdropped",
+        &expected,
+    );
+}
+
+#[test]
+fn every_table_of_tenants_is_exported_or_known_not_to_be() {
+    let expected: Vec<&str> = TABLES
+        .iter()
+        .map(|table| table.name)
+        .filter(|name| *name != "tenants")
+        .chain(NOT_EXPORTED)
+        .collect();
+    expect(
+        &format!("SELECT relname::text AS line FROM ({TENANT_TABLES}) t"),
         &expected,
     );
 }

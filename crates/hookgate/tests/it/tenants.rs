@@ -120,3 +120,66 @@ async fn a_suspension_holds_flows_and_lets_no_caller_wait_for_ever() {
     assert_eq!(run["outcome"], "succeeded");
     installation.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_tenant_is_unknown_at_once_and_gone_when_its_time_has_come() {
+    let database = TestDatabase::create();
+    let often = [("HOOKGATE_WORKER__MAINTENANCE_SECONDS", "1")];
+    let installation = Installation::start(&Storage::of(&database), &often).await;
+    let url = installation.api.webhook(&json!({ "name": "Orders" }), None).await;
+    let client = http_client();
+    let post = async || {
+        client
+            .post(&url)
+            .body("{}")
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    };
+    assert_eq!(post().await, 200);
+    let login = json!({ "email": "ada@example.com", "password": "three plain words" });
+    let tokens = installation.api.post("/auth/login", &login).await;
+    let token = tokens["access_token"].as_str().unwrap();
+    let tenant = |method: reqwest::Method, path: &str| {
+        let url = format!("{}/v1/tenant{path}", installation.api.url());
+        client.request(method, url).bearer_auth(token)
+    };
+    let delete = async || {
+        let delete = tenant(reqwest::Method::DELETE, "?name=Analytical%20Engines");
+        assert_eq!(delete.send().await.unwrap().status(), 200);
+    };
+    // Far sooner than a cached webhook is read again by itself.
+    let at_once = Duration::from_secs(5);
+    delete().await;
+    eventually(at_once, "the ingress knows", async || {
+        (post().await == 404).then_some(())
+    })
+    .await;
+    let export = tenant(reqwest::Method::GET, "/export").send().await.unwrap();
+    assert!(export.text().await.unwrap().contains(r#""kind":"event""#));
+    let restore = tenant(reqwest::Method::POST, "/restore").send().await.unwrap();
+    assert_eq!(restore.status(), 200);
+    eventually(at_once, "the ingress knows", async || {
+        (post().await == 200).then_some(())
+    })
+    .await;
+
+    delete().await;
+    let events = || database.query_text("SELECT count(*)::text FROM events");
+    assert_eq!(events(), ["2"]);
+    database.execute("UPDATE tenants SET delete_at = now()");
+    eventually(Duration::from_secs(20), "a worker erases it", async || {
+        let tenants = database.query_text("SELECT count(*)::text FROM tenants");
+        (tenants == ["0"]).then_some(())
+    })
+    .await;
+    assert_eq!(events(), ["0"]);
+    assert_eq!(
+        database.query_text("SELECT email FROM users"),
+        Vec::<String>::new()
+    );
+    assert_eq!(post().await, 404);
+    installation.stop();
+}

@@ -18,9 +18,11 @@ use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use chrono::SecondsFormat;
 use hookgate_domain::audit::Origin;
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::scope::TenantScope;
+use hookgate_domain::tenants::Standing;
 use hookgate_domain::{Error, clock, crypto, management_keys, tenants};
 use hookgate_model::access::{Permission, Role, Scope};
 use hookgate_model::ids::{LoginSessionId, ManagementKeyId, UserId};
@@ -80,8 +82,8 @@ pub struct Caller {
     pub actor: Actor,
     /// From where they call.
     address: Option<IpAddr>,
-    /// Whether the operator has suspended the tenant.
-    is_suspended: bool,
+    /// Whether the tenant can be worked with.
+    standing: Standing,
     state: Data<State>,
 }
 
@@ -130,6 +132,28 @@ impl Caller {
         }
     }
 
+    /// Checks that an owner calls, of a tenant that the operator has not suspended, be it deleted.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn owner(&self) -> ApiResult<()> {
+        if self.standing == Standing::Suspended {
+            usable(self.standing)?;
+        }
+        self.demand(Permission::TenantOwn)
+    }
+
+    fn demand(&self, permission: Permission) -> ApiResult<()> {
+        if self.actor.may(permission) {
+            Ok(())
+        } else {
+            Err(ApiError::new(
+                ErrorCode::Forbidden,
+                format!("this needs the permission {permission}"),
+            ))
+        }
+    }
+
     /// The login that they came through, if it is a person.
     pub fn login(&self) -> Option<LoginSessionId> {
         match self.actor {
@@ -156,6 +180,27 @@ impl Caller {
             Some(Authenticated(outcome)) => outcome.clone(),
             None => Err(ApiError::internal("the path is outside of what is authenticated")),
         }
+    }
+}
+
+/// Checks that a tenant can be worked with.
+///
+/// # Errors
+/// 403 when it is suspended or deleted.
+pub(crate) fn usable(standing: Standing) -> ApiResult<()> {
+    match standing {
+        Standing::Active => Ok(()),
+        Standing::Suspended => Err(ApiError::new(
+            ErrorCode::TenantSuspended,
+            "the operator has suspended the tenant",
+        )),
+        Standing::Deleted(at) => Err(ApiError::new(
+            ErrorCode::TenantDeleted,
+            format!(
+                "it will be erased at {}; an owner can restore it",
+                at.to_rfc3339_opts(SecondsFormat::Secs, true)
+            ),
+        )),
     }
 }
 
@@ -219,7 +264,7 @@ async fn authenticate(state: Data<State>, request: &HttpRequest) -> ApiResult<Ca
                 scopes: known.key.scopes(),
             },
             address,
-            is_suspended: known.is_suspended,
+            standing: known.standing,
             state,
         });
     }
@@ -240,7 +285,7 @@ async fn authenticate(state: Data<State>, request: &HttpRequest) -> ApiResult<Ca
             role: membership.role,
         },
         address,
-        is_suspended: membership.is_suspended,
+        standing: membership.standing,
         state,
     })
 }
@@ -273,22 +318,12 @@ impl<P: Demand + 'static> FromRequest for Guarded<P> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Caller::of(request).and_then(|caller| {
-            if caller.is_suspended {
-                Err(ApiError::new(
-                    ErrorCode::TenantSuspended,
-                    "the operator has suspended the tenant",
-                ))
-            } else if caller.actor.may(P::PERMISSION) {
-                Ok(Self {
-                    caller,
-                    permission: PhantomData,
-                })
-            } else {
-                Err(ApiError::new(
-                    ErrorCode::Forbidden,
-                    format!("this needs the permission {}", P::PERMISSION),
-                ))
-            }
+            usable(caller.standing)?;
+            caller.demand(P::PERMISSION)?;
+            Ok(Self {
+                caller,
+                permission: PhantomData,
+            })
         }))
     }
 }

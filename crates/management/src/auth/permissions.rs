@@ -22,6 +22,7 @@ macro_rules! demands {
 demands!(
     TenantRead,
     TenantWrite,
+    TenantOwn,
     MembersRead,
     MembersWrite,
     ManagementKeysRead,

@@ -60,7 +60,11 @@ fn operation_of(path: &str, kind: Kind, operation: &mut Operation, schemas: &Sch
     if guarded {
         codes.extend([ErrorCode::Unauthenticated, ErrorCode::TokenExpired]);
         if names_scope(operation) {
-            codes.extend([ErrorCode::Forbidden, ErrorCode::TenantSuspended]);
+            codes.extend([
+                ErrorCode::Forbidden,
+                ErrorCode::TenantSuspended,
+                ErrorCode::TenantDeleted,
+            ]);
         }
     }
     if path.contains('{') {

@@ -55,10 +55,26 @@ const KINDS: [(&str, &str); 20] = [
     ("public_api_link", "pal"),
 ];
 
+/// Kinds that are not audited, likewise.
+const DATA_KINDS: [(&str, &str); 9] = [
+    ("record", "rec"),
+    ("session", "whk"),
+    ("drift", "whk"),
+    ("sample", "smp"),
+    ("event", "evt"),
+    ("refusal", "ref"),
+    ("run", "run"),
+    ("attempt", "att"),
+    ("audit_log", "aud"),
+];
+
 /// Columns that name other objects, and the prefix of their ids.
-const REFERENCES: [(&str, &str); 11] = [
+const REFERENCES: [(&str, &str); 14] = [
     ("user_id", "usr"),
     ("invited_by", "usr"),
+    ("revision_id", "rev"),
+    ("event_id", "evt"),
+    ("run_id", "run"),
     ("webhook_id", "whk"),
     ("draft_revision_id", "rev"),
     ("published_revision_id", "rev"),
@@ -195,12 +211,27 @@ impl From<Entry> for AuditEntry {
     }
 }
 
+/// The kind of the objects of a table, and the prefix of their ids; those that are not audited included.
+pub(super) fn kind_of_table(table: &str) -> (&'static str, &'static str) {
+    let singular = match table {
+        "memberships" => "membership",
+        "notification_settings" | "drift" | "audit_log" => table,
+        "allowlist_entries" => "allowlist_entry",
+        _ => table.strip_suffix("s").unwrap_or(table),
+    };
+    let known = KINDS
+        .iter()
+        .chain(&DATA_KINDS)
+        .find(|(kind, _)| *kind == singular);
+    known.copied().unwrap_or(("object", "obj"))
+}
+
 fn with_prefix(prefix: &str, id: Uuid) -> String {
     format!("{prefix}_{}", base32::to_string(id.as_u128()))
 }
 
 /// A row as the API shows it: with the ids that the API has.
-fn row(row: Option<Value>, prefix: &str) -> Option<Map<String, Value>> {
+pub(super) fn row(row: Option<Value>, prefix: &str) -> Option<Map<String, Value>> {
     let Some(Value::Object(mut row)) = row else {
         return None;
     };

@@ -21,7 +21,7 @@ use super::tenant::Tenant;
 use crate::auth::passwords::new_password;
 use crate::auth::permissions::{MembersRead, MembersWrite};
 use crate::auth::secret_token::{INVITATION, SecretToken};
-use crate::auth::{Caller, Guarded, origin_of, throttle};
+use crate::auth::{Caller, Guarded, origin_of, throttle, usable};
 use crate::body::{Json, NoContent, Reply};
 use crate::error::{ApiError, ApiResult, ErrorCode};
 use crate::fields::{Fields, FromFields, parsed, text};
@@ -117,7 +117,7 @@ struct SentInvitation {
 /// An address has one invitation at a time. Admins invite as all but owners. For people only, not for management keys.
 #[utoipa::path(tag = "members", operation_id = "createInvitation", security(("bearer" = [])),
     responses((status = 201, description = "The invitation", body = SentInvitation),
-              (status = 403, description = "forbidden, tenant_suspended"),
+              (status = 403, description = "forbidden, tenant_suspended, tenant_deleted"),
               (status = 409, description = "already_exists, limit_reached")))]
 #[post("/invitations")]
 async fn create(
@@ -235,7 +235,7 @@ async fn index(caller: Guarded<MembersRead>, paging: Paging) -> ApiResult<Reply<
 /// It gets a new token and a new end; the old token does not work any more. For people only, not for management keys.
 #[utoipa::path(tag = "members", operation_id = "resendInvitation", security(("bearer" = [])),
     responses((status = 200, description = "The invitation", body = SentInvitation),
-              (status = 403, description = "forbidden, tenant_suspended")))]
+              (status = 403, description = "forbidden, tenant_suspended, tenant_deleted")))]
 #[post("/invitations/{id}/resend")]
 async fn resend(
     caller: Guarded<MembersWrite>,
@@ -264,7 +264,7 @@ async fn resend(
 /// Its token stops working at once. For people only, not for management keys.
 #[utoipa::path(tag = "members", operation_id = "deleteInvitation", security(("bearer" = [])),
     responses((status = 204, description = "The invitation is gone"),
-              (status = 403, description = "forbidden, tenant_suspended")))]
+              (status = 403, description = "forbidden, tenant_suspended, tenant_deleted")))]
 #[delete("/invitations/{id}")]
 async fn revoke(caller: Guarded<MembersWrite>, Path((id,)): Path<(InvitationId,)>) -> ApiResult<NoContent> {
     let by = caller.person()?;
@@ -297,7 +297,7 @@ impl FromFields for Acceptance {
 /// The tenant that a person has joined, with a login to it.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"role": "editor", "tenant": {"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines",
-    "status": "active", "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"},
+    "status": "active", "delete_at": null, "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"},
     "tokens": {"access_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSJ9…", "token_type": "Bearer", "expires_in": 900,
     "refresh_token": "hgr_9wq2ZmFrZS1yZWZyZXNoLXRva2VuLWZvci10aGUtZG9jcw", "tenant_id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2"}}))]
 struct JoinedTenant {
@@ -311,7 +311,7 @@ struct JoinedTenant {
 /// By the person whose address it is for, logged in to any tenant. The tokens given are for the tenant that they join.
 #[utoipa::path(tag = "members", operation_id = "acceptInvitation", security(("bearer" = [])),
     responses((status = 201, description = "The tenant, and tokens for it", body = JoinedTenant),
-              (status = 403, description = "forbidden, tenant_suspended"),
+              (status = 403, description = "forbidden, tenant_suspended, tenant_deleted"),
               (status = 404, description = "not_found"),
               (status = 409, description = "already_exists, limit_reached")))]
 #[post("/invitations/accept")]
@@ -382,7 +382,7 @@ impl FromFields for InvitedRegistration {
 /// the invitation logged in. Counts as an attempt to register.
 #[utoipa::path(tag = "authentication", operation_id = "registerInvited",
     responses((status = 201, description = "The account", body = Registered),
-              (status = 403, description = "forbidden, tenant_suspended"),
+              (status = 403, description = "forbidden, tenant_suspended, tenant_deleted"),
               (status = 404, description = "not_found"),
               (status = 409, description = "email_taken, limit_reached"),
               (status = 429, description = "too_many_requests")))]
@@ -450,12 +450,7 @@ fn open(conn: &mut PgConnection, token: &str, most: u32) -> ApiResult<Opened> {
     let digest = crypto::digest(token.as_bytes());
     let (scope, invitation) = invitations::open(conn, &digest, clock::now()).map_err(unknown)?;
     members::lock(conn, &scope)?;
-    if tenants::find(conn, &scope)?.is_suspended() {
-        return Err(ApiError::new(
-            ErrorCode::TenantSuspended,
-            "the operator has suspended the tenant",
-        ));
-    }
+    usable(tenants::find(conn, &scope)?.standing())?;
     invitations::delete(conn, &scope, invitation.id).map_err(unknown)?;
     let role = invitation.role()?;
     check(conn, &scope, invitation.invited_by, joining(role)).map_err(|error| match error.code() {

@@ -121,7 +121,7 @@ async fn index(caller: Guarded<MembersRead>, paging: Paging) -> ApiResult<Reply<
 #[utoipa::path(tag = "members", operation_id = "updateMember", security(("bearer" = [])),
     request_body(content = MemberPatch, content_type = "application/merge-patch+json"),
     responses((status = 200, description = "The member as they are now", body = Member),
-              (status = 403, description = "forbidden, tenant_suspended"),
+              (status = 403, description = "forbidden, tenant_suspended, tenant_deleted"),
               (status = 409, description = "last_owner")))]
 #[patch("/members/{id}")]
 async fn update(
@@ -160,7 +160,7 @@ async fn update(
 /// management keys.
 #[utoipa::path(tag = "members", operation_id = "removeMember", security(("bearer" = [])),
     responses((status = 204, description = "The person is no member any more"),
-              (status = 403, description = "forbidden, tenant_suspended"),
+              (status = 403, description = "forbidden, tenant_suspended, tenant_deleted"),
               (status = 409, description = "last_owner")))]
 #[delete("/members/{id}")]
 async fn remove(caller: Guarded<MembersRead>, Path((id,)): Path<(UserId,)>) -> ApiResult<NoContent> {
@@ -200,7 +200,7 @@ impl FromFields for OwnershipTransfer {
 /// The member becomes an owner, and the owner who calls an admin, both or neither. For people only, not for management keys.
 #[utoipa::path(tag = "members", operation_id = "transferOwnership", security(("bearer" = [])),
     responses((status = 200, description = "The new owner", body = Member),
-              (status = 403, description = "forbidden, tenant_suspended")))]
+              (status = 403, description = "forbidden, tenant_suspended, tenant_deleted")))]
 #[post("/tenant/transfer-ownership")]
 async fn transfer(
     caller: Guarded<MembersWrite>,

@@ -43,6 +43,7 @@ pub(crate) mod docs;
 pub mod emails;
 pub mod events;
 pub mod expectations;
+pub mod export;
 pub mod failed_callbacks;
 pub mod health;
 pub mod invitations;
@@ -78,6 +79,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(me::register)
         .configure(logins::register)
         .configure(tenant::register)
+        .configure(export::register)
         .configure(notifications::register)
         .configure(tenants::register)
         .configure(members::register)

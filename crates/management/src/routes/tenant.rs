@@ -1,54 +1,72 @@
 //! The tenant of the caller.
 
-use actix_web::{get, patch};
-use chrono::{DateTime, Utc};
-use hookgate_domain::{clock, limits, tenants};
+use actix_web::{delete, get, patch, post};
+use chrono::{DateTime, TimeDelta, Utc};
+use hookgate_domain::redis::changes::Change;
+use hookgate_domain::tenants::Standing;
+use hookgate_domain::{Error, clock, limits, tenants};
 use hookgate_model::ids::TenantId;
 use hookgate_model::limits::TenantLimits;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::Settings;
-use crate::auth::Guarded;
-use crate::auth::permissions::{TenantRead, TenantWrite};
+use crate::auth::permissions::{TenantOwn, TenantRead, TenantWrite};
+use crate::auth::{Caller, Guarded};
 use crate::body::{Patch, Reply};
-use crate::error::{ApiError, ApiResult};
+use crate::changes::change;
+use crate::error::{ApiError, ApiResult, ErrorCode, FieldCode};
 use crate::etag::IfMatch;
 use crate::fields::{Fields, FromFields, text};
+use crate::query::Query;
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
-    config.service(read).service(update);
+    config
+        .service(read)
+        .service(update)
+        .service(delete)
+        .service(restore);
 }
 
 /// A tenant.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines", "status": "active",
+#[schema(example = json!({"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines", "status": "active", "delete_at": null,
     "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"}))]
 pub struct Tenant {
     id: TenantId,
     name: String,
-    /// `active` or `suspended`.
-    status: String,
+    /// `active`, `suspended` by the operator, or `deleted` by an owner.
+    #[schema(example = "active")]
+    status: &'static str,
+    /// When it is erased; null unless it is deleted.
+    delete_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
 
 impl From<tenants::Tenant> for Tenant {
     fn from(tenant: tenants::Tenant) -> Self {
+        let status = match tenant.standing() {
+            Standing::Active => "active",
+            Standing::Suspended => "suspended",
+            Standing::Deleted(_) => "deleted",
+        };
         let tenants::Tenant {
             id,
             name,
-            status,
+            status: _,
             created_at,
             updated_at,
             version: _,
             limits: _,
+            delete_at,
         } = tenant;
         Self {
             id,
             name,
             status,
+            delete_at,
             created_at,
             updated_at,
         }
@@ -57,7 +75,7 @@ impl From<tenants::Tenant> for Tenant {
 
 /// A tenant, with what it may use.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines", "status": "active",
+#[schema(example = json!({"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines", "status": "active", "delete_at": null,
     "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z", "limits": {"requests_per_second": 500,
     "burst": 1000, "events_per_month": 1_000_000, "body_bytes_per_month": null, "body_bytes": null,
     "waiting_callers": 200}}))]
@@ -159,6 +177,70 @@ async fn update(
         })
         .await?;
     Ok(show(tenant, &caller.state().settings))
+}
+
+/// The name of the tenant, given again by whoever deletes it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Confirmation {
+    /// The name of the tenant, so that none is deleted by mistake.
+    #[param(example = "Analytical Engines")]
+    name: String,
+}
+
+impl FromFields for Confirmation {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let name = fields.required("name", text(1..=limits::NAME_CHARACTERS));
+        Some(Self { name: name? })
+    }
+}
+
+/// Delete the tenant
+///
+/// From now on its URLs are unknown, its flows are held, and nothing can be changed. Until `delete_at` an owner can restore and
+/// export it; then all that it has is erased, and with it the accounts that are in no other tenant. For owners only, not for
+/// management keys.
+#[utoipa::path(tag = "account", operation_id = "deleteTenant", security(("bearer" = [])), params(Confirmation),
+    responses((status = 200, description = "The tenant, with the time at which it is erased", body = Tenant),
+              (status = 403, description = "forbidden, tenant_suspended, tenant_deleted")))]
+#[delete("/tenant")]
+async fn delete(caller: Guarded<TenantOwn>, Query(given): Query<Confirmation>) -> ApiResult<Reply<Tenant>> {
+    let hours = caller.state().settings.tenant_restore_hours.max(1);
+    let at = clock::now() + TimeDelta::hours(hours.into());
+    let tenant = change(&caller, move |conn, scope| {
+        if tenants::lock(conn, scope)?.name != given.name {
+            return Err(ApiError::field(
+                "?name",
+                FieldCode::Invalid,
+                "must be the name of the tenant, as it is",
+            ));
+        }
+        let tenant = tenants::delete(conn, scope, at)?;
+        Ok((tenant, vec![Change::Tenant(scope.tenant())]))
+    })
+    .await?;
+    Ok(Reply::ok(tenant.into()))
+}
+
+/// Restore the tenant
+///
+/// Until it is erased. Its URLs work again, and what was held goes on. For owners only, not for management keys.
+#[utoipa::path(tag = "account", operation_id = "restoreTenant", security(("bearer" = [])),
+    responses((status = 200, description = "The tenant", body = Tenant),
+              (status = 403, description = "forbidden, tenant_suspended"),
+              (status = 409, description = "wrong_state")))]
+#[post("/tenant/restore")]
+async fn restore(caller: Caller) -> ApiResult<Reply<Tenant>> {
+    caller.owner()?;
+    let tenant = change(&caller, |conn, scope| {
+        let tenant = tenants::restore(conn, scope).map_err(|error| match error {
+            Error::NotFound => ApiError::new(ErrorCode::WrongState, "the tenant is not deleted"),
+            other => other.into(),
+        })?;
+        Ok((tenant, vec![Change::Tenant(scope.tenant())]))
+    })
+    .await?;
+    Ok(Reply::ok(tenant.into()))
 }
 
 fn show(tenant: tenants::Tenant, settings: &Settings) -> Reply<TenantWithLimits> {

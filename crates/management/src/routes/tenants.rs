@@ -24,7 +24,7 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 /// A tenant of the person, with what they are in it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"role": "owner", "tenant": {"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines",
-    "status": "active", "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"}}))]
+    "status": "active", "delete_at": null, "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"}}))]
 struct TenantMembership {
     tenant: Tenant,
     role: Role,
@@ -33,7 +33,7 @@ struct TenantMembership {
 /// The tenants of a person.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"data": [{"role": "owner", "tenant": {"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2",
-    "name": "Analytical Engines", "status": "active", "created_at": "2026-11-21T12:00:00Z",
+    "name": "Analytical Engines", "status": "active", "delete_at": null, "created_at": "2026-11-21T12:00:00Z",
     "updated_at": "2026-11-21T12:00:00Z"}}]}))]
 struct TenantMemberships {
     /// All of them, those joined first in front.

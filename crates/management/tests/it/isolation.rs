@@ -11,11 +11,11 @@ use crate::service::{Answer, Caller, PASSWORD, Service};
 use crate::stored::{self, NewEvent, uuid};
 
 /// Is in the name of everything that is Ada's.
-const MARK: &str = "belongs to Ada";
+pub const MARK: &str = "belongs to Ada";
 
 /// One of everything that a tenant can have.
-struct World {
-    caller: Caller,
+pub struct World {
+    pub caller: Caller,
     tenant: String,
     member: String,
     /// Another login of whoever calls.
@@ -49,7 +49,7 @@ fn id(value: &Value) -> String {
 }
 
 impl World {
-    async fn of(service: &Service, email: &str) -> Self {
+    pub async fn of(service: &Service, email: &str) -> Self {
         let account = service.register_account(email).await;
         let caller = service.caller(account["tokens"]["access_token"].as_str().expect("a token"));
         let make = async |path: &str, body: Value| caller.post(path, body).await.is(201);
@@ -137,8 +137,20 @@ impl World {
         }
     }
 
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    pub fn webhook(&self) -> &str {
+        &self.webhook
+    }
+
+    pub fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
     /// The object that stands in a path after this segment.
-    fn object(&self, after: &str) -> &str {
+    pub fn object(&self, after: &str) -> &str {
         match after {
             "tenants" => &self.tenant,
             "members" => &self.member,

@@ -12,6 +12,7 @@ mod auth;
 mod capture;
 mod collections;
 mod deduplication;
+mod deletion;
 mod destinations;
 mod document;
 mod emails;
