@@ -234,12 +234,10 @@ fn values_under(status: &str, column: Column, kind: &str) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_opens_before_during_and_after_a_rotation() {
     let database = TestDatabase::create();
-    let private = [
-        ("HOOKGATE_EGRESS__ALLOWED_PRIVATE_NETWORKS", r#"["127.0.0.0/8"]"#),
-        // Nobody takes mails there, so they wait.
-        ("HOOKGATE_MAIL__SMTP_URL", "smtp://127.0.0.1:1"),
-    ];
-    let mut installation = Installation::start(&Storage::of(&database), &private).await;
+    let private = [("HOOKGATE_EGRESS__ALLOWED_PRIVATE_NETWORKS", r#"["127.0.0.0/8"]"#)];
+    // Nobody takes mails there, so they wait.
+    let no_mail = [("HOOKGATE_MAIL__SMTP_URL", "smtp://127.0.0.1:1")];
+    let mut installation = Installation::start_with(&Storage::of(&database), &no_mail, &private).await;
     let made = make(&installation).await;
     let everything = async || {
         let status = master_key("status", &environment(&database, OLD, &[]));
