@@ -72,7 +72,7 @@ pub struct BodyPreview {
     pub error: Option<BodyProblem>,
     /// What templates see as `body`, when all of the decoded body has at most 65536 bytes: JSON as it was sent, forms and XML as
     /// JSON.
-    #[schema(value_type = Option<Object>)]
+    #[schema(required = false, value_type = Value)]
     pub json: Option<Box<RawValue>>,
     /// The decoded body's first 65536 bytes as text, when it is text and not JSON that is shown as such.
     #[schema(example = "a=1&b=2")]

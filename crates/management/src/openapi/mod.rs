@@ -7,7 +7,9 @@ mod shapes;
 use actix_web::App;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{
+    ComponentsBuilder, ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, ServerBuilder,
+};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_actix_web::AppExt;
 
@@ -102,6 +104,12 @@ pub fn document() -> OpenApi {
                 .title("Hookgate management API")
                 .version(env!("CARGO_PKG_VERSION"))
                 .description(Some(DESCRIPTION))
+                .contact(Some(
+                    ContactBuilder::new()
+                        .name(Some("Hookgate"))
+                        .url(Some(env!("CARGO_PKG_REPOSITORY")))
+                        .build(),
+                ))
                 .license(Some(
                     LicenseBuilder::new()
                         .name("Apache-2.0")
@@ -110,6 +118,10 @@ pub fn document() -> OpenApi {
                 ))
                 .build(),
         )
+        .servers(Some([ServerBuilder::new()
+            .url("/")
+            .description(Some("Where the document comes from."))
+            .build()]))
         .paths(collected.paths)
         .components(Some(components))
         .tags(Some(TAGS.map(|(name, description)| {

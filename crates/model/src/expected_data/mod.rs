@@ -124,11 +124,11 @@ pub struct Field {
     pub nullable: bool,
     /// The values that it can have; empty for any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false, max_items = 100, value_type = Vec<Object>)]
+    #[schema(required = false, max_items = 100, value_type = Vec<Value>)]
     pub values: Vec<Value>,
     /// A value, for documentation and for made-up requests.
     #[serde(default, skip_serializing_if = "Value::is_null")]
-    #[schema(required = false, value_type = Option<Object>)]
+    #[schema(required = false, value_type = Value)]
     pub example: Value,
     /// Whether it was learnt from samples and nobody has changed it since: then later samples change it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -71,7 +71,7 @@ pub struct MadeUpRequest {
     body: Option<String>,
     /// The body as JSON, when it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(required = false, value_type = Value)]
     json: Option<Value>,
 }
 

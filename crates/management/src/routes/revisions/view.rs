@@ -76,10 +76,10 @@ pub struct ChangeView {
     #[schema(example = "/flow/steps/0/status")]
     pub path: String,
     /// What was there; null for what is added.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     pub before: Option<Value>,
     /// What is there then; null for what is removed.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     pub after: Option<Value>,
 }
 

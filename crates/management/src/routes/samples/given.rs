@@ -31,7 +31,7 @@ const VALUE_CHARACTERS: usize = 8_000;
 #[schema(example = json!({"json": {"order": {"id": 42, "total": 19.9}}}))]
 pub struct JsonExample {
     /// The body.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub json: Value,
 }
 

@@ -148,7 +148,7 @@ pub struct SampleRequestBody {
     #[schema(example = "{}")]
     body: Option<String>,
     /// The body as JSON; the `content-type` is added unless it is among the headers.
-    #[schema(value_type = Option<Object>, example = json!({"order": {"id": 42}}))]
+    #[schema(required = false, value_type = Value, example = json!({"order": {"id": 42}}))]
     json: Option<Value>,
     /// The sender's address.
     #[schema(example = "203.0.113.7")]
@@ -256,7 +256,7 @@ pub struct GivenResponse {
     headers: BTreeMap<String, String>,
     /// Its body: a text as it is, anything else as JSON.
     #[serde(default)]
-    #[schema(required = false, value_type = Option<Object>)]
+    #[schema(required = false, value_type = Value)]
     body: Value,
     /// Why there is no response at all, in words. The call then may be tried again.
     #[serde(default)]

@@ -87,7 +87,7 @@ pub struct SimulatedStepView {
     /// Why it would fail.
     pub error: Option<String>,
     /// What later steps would see under its name.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     pub output: Value,
     /// The calls that it would make.
     pub calls: Vec<SimulatedCallView>,
