@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
-use actix_web::http::StatusCode;
 use actix_web::http::header;
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Bytes, BytesMut, Data};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, Responder};
 use futures_util::StreamExt;
@@ -204,6 +204,7 @@ fn read_json(
         .trim()
         .to_ascii_lowercase();
     let is_json = matches!(essence.as_str(), "" | "application/json") || essence.ends_with("+json");
+    let may_be_absent = *request.method() == Method::POST;
     let bytes = read(request, payload.take());
     async move {
         if !is_json {
@@ -213,6 +214,10 @@ fn read_json(
             ));
         }
         let bytes = bytes.await?;
+        if bytes.is_empty() && !may_be_absent {
+            let detail = "send a body; an object without fields is {}";
+            return Err(ApiError::new(ErrorCode::MalformedJson, detail));
+        }
         // No body at all is an object without fields: many a POST needs none.
         let text = if bytes.is_empty() { b"{}" } else { bytes.as_ref() };
         serde_json::from_slice(text)

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix_web::dev::{ResourceDef, ServerHandle};
+use actix_web::body::MessageBody;
+use actix_web::dev::{ResourceDef, ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::Data;
 use actix_web::{App, HttpRequest};
 use hookgate_domain::crypto::MasterKey;
@@ -101,6 +102,7 @@ pub async fn start(
             .into_app()
             .configure(routes::docs::register)
             .default_service(actix_web::web::to(unknown))
+            .wrap(from_fn(fixed_paths_first))
             .wrap(from_fn(trace::middleware))
     });
     let (server, addresses) = listening.map_err(|reason| StartError::Listen { address, reason })?;
@@ -144,12 +146,39 @@ impl KnownRoutes {
         )
     }
 
-    fn methods(&self, path: &str) -> Vec<&str> {
+    /// A path without parameters goes before one that could be it.
+    fn methods(&self, path: &str) -> Vec<&Method> {
         let matching = self.0.iter().filter(|(resource, _)| resource.is_match(path));
-        matching
-            .flat_map(|(_, methods)| methods.iter().map(Method::as_str))
-            .collect()
+        let (fixed, other): (Vec<_>, Vec<_>) =
+            matching.partition(|(resource, _)| resource.pattern() == Some(path));
+        let chosen = if fixed.is_empty() { other } else { fixed };
+        chosen.into_iter().flat_map(|(_, methods)| methods).collect()
     }
+
+    /// The methods of a path without parameters, if it is one.
+    fn of_fixed(&self, path: &str) -> Option<&[Method]> {
+        let mut routes = self.0.iter();
+        let fixed = routes.find(|(resource, _)| resource.pattern() == Some(path) && !path.contains('{'));
+        fixed.map(|(_, methods)| methods.as_slice())
+    }
+}
+
+/// Keeps a request for `/replays/preview` with the wrong method from being one for the replay called `preview`.
+async fn fixed_paths_first(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let known = request.app_data::<Data<KnownRoutes>>().cloned();
+    let methods = known.as_ref().and_then(|known| known.of_fixed(request.path()));
+    match methods {
+        Some(methods) if !methods.contains(request.method()) => Err(not_among(methods.iter()).into()),
+        _ => next.call(request).await,
+    }
+}
+
+fn not_among<'a>(methods: impl Iterator<Item = &'a Method>) -> ApiError {
+    let methods: Vec<&str> = methods.map(Method::as_str).collect();
+    ApiError::method_not_allowed(methods.join(", "))
 }
 
 async fn unknown(request: HttpRequest, known: Data<KnownRoutes>) -> Result<&'static str, ApiError> {
@@ -160,6 +189,6 @@ async fn unknown(request: HttpRequest, known: Data<KnownRoutes>) -> Result<&'sta
             "see /docs for the paths there are",
         ))
     } else {
-        Err(ApiError::method_not_allowed(methods.join(", ")))
+        Err(not_among(methods.into_iter()))
     }
 }

@@ -3,41 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
 use hookgate_testkit::receiver::Reply;
 use hookgate_testkit::{Receiver, TestDatabase, http_client};
 use serde_json::{Value, json};
 
 use crate::installation::{Installation, Storage};
+use crate::packages::{CLIENTS, OPENAPI, Python, node, typescript_packages};
 
-const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
-const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts");
-const OPENAPI: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/openapi.json");
-const PYTHON: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/clients-python");
-
-/// Runs a program and gives what it prints.
-fn output_of(name: &str, command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| {
-        panic!("{name}: {error}; scripts/install-deps.sh test installs what this needs")
-    });
-    let [printed, complained] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
-    assert!(output.status.success(), "{name}: {printed}{complained}");
-    printed.into_owned()
-}
-
-/// Runs a program of the virtual environment and gives what it prints.
-fn run(program: &str, arguments: &[&str]) -> String {
-    output_of(
-        program,
-        Command::new(format!("{PYTHON}/bin/{program}")).args(arguments),
-    )
-}
-
-fn install() {
-    let mut install = Command::new(format!("{SCRIPTS}/python-packages.sh"));
-    install.args([&format!("{DIRECTORY}/python/requirements.txt"), PYTHON]);
-    output_of("python-packages.sh", &mut install);
+fn python() -> Python {
+    Python::with("requirements.txt", "clients-python")
 }
 
 fn write(directory: &Path, name: &str, document: &Value) -> String {
@@ -79,7 +54,7 @@ async fn webhook(installation: &Installation) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_is_generated_from_the_document_calls_the_webhook() {
-    install();
+    let python = python();
     let database = TestDatabase::create();
     let installation = Installation::start(&Storage::of(&database), &[]).await;
     let key = webhook(&installation).await;
@@ -99,7 +74,7 @@ async fn a_client_that_is_generated_from_the_document_calls_the_webhook() {
 
     let directory = tempfile::tempdir().expect("a directory");
     let path = write(directory.path(), "webhooks.json", &document);
-    run("openapi-spec-validator", &["--errors", "all", &path]);
+    python.run("openapi-spec-validator", &["--errors", "all", &path]);
     let config = write(directory.path(), "config.json", &json!({ "post_hooks": [] }));
     let output = directory.path().join("generated");
     let output = output.to_str().expect("a path");
@@ -114,15 +89,15 @@ async fn a_client_that_is_generated_from_the_document_calls_the_webhook() {
         "--config",
         &config,
     ];
-    let said = run(
+    let said = python.run(
         "openapi-python-client",
         &[&generate[..], &["--fail-on-warning"]].concat(),
     );
     assert!(!said.contains("Warning"), "{said}");
 
     let server = document["servers"][0]["url"].as_str().expect("a URL");
-    let script = format!("{DIRECTORY}/python/call_webhook.py");
-    let told = run(
+    let script = format!("{CLIENTS}/python/call_webhook.py");
+    let told = python.run(
         "python",
         &[&script, directory.path().to_str().expect("a path"), server, &key],
     );
@@ -145,8 +120,8 @@ async fn a_client_that_is_generated_from_the_document_calls_the_webhook() {
 /// Every operation is called, and every answer is one that the document tells of and that the client reads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_generated_python_client_drives_every_operation() {
-    install();
-    run("openapi-spec-validator", &["--errors", "all", OPENAPI]);
+    let python = python();
+    python.run("openapi-spec-validator", &["--errors", "all", OPENAPI]);
     let directory = tempfile::tempdir().expect("a directory");
     // JSON Lines are text to a client.
     let config = json!({ "post_hooks": [], "content_type_overrides": { "application/jsonl": "text/plain" } });
@@ -164,7 +139,7 @@ async fn a_generated_python_client_drives_every_operation() {
         "--config",
         &config,
     ];
-    let said = run(
+    let said = python.run(
         "openapi-python-client",
         &[&generate[..], &["--fail-on-warning"]].concat(),
     );
@@ -172,14 +147,14 @@ async fn a_generated_python_client_drives_every_operation() {
 
     let (_database, installation, receiver) = installation_with_receiver().await;
     let arguments = [
-        &format!("{DIRECTORY}/python/call_everything.py"),
+        &format!("{CLIENTS}/python/call_everything.py"),
         directory.path().to_str().expect("a path"),
         OPENAPI,
-        &format!("{DIRECTORY}/plan.json"),
+        &format!("{CLIENTS}/plan.json"),
         installation.api.url(),
         &receiver.url(),
     ];
-    let called = run("python", &arguments);
+    let called = python.run("python", &arguments);
     all_were_called("Python", &called);
     installation.stop();
 }
@@ -195,16 +170,12 @@ async fn a_generated_typescript_client_drives_every_operation() {
         "walk.ts",
         "call_everything.ts",
     ] {
-        let from = format!("{DIRECTORY}/typescript/{file}");
+        let from = format!("{CLIENTS}/typescript/{file}");
         std::fs::copy(from, directory.path().join(file)).expect("copied");
     }
     let modules = typescript_packages();
     std::os::unix::fs::symlink(&modules, directory.path().join("node_modules")).expect("a link");
-    let node = |arguments: &[&str]| {
-        let mut command = Command::new("node");
-        command.current_dir(directory.path()).args(arguments);
-        output_of("node", &mut command)
-    };
+    let node = |arguments: &[&str]| node(directory.path(), arguments);
     // Fields with defaults can be left out of requests.
     let generator = "node_modules/openapi-typescript/bin/cli.js";
     node(&[
@@ -223,34 +194,12 @@ async fn a_generated_typescript_client_drives_every_operation() {
         walked,
         json!({ "status": 201, "body": { "id": 42 }, "events": 1 })
     );
-    let plan = format!("{DIRECTORY}/plan.json");
+    let plan = format!("{CLIENTS}/plan.json");
     all_were_called(
         "TypeScript",
         &node(&["call_everything.js", OPENAPI, &plan, url, &receiver.url()]),
     );
     installation.stop();
-}
-
-/// Installs the packages once, outside of the sources, and gives their directory.
-fn typescript_packages() -> String {
-    let to = concat!(env!("CARGO_TARGET_TMPDIR"), "/clients-typescript");
-    let (lock, installed) = (
-        format!("{DIRECTORY}/typescript/package-lock.json"),
-        format!("{to}/.installed"),
-    );
-    let wanted = std::fs::read(&lock).expect("a lock file");
-    if std::fs::read(&installed).ok().as_ref() != Some(&wanted) {
-        std::fs::create_dir_all(to).expect("a directory");
-        for file in ["package.json", "package-lock.json"] {
-            std::fs::copy(format!("{DIRECTORY}/typescript/{file}"), format!("{to}/{file}")).expect("copied");
-        }
-        let mut npm = Command::new("npm");
-        npm.current_dir(to)
-            .args(["ci", "--silent", "--no-audit", "--no-fund"]);
-        output_of("npm", &mut npm);
-        std::fs::write(&installed, wanted).expect("written");
-    }
-    format!("{to}/node_modules")
 }
 
 /// An installation whose streams end soon, on a database that is deleted when it is dropped, and a receiver that answers 500 to
