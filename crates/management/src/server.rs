@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use actix_web::App;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ResourceDef, ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::Data;
-use actix_web::{App, HttpRequest};
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_domain::redis::Redis;
@@ -102,7 +102,7 @@ pub async fn start(
             .into_app()
             .configure(routes::docs::register)
             .default_service(actix_web::web::to(unknown))
-            .wrap(from_fn(fixed_paths_first))
+            .wrap(from_fn(known_methods))
             .wrap(from_fn(trace::middleware))
     });
     let (server, addresses) = listening.map_err(|reason| StartError::Listen { address, reason })?;
@@ -146,34 +146,36 @@ impl KnownRoutes {
         )
     }
 
-    /// A path without parameters goes before one that could be it.
+    /// Those of the path with the fewest parameters that it can be: `/replays/preview` is no replay.
     fn methods(&self, path: &str) -> Vec<&Method> {
+        let parameters =
+            |resource: &ResourceDef| resource.pattern().map_or(0, |path| path.matches('{').count());
         let matching = self.0.iter().filter(|(resource, _)| resource.is_match(path));
-        let (fixed, other): (Vec<_>, Vec<_>) =
-            matching.partition(|(resource, _)| resource.pattern() == Some(path));
-        let chosen = if fixed.is_empty() { other } else { fixed };
-        chosen.into_iter().flat_map(|(_, methods)| methods).collect()
-    }
-
-    /// The methods of a path without parameters, if it is one.
-    fn of_fixed(&self, path: &str) -> Option<&[Method]> {
-        let mut routes = self.0.iter();
-        let fixed = routes.find(|(resource, _)| resource.pattern() == Some(path) && !path.contains('{'));
-        fixed.map(|(_, methods)| methods.as_slice())
+        let matching: Vec<_> = matching
+            .map(|(resource, methods)| (parameters(resource), methods))
+            .collect();
+        let fewest = matching.iter().map(|(parameters, _)| *parameters).min();
+        let chosen = matching
+            .into_iter()
+            .filter(|(parameters, _)| Some(*parameters) == fewest);
+        chosen.flat_map(|(_, methods)| methods).collect()
     }
 }
 
-/// Keeps a request for `/replays/preview` with the wrong method from being one for the replay called `preview`.
-async fn fixed_paths_first(
+/// Keeps a request with a method that its path does not take from being one for another path that it could be.
+async fn known_methods(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let known = request.app_data::<Data<KnownRoutes>>().cloned();
-    let methods = known.as_ref().and_then(|known| known.of_fixed(request.path()));
-    match methods {
-        Some(methods) if !methods.contains(request.method()) => Err(not_among(methods.iter()).into()),
-        _ => next.call(request).await,
+    let methods = known
+        .as_ref()
+        .map(|known| known.methods(request.path()))
+        .unwrap_or_default();
+    if methods.is_empty() || methods.contains(&request.method()) {
+        return next.call(request).await;
     }
+    Err(not_among(methods.into_iter()).into())
 }
 
 fn not_among<'a>(methods: impl Iterator<Item = &'a Method>) -> ApiError {
@@ -181,14 +183,9 @@ fn not_among<'a>(methods: impl Iterator<Item = &'a Method>) -> ApiError {
     ApiError::method_not_allowed(methods.join(", "))
 }
 
-async fn unknown(request: HttpRequest, known: Data<KnownRoutes>) -> Result<&'static str, ApiError> {
-    let methods = known.methods(request.path());
-    if methods.is_empty() {
-        Err(ApiError::new(
-            ErrorCode::RouteNotFound,
-            "see /docs for the paths there are",
-        ))
-    } else {
-        Err(not_among(methods.into_iter()))
-    }
+async fn unknown() -> Result<&'static str, ApiError> {
+    Err(ApiError::new(
+        ErrorCode::RouteNotFound,
+        "see /docs for the paths there are",
+    ))
 }

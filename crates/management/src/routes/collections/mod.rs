@@ -42,7 +42,7 @@ pub struct NewCollection {
     #[schema(pattern = "^[a-z][a-z0-9_-]{0,62}$")]
     name: String,
     /// What its records must fit: JSON Schema, draft 2020-12, whose references lead to places in itself. At most 64 KiB.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value, required = false)]
     schema: Option<Value>,
 }
 
@@ -142,7 +142,7 @@ async fn read(
 #[schema(as = CollectionSettings, example = json!({"schema": null}))]
 pub struct SettingsBody {
     /// What its records must fit; null for anything.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value, required = false)]
     schema: Option<Value>,
 }
 

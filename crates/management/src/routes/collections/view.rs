@@ -17,7 +17,7 @@ pub struct CollectionView {
     /// Its name, unique in the tenant.
     name: String,
     /// What its records must fit.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     schema: Option<Value>,
     /// When it was made.
     created_at: DateTime<Utc>,
