@@ -38,6 +38,10 @@ async fn every_answer_is_one_that_the_document_tells_of() {
     let installation = Installation::start_with(&Storage::of(&database), &short, &[]).await;
     let token = one_of_each(&installation).await;
     let directory = tempfile::tempdir().expect("a directory");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a setting of the test, not of the program"
+    )]
     let wanted = std::env::var(EXAMPLES.0);
     let (phases, examples) = match &wanted {
         Ok(examples) => ("examples,coverage,fuzzing", examples.as_str()),
