@@ -57,6 +57,7 @@ pub mod signing_keys;
 pub mod status_urls;
 mod stored_json;
 pub mod tenants;
+pub mod totp;
 pub mod trace;
 pub mod urls;
 pub mod usage;

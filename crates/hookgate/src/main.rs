@@ -13,6 +13,7 @@ mod ready;
 mod serve;
 mod services;
 mod settings;
+mod signing_keys;
 mod tenants;
 
 use std::path::PathBuf;
@@ -79,6 +80,11 @@ enum Command {
     },
     /// Check settings, database, Redis and clocks, and say what to do; ends with 1 when something is broken.
     Doctor(doctor::Arguments),
+    /// Change the keys that sign people's access tokens.
+    SigningKeys {
+        #[command(subcommand)]
+        action: signing_keys::Action,
+    },
     /// Print the management API's OpenAPI document.
     Openapi,
     /// Print the settings in effect, without secrets.
@@ -116,6 +122,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                 ExitCode::FAILURE
             });
         }
+        Command::SigningKeys { action } => signing_keys::run(&source()?.settings()?, action),
         Command::Openapi => openapi::print(),
         Command::Settings => settings::print(&source()?.settings()?),
         Command::Ready => ready::run(&source()?.settings()?.operator),

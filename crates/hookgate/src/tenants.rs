@@ -58,7 +58,12 @@ fn line(tenant: &Tenant) -> String {
     let day = tenant.created_at.format("%Y-%m-%d");
     // A name is what somebody typed: it must not be able to forge a line.
     let name: String = tenant.name.chars().filter(|c| !c.is_control()).collect();
-    format!("{}  {:9}  {day}  {name}", tenant.id, tenant.status)
+    let status = if tenant.delete_at.is_some() {
+        "deleted"
+    } else {
+        &tenant.status
+    };
+    format!("{}  {status:9}  {day}  {name}", tenant.id)
 }
 
 fn set_status(

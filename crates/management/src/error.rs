@@ -55,6 +55,10 @@ error_codes! {
     InvalidRefreshToken = "invalid_refresh_token", UNAUTHORIZED, "The refresh token does not work";
     /// The token of a mail does not work (any more).
     InvalidToken = "invalid_token", UNAUTHORIZED, "The token does not work";
+    /// The account has a second factor: show a code of it, too.
+    TotpRequired = "totp_required", UNAUTHORIZED, "A code of the second factor is required";
+    /// The code of the second factor is wrong, or was used.
+    InvalidTotpCode = "invalid_totp_code", UNAUTHORIZED, "The code of the second factor does not work";
     /// The address of the account has to be verified before it can log in.
     EmailNotVerified = "email_not_verified", FORBIDDEN, "The e-mail address is not verified";
     /// The caller's role or scopes do not allow this.

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use chrono::TimeDelta;
 use hookgate_domain::samples::Room;
+use hookgate_domain::signing_keys::Rotation;
 use hookgate_model::limits::{CollectionLimits, TenantLimits};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,8 @@ pub struct Settings {
     pub require_verified_email: bool,
     /// How long an access token works, in seconds.
     pub access_token_seconds: u32,
+    /// After how many days a key that signs access tokens is followed by another; 0 for never.
+    pub signing_key_days: u32,
     /// How long a login can be left alone before it ends, in seconds.
     pub refresh_token_seconds: u32,
     /// How long a login lasts at most, however often it is refreshed, in seconds.
@@ -119,6 +123,7 @@ impl Default for Settings {
             app_url: None,
             require_verified_email: false,
             access_token_seconds: 15 * 60,
+            signing_key_days: 30,
             refresh_token_seconds: 14 * 24 * 3600,
             login_seconds: 90 * 24 * 3600,
             passwords_at_once: 0,
@@ -154,6 +159,15 @@ impl Settings {
     /// The number of threads that serve requests.
     pub(crate) fn threads(&self) -> NonZeroUsize {
         or_processors(self.threads)
+    }
+
+    /// When keys that sign access tokens make room for others.
+    pub(crate) fn rotation(&self) -> Rotation {
+        let days = Some(self.signing_key_days).filter(|days| *days > 0);
+        Rotation {
+            age: days.map(|days| TimeDelta::days(days.into())),
+            tokens_live: TimeDelta::seconds(self.access_token_seconds.into()),
+        }
     }
 
     /// What a webhook's samples may take together.

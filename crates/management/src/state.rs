@@ -69,7 +69,7 @@ impl State {
     ) -> Self {
         Self {
             published_keys: PublishedKeys::new(egress),
-            access_tokens: AccessTokens::new(database.clone(), master_key.clone()),
+            access_tokens: AccessTokens::new(database.clone(), master_key.clone(), settings.rotation()),
             passwords: Passwords::new(settings.passwords_at_once()),
             apart: Apart::new(BODY_MEMORY),
             trusted_proxies: NetworkSet::new(&settings.trusted_proxies),

@@ -34,6 +34,7 @@ pub mod sender_address;
 pub mod senders;
 pub mod suffix;
 pub mod token;
+pub mod totp;
 pub mod trace_context;
 pub mod webhook;
 pub mod webhook_templates;

@@ -4,7 +4,7 @@
 mod count;
 mod reseal;
 
-use hookgate_model::ids::{DestinationId, EventId, JobId, MailId, RefusalId, SecretId, TenantId};
+use hookgate_model::ids::{DestinationId, EventId, JobId, MailId, RefusalId, SecretId, TenantId, UserId};
 use uuid::Uuid;
 
 pub use count::{Count, count, count_in};
@@ -13,7 +13,7 @@ pub use reseal::{Outcome, reseal};
 use crate::crypto::MasterKey;
 use crate::error::{Error, Result};
 use crate::jobs::{callback, payload};
-use crate::{destinations, idempotency, mails, refusals, secrets, signing_keys};
+use crate::{destinations, idempotency, mails, refusals, secrets, signing_keys, totp};
 
 /// A column of sealed values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,11 +38,13 @@ pub enum Column {
     FailedCallback,
     /// What mails say that are to be sent.
     Letter,
+    /// The second factors of people.
+    TotpSecret,
 }
 
 impl Column {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SigningKey,
         Self::Secret,
         Self::DestinationSecret,
@@ -53,6 +55,7 @@ impl Column {
         Self::CallbackJob,
         Self::FailedCallback,
         Self::Letter,
+        Self::TotpSecret,
     ];
 
     /// Its table.
@@ -66,6 +69,7 @@ impl Column {
             Self::JobPayload | Self::CallbackJob => "jobs",
             Self::FailedCallback => "failed_callbacks",
             Self::Letter => "mails",
+            Self::TotpSecret => "totp_secrets",
         }
     }
 
@@ -81,6 +85,7 @@ impl Column {
             Self::JobPayload => "payload",
             Self::CallbackJob | Self::FailedCallback => "state",
             Self::Letter => "letter",
+            Self::TotpSecret => "secret",
         }
     }
 
@@ -89,6 +94,7 @@ impl Column {
         match self {
             Self::SigningKey => &["kid"],
             Self::IdempotentAnswer => &["actor", "key"],
+            Self::TotpSecret => &["user_id"],
             _ => &["id"],
         }
     }
@@ -103,7 +109,7 @@ impl Column {
 
     /// Whether its rows are tenants'.
     pub const fn is_tenants(self) -> bool {
-        !matches!(self, Self::SigningKey | Self::Letter)
+        !matches!(self, Self::SigningKey | Self::Letter | Self::TotpSecret)
     }
 
     /// Which rows hold sealed values in it, as SQL.
@@ -120,6 +126,7 @@ impl Column {
             Self::JobPayload => "payload IS NOT NULL",
             Self::FailedCallback => "state IS NOT NULL",
             Self::Letter => "letter IS NOT NULL",
+            Self::TotpSecret => "secret IS NOT NULL",
         }
     }
 
@@ -156,6 +163,7 @@ impl Column {
             Self::JobPayload => payload::context(tenant, EventId::from(id()?)),
             Self::CallbackJob | Self::FailedCallback => callback::context(tenant, JobId::from(id()?)),
             Self::Letter => mails::context(MailId::from(id()?)),
+            Self::TotpSecret => totp::context(UserId::from(id()?)),
         })
     }
 }

@@ -166,6 +166,7 @@ fn the_roles_have_only_these_privileges() {
         "memberships",
         "invitations",
         "mails",
+        "totp_secrets",
         "login_sessions",
         "refresh_tokens",
         "signing_keys",
@@ -255,6 +256,7 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker login_sessions: DELETE",
             "hookgate_worker invitations: DELETE",
             "hookgate_management mailed_tokens: DELETE,INSERT,SELECT",
+            "hookgate_management recovery_codes: DELETE,INSERT,SELECT",
             "hookgate_worker mailed_tokens: DELETE",
         ]
         .map(str::to_owned),
@@ -384,6 +386,7 @@ fn every_column_of_bytes_is_sealed_or_known_to_be_none() {
         "idempotency_keys.request_digest",
         "invitations.digest",
         "mailed_tokens.digest",
+        "recovery_codes.digest",
         "management_keys.digest",
         "public_api_links.digest",
         "refresh_tokens.digest",

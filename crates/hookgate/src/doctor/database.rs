@@ -322,7 +322,7 @@ fn judge_durability(conn: &mut PgConnection, report: &mut Report) -> Result<()> 
 
 fn judge_signing_keys(conn: &mut PgConnection, key: &MasterKey, report: &mut Report) -> Result<()> {
     const CHECK: &str = "master_key";
-    let keys = signing_keys::live(conn)?;
+    let keys = signing_keys::live(conn, clock::now())?;
     let opens = |stored: &signing_keys::SigningKey| {
         key.open(&signing_keys::context(&stored.kid), &stored.private_key)
             .is_ok()

@@ -13,7 +13,7 @@ use hookgate_testkit::receiver::Reply;
 use hookgate_testkit::{Receiver, TestDatabase, eventually, http_client};
 use serde_json::{Value, json};
 
-use crate::installation::{Installation, Service, Storage};
+use crate::installation::{Api, Installation, Service, Storage};
 use crate::process::{Background, hookgate, run};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -82,8 +82,21 @@ fn event_of(answer: &reqwest::Response) -> String {
 }
 
 /// Leaves something in every column of sealed values.
+/// Gives the person who owns the tenant a secret for codes, which no login asks for until it is confirmed.
+async fn begin_with_a_second_factor(api: &Api) {
+    let credentials = json!({ "email": "ada@example.com", "password": "three plain words" });
+    let tokens = api.post("/auth/login", &credentials).await;
+    let enrolled = http_client()
+        .post(format!("{}/v1/me/totp", api.url()))
+        .bearer_auth(tokens["access_token"].as_str().unwrap())
+        .json(&json!({ "password": "three plain words" }))
+        .send();
+    assert_eq!(enrolled.await.unwrap().status(), 201);
+}
+
 async fn make(installation: &Installation) -> Made {
     let api = &installation.api;
+    begin_with_a_second_factor(api).await;
     let receiver = Receiver::start().await;
     let secret = api
         .post("/secrets", &json!({ "name": "token", "value": TOKEN }))

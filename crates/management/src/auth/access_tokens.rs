@@ -1,16 +1,18 @@
 //! Access tokens: JWTs signed with Ed25519, bound to a person, a tenant and a login, and short-lived. What they prove
 //! is checked against the database on every use, so ending a login or a membership works at once.
 //!
-//! All processes share the keys of the table `signing_keys`; the first to start makes one.
+//! All processes share the keys of the table `signing_keys`; the first to start makes one, and whoever finds that the newest is
+//! older than it may be has another follow it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use ed25519_dalek::pkcs8::EncodePrivateKey;
 use hookgate_domain::crypto::{self, MasterKey};
-use hookgate_domain::database::Database;
-use hookgate_domain::signing_keys::{self, SigningKey};
+use hookgate_domain::database::{Database, PgConnection};
+use hookgate_domain::signing_keys::{self, NewSigningKey, Rotation, SigningKey};
 use hookgate_domain::{Error, clock};
 use hookgate_model::ids::{LoginSessionId, TenantId, UserId};
 use jsonwebtoken::errors::ErrorKind;
@@ -57,22 +59,30 @@ struct Keys {
     loaded: Instant,
     kid: String,
     sign: EncodingKey,
-    verify: HashMap<String, DecodingKey>,
+    verify: HashMap<String, Verifying>,
+}
+
+struct Verifying {
+    key: DecodingKey,
+    /// When its tokens stop being valid.
+    ends_at: Option<DateTime<Utc>>,
 }
 
 /// Makes and reads tokens.
 pub struct AccessTokens {
     database: Database,
     master_key: MasterKey,
+    rotation: Rotation,
     keys: RwLock<Option<Arc<Keys>>>,
 }
 
 impl AccessTokens {
     /// Loads no keys yet, so this works while Postgres is away.
-    pub fn new(database: Database, master_key: MasterKey) -> Self {
+    pub fn new(database: Database, master_key: MasterKey, rotation: Rotation) -> Self {
         Self {
             database,
             master_key,
+            rotation,
             keys: RwLock::default(),
         }
     }
@@ -110,13 +120,15 @@ impl AccessTokens {
             .filter(|_| header.alg == Algorithm::EdDSA)
             .ok_or_else(refused)?;
         let keys = self.load(|keys| keys.verify.contains_key(&kid)).await?;
-        let key = keys.verify.get(&kid).ok_or_else(refused)?;
+        let now = clock::now();
+        let is_valid = |key: &&Verifying| key.ends_at.is_none_or(|end| now < end);
+        let key = keys.verify.get(&kid).filter(is_valid).ok_or_else(refused)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = LEEWAY_SECONDS;
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        match jsonwebtoken::decode::<Token>(token, key, &validation) {
+        match jsonwebtoken::decode::<Token>(token, &key.key, &validation) {
             Ok(token) => Ok(token.claims.claims),
             Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => Err(ApiError::new(
                 ErrorCode::TokenExpired,
@@ -139,10 +151,12 @@ impl AccessTokens {
         if let Some(keys) = place.as_ref().filter(|keys| usable(keys)) {
             return Ok(Arc::clone(keys));
         }
-        let master_key = self.master_key.clone();
+        let (master_key, rotation) = (self.master_key.clone(), self.rotation);
         let stored = self
             .database
-            .run(move |conn| signing_keys::live_or_first(conn, || make(&master_key)))
+            .run(move |conn| {
+                signing_keys::live_or_rotated(conn, rotation, clock::now(), || make(&master_key))
+            })
             .await?;
         let keys = Arc::new(open(&self.master_key, &stored).map_err(ApiError::internal)?);
         *place = Some(Arc::clone(&keys));
@@ -150,7 +164,25 @@ impl AccessTokens {
     }
 }
 
-fn make(master_key: &MasterKey) -> Result<SigningKey, Error> {
+/// Has a new key follow the others, and gives its name. They verify until their tokens have expired; revoked ones stop within a
+/// minute, in which processes look for keys again.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn rotate(
+    conn: &mut PgConnection,
+    master_key: &MasterKey,
+    access_token_seconds: u32,
+    revokes: bool,
+) -> Result<String, Error> {
+    let new = make(master_key)?;
+    let kid = new.kid.clone();
+    let tokens_live = TimeDelta::seconds(access_token_seconds.into());
+    signing_keys::rotate(conn, tokens_live, revokes, clock::now(), new)?;
+    Ok(kid)
+}
+
+fn make(master_key: &MasterKey) -> Result<NewSigningKey, Error> {
     let key = ed25519_dalek::SigningKey::from_bytes(&clock::secret_bytes());
     let public_key = key.verifying_key().to_bytes().to_vec();
     let kid: String = crypto::digest(&public_key)[..8]
@@ -158,7 +190,7 @@ fn make(master_key: &MasterKey) -> Result<SigningKey, Error> {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let private_key = master_key.seal(&signing_keys::context(&kid), key.as_bytes())?;
-    Ok(SigningKey {
+    Ok(NewSigningKey {
         kid,
         private_key,
         public_key,
@@ -167,10 +199,10 @@ fn make(master_key: &MasterKey) -> Result<SigningKey, Error> {
 
 fn open(master_key: &MasterKey, stored: &[SigningKey]) -> Result<Keys, Error> {
     let unreadable = Error::Unreadable { what: "signing key" };
-    let Some(newest) = stored.first() else {
+    let Some(signing) = signing_keys::signing(stored, clock::now()) else {
         return Err(unreadable);
     };
-    let seed = master_key.open(&signing_keys::context(&newest.kid), &newest.private_key)?;
+    let seed = master_key.open(&signing_keys::context(&signing.kid), &signing.private_key)?;
     let Ok(seed) = <&[u8; 32]>::try_from(seed.as_slice()) else {
         return Err(unreadable);
     };
@@ -179,12 +211,18 @@ fn open(master_key: &MasterKey, stored: &[SigningKey]) -> Result<Keys, Error> {
         .map_err(|_| Error::Unreadable { what: "signing key" })?;
     Ok(Keys {
         loaded: Instant::now(),
-        kid: newest.kid.clone(),
+        kid: signing.kid.clone(),
         sign: EncodingKey::from_ed_der(der.as_bytes()),
         verify: stored
             .iter()
             .filter(|key| key.public_key.len() == 32)
-            .map(|key| (key.kid.clone(), DecodingKey::from_ed_der(&key.public_key)))
+            .map(|key| {
+                let verifying = Verifying {
+                    key: DecodingKey::from_ed_der(&key.public_key),
+                    ends_at: key.retired_at,
+                };
+                (key.kid.clone(), verifying)
+            })
             .collect(),
     })
 }

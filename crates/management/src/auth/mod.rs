@@ -3,6 +3,7 @@
 pub mod access_tokens;
 pub mod passwords;
 pub mod permissions;
+pub mod second_factor;
 pub mod secret_token;
 pub mod throttle;
 

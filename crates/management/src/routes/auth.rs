@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, post};
 use chrono::TimeDelta;
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::login_sessions::{self, NewLoginSession, NewRefreshToken, Rotation};
+use hookgate_domain::tenants::Standing;
 use hookgate_domain::users::{self, NewUser};
 use hookgate_domain::{clock, limits, scope, tenants};
 use hookgate_model::email::Email;
@@ -18,6 +19,7 @@ use super::tenant::Tenant;
 use crate::auth::access_tokens::Claims;
 use crate::auth::origin_of;
 use crate::auth::passwords::{any_password, new_password};
+use crate::auth::second_factor;
 use crate::auth::secret_token::{REFRESH_TOKEN, SecretToken};
 use crate::auth::throttle::{self, Attempt};
 use crate::body::{Json, NoContent, Reply};
@@ -80,8 +82,12 @@ struct Credentials {
     /// The password of the account.
     #[schema(format = Password)]
     password: String,
-    /// The tenant to log in to; absent for the one joined first.
+    /// The tenant to log in to; absent for the one joined first of those that can be used.
     tenant_id: Option<TenantId>,
+    /// Six digits of the person's app, where the account has a second factor.
+    totp_code: Option<String>,
+    /// A recovery code instead.
+    recovery_code: Option<String>,
 }
 
 impl FromFields for Credentials {
@@ -89,10 +95,14 @@ impl FromFields for Credentials {
         let email = fields.required("email", parsed);
         let password = fields.required("password", any_password);
         let tenant_id = fields.optional("tenant_id", parsed);
+        let totp_code = fields.optional("totp_code", text(1..=20));
+        let recovery_code = fields.optional("recovery_code", text(1..=50));
         Some(Self {
             email: email?,
             password: password?,
             tenant_id: tenant_id?,
+            totp_code: totp_code?,
+            recovery_code: recovery_code?,
         })
     }
 }
@@ -217,7 +227,7 @@ pub(super) async fn first_session(
 /// Too many failures with one address in a quarter of an hour make further ones wait.
 #[utoipa::path(tag = "authentication", operation_id = "login",
     responses((status = 200, description = "Tokens", body = Tokens),
-              (status = 401, description = "invalid_credentials"),
+              (status = 401, description = "invalid_credentials, totp_required, invalid_totp_code"),
               (status = 403, description = "email_not_verified"),
               (status = 429, description = "too_many_requests")))]
 #[post("/auth/login")]
@@ -243,11 +253,18 @@ async fn login(
         .database
         .run(move |conn| tenants::of_person(conn, user.id))
         .await?;
-    let tenant = memberships
-        .iter()
+    // One that is deleted or suspended only if it is asked for, or there is no other.
+    let usable = |tenant: &tenants::Tenant| tenant.standing() == Standing::Active;
+    let (first, others): (Vec<_>, Vec<_>) = memberships.iter().partition(|(tenant, _)| usable(tenant));
+    let tenant = first
+        .into_iter()
+        .chain(others)
         .map(|(tenant, _)| tenant.id)
         .find(|id| given.tenant_id.is_none_or(|wanted| wanted == *id))
         .ok_or_else(|| refused("the person is not a member of this tenant"))?;
+    // Whoever has only the password has failed, so that codes cannot be tried without end.
+    let shown = second_factor::shown(given.totp_code, given.recovery_code);
+    second_factor::check(&state, user.id, shown).await?;
     attempt.succeeded(&state).await;
     if !may_log_in(&state, &user) {
         return Err(ApiError::new(

@@ -66,6 +66,7 @@ pub mod simulation;
 pub mod templates;
 pub mod tenant;
 pub mod tenants;
+pub mod totp;
 pub mod urls;
 pub mod verification;
 pub mod webhooks;
@@ -77,6 +78,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(passwords::register)
         .configure(emails::register)
         .configure(me::register)
+        .configure(totp::register)
         .configure(logins::register)
         .configure(tenant::register)
         .configure(export::register)

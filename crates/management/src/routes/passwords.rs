@@ -12,6 +12,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::auth::Caller;
 use crate::auth::passwords::{any_password, new_password};
+use crate::auth::second_factor::{self, Shown};
 use crate::auth::throttle::{self, Attempt};
 use crate::body::{Accepted, Json, NoContent};
 use crate::error::{ApiError, ApiResult, ErrorCode};
@@ -196,6 +197,23 @@ async fn change(caller: Caller, Json(given): Json<PasswordChange>) -> ApiResult<
 /// # Errors
 /// 401 for another password, 403 for management keys, 429 for who guesses.
 pub(super) async fn prove(caller: &Caller, password: String) -> ApiResult<UserId> {
+    let (user, attempt) = with_password(caller, password).await?;
+    attempt.succeeded(caller.state()).await;
+    Ok(user)
+}
+
+/// The same, by the second factor, too, if they have one.
+///
+/// # Errors
+/// As above, and 401 for a code that is wrong or used, or not given.
+pub(super) async fn prove_with(caller: &Caller, password: String, shown: Option<Shown>) -> ApiResult<UserId> {
+    let (user, attempt) = with_password(caller, password).await?;
+    second_factor::check(caller.state(), user, shown).await?;
+    attempt.succeeded(caller.state()).await;
+    Ok(user)
+}
+
+async fn with_password(caller: &Caller, password: String) -> ApiResult<(UserId, Attempt)> {
     let id = caller.person()?;
     let state = caller.state();
     let (user, hash) = state
@@ -203,12 +221,12 @@ pub(super) async fn prove(caller: &Caller, password: String) -> ApiResult<UserId
         .run(move |conn| users::find_with_password(conn, id))
         .await?;
     let attempt = Attempt::begin(state, &user.email, caller.origin().address).await?;
-    if !state.passwords.verify(password, Some(hash)).await? {
-        return Err(ApiError::new(
+    if state.passwords.verify(password, Some(hash)).await? {
+        Ok((id, attempt))
+    } else {
+        Err(ApiError::new(
             ErrorCode::InvalidCredentials,
             "this is not the password of the account",
-        ));
+        ))
     }
-    attempt.succeeded(state).await;
-    Ok(id)
 }

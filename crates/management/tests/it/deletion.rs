@@ -178,6 +178,18 @@ async fn only_an_owner_deletes_and_restores_and_says_which() {
     service.stranger().post("/v1/auth/login", login).await.is(200);
     assert!(team.owner.get("/v1/tenant/export").await.text.contains("Orders"));
 
+    // Whoever logs in without saying where gets to a tenant that they can use.
+    team.viewer
+        .post("/v1/tenants", json!({"name": "Looms"}))
+        .await
+        .is(201);
+    service.database.execute(
+        "DELETE FROM memberships USING users u, tenants t WHERE user_id = u.id AND tenant_id = t.id
+           AND u.email = 'viewer@example.com' AND t.name = 'Engines' AND memberships.role = 'owner'",
+    );
+    let login = json!({"email": "viewer@example.com", "password": PASSWORD});
+    let tokens = service.stranger().post("/v1/auth/login", login).await.is(200);
+    assert_ne!(tokens["tenant_id"], team.tenant);
     let restored = team.owner.post("/v1/tenant/restore", json!({})).await.is(200);
     assert_eq!(
         (&restored["status"], &restored["delete_at"]),
