@@ -16,9 +16,10 @@ test: ## all tests, against private servers (ARGS=-p hookgate-ingress for one cr
 	@cargo build --locked --workspace --bins
 	@$(TARGET)/debug/with-servers cargo test --locked --no-fail-fast $(or $(ARGS),--workspace)
 
-check: ## formatting, lints, the layers of the crates, and that openapi/openapi.json is current
+check: ## formatting, lints, that the fuzz targets compile, the layers of the crates, and that openapi/openapi.json is current
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo check --locked --quiet --manifest-path fuzz/Cargo.toml --target-dir $(TARGET)/fuzz-check
 	cargo test --locked --quiet --workspace --test layers
 	$(CARGO_RUN) -p hookgate -- openapi | diff -u openapi/openapi.json - || { echo "run make openapi" >&2; exit 1; }
 
