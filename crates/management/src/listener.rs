@@ -17,6 +17,8 @@ use crate::Settings;
 
 /// Connections that the system may hold ready before they are accepted.
 const BACKLOG: u32 = 1024;
+/// How long a peer may go on sending what will not be read, so that it gets its answer before the connection ends.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a request's headers may take to arrive, and a TLS handshake.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -56,6 +58,7 @@ where
             .map_err(|error: Error| error.error_response());
         let http = HttpService::build()
             .client_request_timeout(HEAD_TIMEOUT)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .graceful_shutdown_signal(move || {
                 let end = end.clone();
                 async move { end.notified().await }

@@ -1,7 +1,6 @@
 //! A connection with or without TLS.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -21,17 +20,6 @@ impl Stream {
     /// Whether it is encrypted. Such a stream may hold back what was written until it is flushed.
     pub const fn is_encrypted(&self) -> bool {
         matches!(self, Self::Tls(_))
-    }
-
-    /// Who is at the other end.
-    ///
-    /// # Errors
-    /// When the connection is gone.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::Plain(stream) => stream.peer_addr(),
-            Self::Tls(stream) => stream.get_ref().0.peer_addr(),
-        }
     }
 }
 
