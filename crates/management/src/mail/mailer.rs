@@ -85,7 +85,11 @@ impl Mailer {
                 let path = folder.join(format!("{id}.eml"));
                 write(folder, &path, &message.formatted()).map_err(|error| format!("{path:?}: {error}"))?;
                 if *shows_links {
-                    println!("Mail to {recipient}: {link}  ({})", path.display());
+                    println!(
+                        "Mail to {recipient}: {}  ({})",
+                        link.replace('\n', " "),
+                        path.display()
+                    );
                 }
                 Ok(())
             }
