@@ -5,7 +5,7 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Date, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Date, Nullable, Uuid as SqlUuid};
 use hookgate_model::ids::WebhookId;
 
 use crate::error::Result;
@@ -103,4 +103,59 @@ pub fn month(conn: &mut PgConnection, scope: &TenantScope, moment: DateTime<Utc>
         events: unsigned(row.events),
         body_bytes: unsigned(row.body_bytes),
     })
+}
+
+/// What was received on one day, or by one webhook.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Usage {
+    /// The day; `None` in a sum of several.
+    #[diesel(sql_type = Nullable<Date>)]
+    pub day: Option<NaiveDate>,
+    /// The webhook; `None` in a sum of several.
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    pub webhook_id: Option<uuid::Uuid>,
+    /// The events.
+    #[diesel(sql_type = BigInt)]
+    pub events: i64,
+    /// The bytes of their bodies.
+    #[diesel(sql_type = BigInt)]
+    pub body_bytes: i64,
+}
+
+/// How usage is summed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// A sum for each day.
+    Day,
+    /// A sum for each webhook.
+    Webhook,
+}
+
+/// What was received from one day to another, both included: of one webhook, or of all. Days and webhooks without any are left
+/// out.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn between(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    (from, to): (NaiveDate, NaiveDate),
+    webhook: Option<WebhookId>,
+    by: By,
+) -> Result<Vec<Usage>> {
+    let (columns, order) = match by {
+        By::Day => ("day, NULL::uuid AS webhook_id", "day"),
+        By::Webhook => ("NULL::date AS day, webhook_id", "webhook_id"),
+    };
+    let query = sql_query(format!(
+        "SELECT {columns}, sum(events)::bigint AS events, sum(body_bytes)::bigint AS body_bytes FROM usage
+         WHERE tenant_id = $1 AND usage.day BETWEEN $2 AND $3 AND ($4 IS NULL OR usage.webhook_id = $4)
+         GROUP BY usage.{order} ORDER BY usage.{order}"
+    ));
+    Ok(query
+        .bind::<SqlUuid, _>(scope.uuid())
+        .bind::<Date, _>(from)
+        .bind::<Date, _>(to)
+        .bind::<Nullable<SqlUuid>, _>(webhook.map(|id| id.uuid()))
+        .load(conn)?)
 }

@@ -68,6 +68,7 @@ pub mod tenant;
 pub mod tenants;
 pub mod totp;
 pub mod urls;
+pub mod usage;
 pub mod verification;
 pub mod webhooks;
 
@@ -110,6 +111,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(runs::register)
         .configure(failed_callbacks::register)
         .configure(attempts::register)
+        .configure(usage::register)
         .configure(audit_log::register)
         .wrap(from_fn(idempotency::middleware))
         .wrap(from_fn(authentication::middleware));

@@ -46,5 +46,6 @@ mod templates;
 mod throttling;
 mod totp;
 mod urls;
+mod usage;
 mod verification;
 mod webhooks;

@@ -209,6 +209,16 @@ pub fn failed_callback(service: &Service, webhook: &Value, event: &str) {
     ));
 }
 
+/// Counts events of a webhook some days ago.
+pub fn usage(service: &Service, webhook: &Value, days_ago: u32, events: u32) {
+    service.database.execute(&format!(
+        "INSERT INTO usage (tenant_id, day, webhook_id, events, body_bytes) \
+         VALUES ('{}', (now() AT TIME ZONE 'UTC')::date - {days_ago}, '{}', {events}, {events} * 100)",
+        tenant(service, webhook),
+        uuid(&webhook["id"]),
+    ));
+}
+
 /// Stores one of each.
 pub fn one_of_each(service: &Service, webhook: &Value) -> Stored {
     let event = event(service, webhook, &NewEvent::default());
@@ -216,6 +226,7 @@ pub fn one_of_each(service: &Service, webhook: &Value) -> Stored {
     let attempt = attempt(service, webhook, &run, "succeeded");
     failed_callback(service, webhook, &event);
     let refusal = refusal(service, webhook, "method_not_allowed");
+    usage(service, webhook, 0, 7);
     Stored {
         event,
         run,
