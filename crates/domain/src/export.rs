@@ -11,8 +11,8 @@ use crate::scope::TenantScope;
 
 /// Rows of one part.
 const ROWS: i64 = 100;
-/// Bytes of the bodies of one part, but for the last.
-const BODY_BYTES: i64 = 4 << 20;
+/// Bytes of the long columns of one part, but for its last row.
+const LONG_BYTES: i64 = 4 << 20;
 
 /// A table that is exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,23 +21,21 @@ pub struct Table {
     pub name: &'static str,
     /// Columns that are secret, or of use to the service alone.
     pub left_out: &'static [&'static str],
-    /// The column of bodies that can be long, if it has one.
-    body: Option<&'static str>,
+    /// The columns that can be long.
+    long: &'static [&'static str],
 }
 
 const fn table(name: &'static str, left_out: &'static [&'static str]) -> Table {
     Table {
         name,
         left_out,
-        body: None,
+        long: &[],
     }
 }
 
-const fn with_bodies(name: &'static str, left_out: &'static [&'static str]) -> Table {
-    Table {
-        name,
-        left_out,
-        body: Some("body"),
+impl Table {
+    const fn with_long(self, long: &'static [&'static str]) -> Self {
+        Self { long, ..self }
     }
 }
 
@@ -65,10 +63,10 @@ pub const TABLES: [Table; 28] = [
     table("replays", &[]),
     table("captures", &[]),
     table("drift", &[]),
-    with_bodies("samples", &["stored_bytes"]),
-    with_bodies("events", &[]),
-    table("refusals", &["request"]),
-    table("runs", &["state"]),
+    table("samples", &["stored_bytes"]).with_long(&["body"]),
+    table("events", &[]).with_long(&["body"]),
+    table("refusals", &["request"]).with_long(&["request"]),
+    table("runs", &["state"]).with_long(&["steps", "answer", "state"]),
     table("attempts", &[]),
     table("audit_log", &[]),
 ];
@@ -140,9 +138,11 @@ pub fn rows(
     } else {
         format!("({columns}) > ({})", bounds.join(", "))
     };
-    let bytes = table
-        .body
-        .map_or("0".to_owned(), |body| format!("octet_length({body})"));
+    let long = table
+        .long
+        .iter()
+        .map(|column| format!(" + coalesce(octet_length({column}), 0)"));
+    let bytes = format!("(0{})", long.collect::<String>());
     let (texts, order) = (texts.join(", "), &columns);
     Ok(sql_query(format!(
         "SELECT ARRAY[{texts}] AS key, row_to_json(s)::text AS row FROM (
@@ -153,6 +153,6 @@ pub fn rows(
     .bind::<Text, _>(scope.uuid().to_string())
     .bind::<Array<Text>, _>(after)
     .bind::<BigInt, _>(ROWS)
-    .bind::<BigInt, _>(BODY_BYTES)
+    .bind::<BigInt, _>(LONG_BYTES)
     .load(conn)?)
 }

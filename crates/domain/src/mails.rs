@@ -56,7 +56,7 @@ pub fn post(conn: &mut PgConnection, id: MailId, recipient: &str, letter: &[u8])
 pub fn claim(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Option<Mail>> {
     Ok(sql_query(
         "UPDATE mails SET attempts = attempts + 1,
-           due_at = $1 + least(interval '1 hour', interval '1 minute' * 2 ^ attempts)
+           due_at = $1 + least(interval '1 hour', interval '1 minute' * 2 ^ least(attempts, 10))
          WHERE id = (SELECT id FROM mails WHERE due_at <= $1 ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
          RETURNING id, recipient, letter, attempts",
     )

@@ -254,36 +254,51 @@ pub fn update(
 /// # Errors
 /// [`Error::NotFound`] when it is deleted already.
 pub fn delete(conn: &mut PgConnection, scope: &TenantScope, at: DateTime<Utc>) -> Result<Tenant> {
-    set_deletion(conn, scope, TenantStatus::Suspended, Some(at))
+    // One that the operator has suspended meanwhile stays as it is.
+    let active = tenants::table
+        .find(scope.uuid())
+        .filter(tenants::delete_at.is_null())
+        .filter(tenants::status.eq(TenantStatus::Active.as_str()));
+    let deletion = Deletion::new(TenantStatus::Suspended, Some(at));
+    Ok(diesel::update(active)
+        .set((deletion, tenants::version.eq(tenants::version + 1)))
+        .returning(Tenant::as_returning())
+        .get_result(conn)?)
 }
 
 /// Restores a tenant that was deleted. Announce a change of the tenant afterwards.
 ///
 /// # Errors
-/// [`Error::NotFound`] when it is not deleted.
+/// [`Error::NotFound`] when it is not deleted, or its time is over.
 pub fn restore(conn: &mut PgConnection, scope: &TenantScope) -> Result<Tenant> {
-    set_deletion(conn, scope, TenantStatus::Active, None)
+    // Of one whose time is over, parts are gone.
+    let deleted = tenants::table
+        .find(scope.uuid())
+        .filter(tenants::delete_at.gt(clock::now()));
+    let deletion = Deletion::new(TenantStatus::Active, None);
+    Ok(diesel::update(deleted)
+        .set((deletion, tenants::version.eq(tenants::version + 1)))
+        .returning(Tenant::as_returning())
+        .get_result(conn)?)
 }
 
-fn set_deletion(
-    conn: &mut PgConnection,
-    scope: &TenantScope,
-    status: TenantStatus,
+/// What deleting and restoring change.
+#[derive(AsChangeset)]
+#[diesel(table_name = tenants, treat_none_as_null = true)]
+struct Deletion {
+    status: &'static str,
     delete_at: Option<DateTime<Utc>>,
-) -> Result<Tenant> {
-    Ok(diesel::update(
-        tenants::table
-            .find(scope.uuid())
-            .filter(tenants::delete_at.is_null().eq(delete_at.is_some())),
-    )
-    .set((
-        tenants::status.eq(status.as_str()),
-        tenants::delete_at.eq(delete_at),
-        tenants::updated_at.eq(clock::now()),
-        tenants::version.eq(tenants::version + 1),
-    ))
-    .returning(Tenant::as_returning())
-    .get_result(conn)?)
+    updated_at: DateTime<Utc>,
+}
+
+impl Deletion {
+    fn new(status: TenantStatus, delete_at: Option<DateTime<Utc>>) -> Self {
+        Self {
+            status: status.as_str(),
+            delete_at,
+            updated_at: clock::now(),
+        }
+    }
 }
 
 /// The tenants whose time to be erased has come. For workers.

@@ -26,7 +26,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const KEY_LENGTH_MOST: usize = 255;
 /// What takes or gives passwords and tokens of people, of which not even a digest is to be kept.
-pub(crate) const UNKEPT: [&str; 2] = ["/v1/auth/", "/v1/me/"];
+pub(crate) const UNKEPT: [&str; 4] = ["/v1/auth/", "/v1/me/", "/v1/invitations/accept", "/v1/tenants/"];
 /// The headers that belong to an answer; the others are made anew.
 const KEPT_HEADERS: [HeaderName; 3] = [header::CONTENT_TYPE, header::ETAG, header::LOCATION];
 

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix_web::App;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ResourceDef, ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::Data;
+use actix_web::{App, ResponseError};
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
 use hookgate_domain::redis::Redis;
@@ -173,9 +173,10 @@ async fn known_methods(
         .map(|known| known.methods(request.path()))
         .unwrap_or_default();
     if methods.is_empty() || methods.contains(&request.method()) {
-        return next.call(request).await;
+        return Ok(next.call(request).await?.map_into_left_body());
     }
-    Err(not_among(methods.into_iter()).into())
+    let refused = not_among(methods.into_iter()).error_response();
+    Ok(request.into_response(refused).map_into_right_body())
 }
 
 fn not_among<'a>(methods: impl Iterator<Item = &'a Method>) -> ApiError {

@@ -72,7 +72,9 @@ pub async fn carry_out(shared: &Arc<Shared>, claimed: ClaimedJob, in_hand: &InHa
             }
         }
         (opened, _) => {
-            tracing::error!(job = %lease.job, error = ?opened.err(), "a callback cannot be read, and ends");
+            // It is there for when the right key is: the lease runs out, and it is tried again.
+            tracing::error!(job = %lease.job, error = ?opened.err(), "a callback cannot be read");
+            return;
         }
     }
     reached!(lease.scope.tenant(), "callback_called");

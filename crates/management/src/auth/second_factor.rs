@@ -6,6 +6,7 @@ use hookgate_domain::{Error, clock, crypto};
 use hookgate_model::base32;
 use hookgate_model::ids::UserId;
 
+use super::throttle;
 use crate::error::{ApiError, ApiResult, ErrorCode};
 use crate::state::State;
 
@@ -24,7 +25,7 @@ pub enum Shown {
 /// Checks what somebody shows for the second factor, if they have one, and uses it up.
 ///
 /// # Errors
-/// 401 when nothing is shown that is needed, or it is wrong or used.
+/// 401 when nothing is shown that is needed, or it is wrong or used; 429 after too many of those.
 pub async fn check(state: &State, user: UserId, shown: Option<Shown>) -> ApiResult<()> {
     let found = state.database.run(move |conn| totp::find(conn, user)).await?;
     let Some(secret) = found.filter(|secret| secret.is_confirmed) else {
@@ -36,7 +37,10 @@ pub async fn check(state: &State, user: UserId, shown: Option<Shown>) -> ApiResu
             "send totp_code, or recovery_code, too",
         ));
     };
-    use_up(state, user, &secret, shown).await
+    throttle::code(state, user).await?;
+    use_up(state, user, &secret, shown).await?;
+    throttle::code_was_right(state, user).await;
+    Ok(())
 }
 
 /// Uses up what somebody shows.

@@ -40,8 +40,18 @@ async fn send_next(state: &State, mailer: &Mailer) -> Result<bool, Error> {
         return Ok(false);
     };
     let (id, attempts) = (mail.id, mail.attempts);
-    let letter = state.master_key.open(&mails::context(id), &mail.letter)?;
-    let letter: Letter = serde_json::from_slice(&letter).map_err(|_| Error::Unreadable { what: "mail" })?;
+    let opened = state.master_key.open(&mails::context(id), &mail.letter);
+    let Some(letter) = opened
+        .ok()
+        .and_then(|letter| serde_json::from_slice::<Letter>(&letter).ok())
+    else {
+        // Another process may know its key, or its kind.
+        tracing::error!(mail = %id, attempts, "a mail cannot be read; is its master key among those of the settings?");
+        if attempts >= mails::ATTEMPTS {
+            state.database.run(move |conn| mails::delete(conn, id)).await?;
+        }
+        return Ok(true);
+    };
     let kind = letter.kind();
     let outcome = |outcome: &'static str| {
         metrics::counter!("hookgate_mails_total", "kind" => kind, "outcome" => outcome).increment(1);

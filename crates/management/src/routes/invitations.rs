@@ -118,9 +118,11 @@ struct SentInvitation {
 #[utoipa::path(tag = "members", operation_id = "createInvitation", security(("bearer" = [])),
     responses((status = 201, description = "The invitation", body = SentInvitation),
               (status = 403, description = "forbidden, tenant_suspended, tenant_deleted"),
-              (status = 409, description = "already_exists, limit_reached")))]
+              (status = 409, description = "already_exists, limit_reached"),
+              (status = 429, description = "too_many_requests")))]
 #[post("/invitations")]
 async fn create(
+    request: HttpRequest,
     caller: Guarded<MembersWrite>,
     Json(new): Json<InvitationRequest>,
 ) -> ApiResult<Reply<SentInvitation>> {
@@ -130,6 +132,10 @@ async fn create(
     let settings = &caller.state().settings;
     let most = settings.invitations_per_tenant;
     let is_mailed = caller.state().mail.is_on();
+    if is_mailed {
+        let address = client_address::of(&request, caller.state());
+        throttle::mail(caller.state(), new.email.as_str(), address).await?;
+    }
     let new = NewInvitation {
         id: clock::new_id(),
         email: new.email,
@@ -235,15 +241,21 @@ async fn index(caller: Guarded<MembersRead>, paging: Paging) -> ApiResult<Reply<
 /// It gets a new token and a new end; the old token does not work any more. For people only, not for management keys.
 #[utoipa::path(tag = "members", operation_id = "resendInvitation", security(("bearer" = [])),
     responses((status = 200, description = "The invitation", body = SentInvitation),
-              (status = 403, description = "forbidden, tenant_suspended, tenant_deleted")))]
+              (status = 403, description = "forbidden, tenant_suspended, tenant_deleted"),
+              (status = 429, description = "too_many_requests")))]
 #[post("/invitations/{id}/resend")]
 async fn resend(
+    request: HttpRequest,
     caller: Guarded<MembersWrite>,
     Path((id,)): Path<(InvitationId,)>,
 ) -> ApiResult<Reply<SentInvitation>> {
     let by = caller.person()?;
     let token = SecretToken::new(INVITATION);
     let (digest, is_mailed) = (token.digest, caller.state().mail.is_on());
+    if is_mailed {
+        let address = client_address::of(&request, caller.state());
+        throttle::mail(caller.state(), &id.to_string(), address).await?;
+    }
     let posted = posted(&caller, &token);
     let expires_at = clock::now() + TimeDelta::seconds(caller.state().settings.invitation_seconds.into());
     let invitation = caller

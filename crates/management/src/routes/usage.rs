@@ -134,7 +134,7 @@ async fn read(caller: Guarded<TenantRead>, Query(filters): Query<Filters>) -> Ap
         .unwrap_or(to);
     if from > to {
         let detail = "must not be after the last day";
-        return Err(ApiError::field("/from", FieldCode::Invalid, detail));
+        return Err(ApiError::field("?from", FieldCode::Invalid, detail));
     }
     let Filters { webhook_id, by, .. } = filters;
     let (entries, month) = caller

@@ -507,6 +507,7 @@ async fn lists_hold_only_the_callers_own(service: &Service) {
         // A stream begins now; `streams.rs` looks at what it tells.
         let without = [
             "/v1/me",
+            "/v1/me/totp",
             "/v1/tenant",
             "/v1/tenant/notifications",
             "/v1/tenants",

@@ -47,9 +47,9 @@ async fn usage_is_summed_by_day_or_webhook() {
         assert!(usage["this_month"]["events"].as_i64() >= Some(5), "{usage}");
     }
     for (query, field) in [
-        ("from=yesterday", "/from"),
-        ("from=2026-02-02&to=2026-02-01", "/from"),
-        ("by=hour", "/by"),
+        ("from=yesterday", "?from"),
+        ("from=2026-02-02&to=2026-02-01", "?from"),
+        ("by=hour", "?by"),
     ] {
         owner
             .get(&format!("/v1/usage?{query}"))

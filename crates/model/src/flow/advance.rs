@@ -244,8 +244,8 @@ impl<'a> Run<'a> {
             Action::Http(http) => {
                 let attempt = self.state.attempts + 1;
                 http.call(&step.name, self.request.event().id, attempt, &self.with_secrets())
-                    .map(Decision::Call)
-                    .map(Some)
+                    .map(|call| Some(Decision::Call(call)))
+                    .map_err(|error| self.secrets.hide_text(&error))
             }
             Action::Record(record) => record
                 .write(&step.name, &self.variables)
@@ -263,7 +263,9 @@ impl<'a> Run<'a> {
                 Ok(None)
             }
             Action::Callback(callback) => {
-                let call = callback.call(&step.name, self.request.event().id, 1, &self.with_secrets())?;
+                let call = callback
+                    .call(&step.name, self.request.event().id, 1, &self.with_secrets())
+                    .map_err(|error| self.secrets.hide_text(&error))?;
                 let retry = callback.retry.clone();
                 self.state.callbacks.push(Callback::new(call, retry));
                 self.over(step, StepOutcome::Succeeded, None, Value::Null, Value::Null);

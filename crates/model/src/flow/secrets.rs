@@ -56,13 +56,27 @@ impl FlowSecrets {
                     .into_iter()
                     .map(|(name, value)| (name, self.hide_text(&value)))
                     .collect(),
-                body: self.scrubber().bytes(&body).into_owned(),
+                body: self.hide_body(body),
                 is_cut,
             },
             HttpOutcome::Failed { failure, detail } => HttpOutcome::Failed {
                 failure,
                 detail: self.hide_text(&detail),
             },
+        }
+    }
+
+    /// In JSON a value can be written in more ways than could be looked for, so that is read first.
+    fn hide_body(&self, body: Vec<u8>) -> Vec<u8> {
+        let body = self.scrubber().bytes(&body).into_owned();
+        let Ok(json) = serde_json::from_slice::<Value>(&body) else {
+            return body;
+        };
+        let hidden = self.scrubber().json(json.clone());
+        if hidden == json {
+            body
+        } else {
+            hidden.to_string().into_bytes()
         }
     }
 
@@ -132,6 +146,22 @@ mod tests {
         };
         assert_eq!(secrets().hide(sent_back.clone()), hidden);
         assert_eq!(FlowSecrets::default().hide(sent_back.clone()), sent_back);
+    }
+
+    #[test]
+    fn escapes_hide_nothing_from_the_search() {
+        for body in [r#"{"key":"s3cr3t\/key"}"#, r#"{"key":"\u00733cr3t/key"}"#] {
+            let sent_back = HttpOutcome::Response {
+                status: 200,
+                headers: Vec::new(),
+                body: body.into(),
+                is_cut: false,
+            };
+            let HttpOutcome::Response { body, .. } = secrets().hide(sent_back) else {
+                panic!("a response")
+            };
+            assert_eq!(String::from_utf8_lossy(&body), r#"{"key":"[masked]"}"#);
+        }
     }
 
     #[test]

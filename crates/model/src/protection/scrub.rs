@@ -204,6 +204,8 @@ fn forms(value: &str) -> Vec<String> {
     let escaped = Value::String(value.to_owned()).to_string();
     let escaped = escaped.get(1..escaped.len() - 1).unwrap_or_default().to_owned();
     vec![
+        // Some writers of JSON escape the slash, too.
+        escaped.replace('/', "\\/"),
         value.to_owned(),
         utf8_percent_encode(value, UNRESERVED).to_string(),
         url::form_urlencoded::byte_serialize(value.as_bytes()).collect(),

@@ -2,7 +2,8 @@
 //!
 //! Who guesses waits where they are: failures are counted for a person in a network, and for a network whomever it tries, and
 //! each begins a pause that doubles. Of a person over all networks it is only counted whether they are under attack: then each
-//! network has fewer free tries. So nobody can make a person wait who logs in from another network.
+//! network has fewer free tries. So nobody can make a person wait who logs in from another network, but by codes: those are
+//! counted over all networks, for who has shown the right password.
 //!
 //! All is counted in Redis, over all nodes; without Redis each node counts for itself.
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use hookgate_domain::crypto;
 use hookgate_domain::redis::counters::Counted;
+use hookgate_model::ids::UserId;
 
 use crate::error::{ApiError, ApiResult};
 use crate::state::State;
@@ -25,6 +27,8 @@ const FREE_UNDER_ATTACK: u32 = 3;
 /// What counts a person in a network, and a network.
 const PERSON_THERE: &str = "there";
 const NETWORK: &str = "network";
+/// What counts wrong codes of a person.
+const CODES: &str = "codes";
 
 /// An attempt to log in, or to show again who one is. It counts as failed until it [`succeeded`](Attempt::succeeded).
 #[must_use]
@@ -106,6 +110,32 @@ async fn fail(state: &State, kind: &str, key: &str, free: u32) -> Option<Duratio
 async fn take_back(state: &State, kind: &str, key: &str) {
     state.failures.take_back(kind, key);
     let _ = in_time(state.redis.take_failure_back(kind, key)).await;
+}
+
+/// Counts a code of somebody who has shown the right password, as wrong until [`code_was_right`]. Whatever network it comes from:
+/// only who has the password can make a person wait so.
+///
+/// # Errors
+/// 429 while the person has to wait.
+pub async fn code(state: &State, user: UserId) -> ApiResult<()> {
+    match fail(
+        state,
+        CODES,
+        &digest(&user.to_string()),
+        state.settings.login_failures,
+    )
+    .await
+    {
+        Some(wait) => Err(too_many("too many wrong codes for this account; wait", wait)),
+        None => Ok(()),
+    }
+}
+
+/// Forgets the wrong codes of a person.
+pub async fn code_was_right(state: &State, user: UserId) {
+    let key = digest(&user.to_string());
+    state.failures.forget(CODES, &key);
+    let _ = in_time(state.redis.forget_failures(CODES, &key)).await;
 }
 
 /// Counts an attempt to register, whatever comes of it.

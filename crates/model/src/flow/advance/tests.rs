@@ -493,6 +493,19 @@ fn calls_send_secrets_and_the_progress_holds_none() {
         ("x-key".to_owned(), "hush/hush".to_owned())
     );
     assert!(!String::from_utf8_lossy(&state.encode()).contains("hush"));
+    let wrong = self::revision(json!({ "flow": { "secrets": { "erp": SECRET }, "steps": [
+        { "name": "a", "kind": "http", "destination": DESTINATION, "body": "{{ secrets.erp | number }}" } ] } }));
+    let mut failing = State::new(now());
+    let finished = done(advance(
+        &wrong,
+        &request(),
+        &secrets,
+        &mut failing,
+        Outcome::Begin,
+        now(),
+        0.5,
+    ));
+    assert!(!finished.error.expect("an error").contains("hush"));
     let mut without = State::new(now());
     let finished = done(advance(
         &revision,
