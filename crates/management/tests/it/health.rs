@@ -76,7 +76,7 @@ async fn unknown_paths_and_methods_are_problems_too() {
         .is_problem(404, "route_not_found");
     let answer = stranger.send(Method::PUT, "/v1/tenant", None).await;
     answer.is_problem(405, "method_not_allowed");
-    assert_eq!(answer.header("allow"), "GET, PATCH");
+    assert_eq!(answer.header("allow"), "GET, PATCH, DELETE");
 }
 
 #[tokio::test]

@@ -152,6 +152,36 @@ async fn codes_cannot_be_tried_without_end() {
 }
 
 #[tokio::test]
+async fn codes_cannot_be_tried_from_many_networks_either() {
+    let service = Service::start_with(|settings| {
+        settings.login_failures = 4;
+        settings.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+    })
+    .await;
+    let ada = enrolled(&service).await;
+    let from = async |network: u32, code: &str, password: &str| {
+        let body = json!({"email": "ada@example.com", "password": password, "totp_code": code});
+        let stranger = service.stranger();
+        let stranger = stranger.with("x-forwarded-for", &format!("198.51.{network}.7"));
+        stranger.post("/v1/auth/login", body).await
+    };
+    // Whoever does not know the password makes nobody wait.
+    for network in 0..6 {
+        from(network, "000000", "wrong")
+            .await
+            .is_problem(401, "invalid_credentials");
+    }
+    for network in 10..14 {
+        from(network, "000000", PASSWORD)
+            .await
+            .is_problem(401, "invalid_totp_code");
+    }
+    from(20, &ada.next, PASSWORD)
+        .await
+        .is_problem(429, "too_many_requests");
+}
+
+#[tokio::test]
 async fn it_is_disabled_with_password_and_code() {
     let service = Service::start().await;
     let ada = enrolled(&service).await;
