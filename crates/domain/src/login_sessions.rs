@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::page::Page;
 use crate::schema::{login_sessions, refresh_tokens};
-use crate::scope;
+use crate::{scope, users};
 
 /// How stale `last_used_at` may be.
 const LAST_USED_PRECISION: TimeDelta = TimeDelta::minutes(1);
@@ -82,17 +82,43 @@ pub enum Rotation {
     Refused,
 }
 
+/// What a login rests on. It is looked at again when the login is stored: in between all logins may have been ended.
+#[derive(Debug, Clone)]
+pub enum Basis {
+    /// The password was shown; its hash.
+    Password(String),
+    /// Another login of the person. The new one ends no later.
+    Login(LoginSessionId),
+}
+
 /// Starts a login, in the running transaction.
 ///
 /// # Errors
-/// When Postgres cannot be reached.
-pub fn create(conn: &mut PgConnection, new: &NewLoginSession) -> Result<()> {
+/// [`Error::NotFound`] when the password was changed meanwhile, or the other login has ended.
+pub fn create(
+    conn: &mut PgConnection,
+    new: &NewLoginSession,
+    basis: &Basis,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let expires_at = match basis {
+        Basis::Password(hash) => {
+            users::lock_with_password(conn, new.user, hash)?;
+            new.expires_at
+        }
+        Basis::Login(id) => {
+            users::lock(conn, new.user)?;
+            let other = live(new.user, now).filter(login_sessions::id.eq(id.uuid()));
+            let ends: DateTime<Utc> = other.select(login_sessions::expires_at).first(conn)?;
+            new.expires_at.min(ends)
+        }
+    };
     diesel::insert_into(login_sessions::table)
         .values((
             login_sessions::id.eq(new.id.uuid()),
             login_sessions::user_id.eq(new.user.uuid()),
             login_sessions::tenant_id.eq(new.tenant.uuid()),
-            login_sessions::expires_at.eq(new.expires_at),
+            login_sessions::expires_at.eq(expires_at),
             login_sessions::network.eq(new.network),
             login_sessions::user_agent.eq(&new.user_agent),
         ))
@@ -178,7 +204,7 @@ pub fn revoke_own(
     if ended == 0 { Err(Error::NotFound) } else { Ok(()) }
 }
 
-/// Ends all logins of a person, but one.
+/// Ends all logins of a person, but one, in the running transaction. Those that are being made fail.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
@@ -188,6 +214,7 @@ pub fn revoke_others(
     but: Option<LoginSessionId>,
     now: DateTime<Utc>,
 ) -> Result<()> {
+    users::lock(conn, user)?;
     let but = but.map_or(Uuid::nil(), LoginSessionId::uuid);
     diesel::update(live(user, now).filter(login_sessions::id.ne(but)))
         .set(login_sessions::revoked_at.eq(now))

@@ -57,7 +57,7 @@ pub fn claim(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Option<Mail>
     Ok(sql_query(
         "UPDATE mails SET attempts = attempts + 1,
            due_at = $1 + least(interval '1 hour', interval '1 minute' * 2 ^ least(attempts, 10))
-         WHERE id = (SELECT id FROM mails WHERE due_at <= $1 ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+         WHERE id = (SELECT id FROM mails WHERE due_at <= $1 ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
          RETURNING id, recipient, letter, attempts",
     )
     .bind::<Timestamptz, _>(now)

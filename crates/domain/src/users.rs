@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use hookgate_model::ids::UserId;
 use uuid::Uuid;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::schema::users;
 
 /// A person.
@@ -63,6 +63,20 @@ pub fn lock(conn: &mut PgConnection, id: UserId) -> Result<()> {
         .for_no_key_update()
         .first::<Uuid>(conn)?;
     Ok(())
+}
+
+/// The same, and checks that their password is still the one of this hash.
+///
+/// # Errors
+/// [`crate::Error::NotFound`] when it was changed meanwhile.
+pub fn lock_with_password(conn: &mut PgConnection, id: UserId, hash: &str) -> Result<()> {
+    lock(conn, id)?;
+    let (_, present) = find_with_password(conn, id)?;
+    if present == hash {
+        Ok(())
+    } else {
+        Err(Error::NotFound)
+    }
 }
 
 /// The person of an address, with the hash of their password.

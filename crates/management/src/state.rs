@@ -59,6 +59,11 @@ pub struct State {
 }
 
 impl State {
+    /// The key that seals mails, if this installation sends any.
+    pub fn outbox(&self) -> Option<MasterKey> {
+        self.mail.is_on().then(|| self.master_key.clone())
+    }
+
     /// Puts the service's parts together; nothing is connected yet. Runs on tokio.
     pub fn new(
         settings: Settings,

@@ -22,6 +22,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use chrono::SecondsFormat;
 use hookgate_domain::audit::Origin;
 use hookgate_domain::database::PgConnection;
+use hookgate_domain::login_sessions::Basis;
 use hookgate_domain::scope::TenantScope;
 use hookgate_domain::tenants::Standing;
 use hookgate_domain::{Error, clock, crypto, management_keys, tenants};
@@ -131,6 +132,16 @@ impl Caller {
                 "this is for people: a management key belongs to one tenant and to nobody",
             )),
         }
+    }
+
+    /// Who calls, and the login that another one can rest on.
+    ///
+    /// # Errors
+    /// 403 when a management key calls.
+    pub fn person_logged_in(&self) -> ApiResult<(UserId, Basis)> {
+        let user = self.person()?;
+        let login = self.login().ok_or_else(ApiError::not_found)?;
+        Ok((user, Basis::Login(login)))
     }
 
     /// Checks that an owner calls, of a tenant that the operator has not suspended, be it deleted.

@@ -1,14 +1,15 @@
-//! What mails say: plain text, short, with one link.
+//! What mails say: plain text, short, with one link at most.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::mailed_tokens::{self, Purpose};
-use hookgate_domain::{Error, users};
+use hookgate_domain::{Error, crypto, users};
 use hookgate_model::access::Role;
 use hookgate_model::ids::UserId;
 use serde::{Deserialize, Serialize};
 
 use super::Links;
+use super::notice::Notice;
 use crate::auth::secret_token::{EMAIL_VERIFICATION, PASSWORD_RESET, SecretToken};
 
 /// The pages of the application for people.
@@ -38,17 +39,24 @@ pub(crate) enum Letter {
     /// Somebody is to show that the address of their account is theirs.
     EmailVerification,
     /// Somebody is to show that the address that they want is theirs.
-    EmailChange { user: UserId },
+    EmailChange {
+        user: UserId,
+        /// The digest of the hash of the password that they showed: once that is changed, nothing is sent.
+        #[serde(default)]
+        password: [u8; 32],
+    },
     /// Somebody has forgotten their password.
     PasswordReset,
+    /// Something was done with somebody's account.
+    Notice { notice: Notice },
 }
 
 /// A mail as it is sent.
 pub(crate) struct Written {
     pub(crate) subject: String,
     pub(crate) text: String,
-    /// The link in the text, or the operation to call when there is no application for people.
-    pub(crate) link: String,
+    /// The link in the text, if any, or the operation to call when there is no application for people.
+    pub(crate) link: Option<String>,
 }
 
 impl Letter {
@@ -59,119 +67,139 @@ impl Letter {
             Self::EmailVerification => "email_verification",
             Self::EmailChange { .. } => "email_change",
             Self::PasswordReset => "password_reset",
+            Self::Notice { .. } => "notice",
         }
     }
 
-    /// The token of the mail. Those for accounts are made when it is sent, so that they are nowhere before, and nobody can tell by
-    /// what they have asked for whether there is such an account; `None` if there is none, and then there is nothing to say.
+    /// Writes it; `None` when there is nobody, or nothing, that it is about. Tokens for accounts are made when the mail is sent, so
+    /// that they are nowhere before, and nobody can tell by what they have asked for whether there is such an account.
     ///
     /// # Errors
     /// When Postgres cannot be reached.
-    pub(super) fn token(
+    pub(super) fn written(
         &self,
         conn: &mut PgConnection,
         recipient: &str,
         now: DateTime<Utc>,
-    ) -> Result<Option<String>, Error> {
-        let holder = users::find_by_email(conn, recipient)?.map(|(user, _)| user);
-        let (prefix, purpose, ends, user) = match self {
-            Self::Invitation { token, .. } => return Ok(Some(token.clone())),
-            Self::EmailVerification => {
-                let unverified = holder.filter(|user| user.email_verified_at.is_none());
-                let days = TimeDelta::days(VERIFICATION_DAYS);
-                (
-                    EMAIL_VERIFICATION,
-                    Purpose::VerifyEmail,
-                    days,
-                    unverified.map(|user| user.id),
-                )
-            }
-            Self::EmailChange { user } => {
-                let days = TimeDelta::days(VERIFICATION_DAYS);
-                let user = match users::find(conn, *user) {
-                    Ok(user) => holder.is_none().then_some(user.id),
-                    Err(Error::NotFound) => None,
-                    Err(error) => return Err(error),
-                };
-                (EMAIL_VERIFICATION, Purpose::VerifyEmail, days, user)
-            }
-            Self::PasswordReset => {
-                let hours = TimeDelta::hours(RESET_HOURS);
-                (
-                    PASSWORD_RESET,
-                    Purpose::ResetPassword,
-                    hours,
-                    holder.map(|user| user.id),
-                )
-            }
-        };
-        let Some(user) = user else { return Ok(None) };
-        let token = SecretToken::new(prefix);
-        mailed_tokens::create(conn, &token.digest, purpose, user, recipient, now + ends)?;
-        Ok(Some(token.text))
-    }
-
-    /// Writes it.
-    pub(super) fn write(&self, token: &str, links: &Links) -> Written {
-        match self {
+        links: &Links,
+    ) -> Result<Option<Written>, Error> {
+        let mut holder = || Ok::<_, Error>(users::find_by_email(conn, recipient)?.map(|(user, _)| user));
+        let (user, write): (_, fn(&str, &Links) -> Written) = match self {
+            Self::Notice { notice } => return Ok(Some(notice.write())),
             Self::Invitation {
+                token,
                 tenant,
                 inviter,
                 role,
                 expires_at,
-                ..
             } => {
                 let (tenant, inviter) = (name(tenant), name(inviter));
-                let link = links.of_app(ACCEPT_INVITATION, token).unwrap_or_else(|| {
-                    let new = links.of_api("/v1/auth/accept-invitation");
-                    let known = links.of_api("/v1/invitations/accept");
-                    format!(
-                        "POST {new} {{\"token\": \"{token}\", \"name\": \"...\", \"password\": \"...\"}}\n\
-                         or with an account, logged in: POST {known} {{\"token\": \"{token}\"}}"
-                    )
-                });
-                let until = expires_at.format("%-d %B %Y, %H:%M UTC");
-                Written {
-                    subject: format!("{inviter} invites you to {tenant}"),
-                    text: format!(
-                        "{inviter} invites you to \"{tenant}\" on Hookgate, with the role {role}.\n\n\
-                         Accept the invitation until {until}:\n\n{link}\n\n\
-                         If you do not know what this is, leave it: nothing happens then.\n"
-                    ),
-                    link,
-                }
+                return Ok(Some(invitation(
+                    token,
+                    &tenant,
+                    &inviter,
+                    *role,
+                    *expires_at,
+                    links,
+                )));
             }
-            Self::EmailVerification | Self::EmailChange { .. } => {
-                let link = links.of_app(VERIFY_EMAIL, token).unwrap_or_else(|| {
-                    let operation = links.of_api("/v1/auth/verify-email");
-                    format!("POST {operation} {{\"token\": \"{token}\"}}")
-                });
-                Written {
-                    subject: "Verify your e-mail address".to_owned(),
-                    text: format!(
-                        "Somebody, probably you, gave this address to Hookgate as theirs.\n\n\
-                         Verify it within three days:\n\n{link}\n\n\
-                         If it was not you, leave it: nothing happens then.\n"
-                    ),
-                    link,
-                }
+            Self::EmailVerification => {
+                let unverified = holder()?.filter(|user| user.email_verified_at.is_none());
+                (unverified.map(|user| user.id), verification)
             }
-            Self::PasswordReset => {
-                let link = links.of_app(RESET_PASSWORD, token).unwrap_or_else(|| {
-                    let operation = links.of_api("/v1/auth/password-reset/confirm");
-                    format!("POST {operation} {{\"token\": \"{token}\", \"password\": \"...\"}}")
-                });
-                Written {
-                    subject: "Choose a new password".to_owned(),
-                    text: format!(
-                        "Somebody, probably you, asked for a new password of the Hookgate account with this address.\n\n\
-                         Choose one within an hour:\n\n{link}\n\n\
-                         If it was not you, leave it: the password stays as it is.\n"
-                    ),
-                    link,
-                }
+            Self::EmailChange { user, password } => {
+                let is_free = holder()?.is_none();
+                let wanted = is_free && has_password(conn, *user, password)?;
+                (wanted.then_some(*user), verification)
             }
-        }
+            Self::PasswordReset => (holder()?.map(|user| user.id), password_reset),
+        };
+        let Some(user) = user else { return Ok(None) };
+        let (prefix, purpose, ends) = match self {
+            Self::PasswordReset => (
+                PASSWORD_RESET,
+                Purpose::ResetPassword,
+                TimeDelta::hours(RESET_HOURS),
+            ),
+            _ => (
+                EMAIL_VERIFICATION,
+                Purpose::VerifyEmail,
+                TimeDelta::days(VERIFICATION_DAYS),
+            ),
+        };
+        let token = SecretToken::new(prefix);
+        mailed_tokens::create(conn, &token.digest, purpose, user, recipient, now + ends)?;
+        Ok(Some(write(&token.text, links)))
+    }
+}
+
+/// Whether a person has the password, of whose hash this is the digest; nobody changes it until the transaction ends.
+fn has_password(conn: &mut PgConnection, user: UserId, digest: &[u8; 32]) -> Result<bool, Error> {
+    let hash = users::lock(conn, user).and_then(|()| users::find_with_password(conn, user));
+    match hash {
+        Ok((_, hash)) => Ok(crypto::digest(hash.as_bytes()) == *digest),
+        Err(Error::NotFound) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn invitation(
+    token: &str,
+    tenant: &str,
+    inviter: &str,
+    role: Role,
+    expires_at: DateTime<Utc>,
+    links: &Links,
+) -> Written {
+    let link = links.of_app(ACCEPT_INVITATION, token).unwrap_or_else(|| {
+        let new = links.of_api("/v1/auth/accept-invitation");
+        let known = links.of_api("/v1/invitations/accept");
+        format!(
+            "POST {new} {{\"token\": \"{token}\", \"name\": \"...\", \"password\": \"...\"}}\n\
+             or with an account, logged in: POST {known} {{\"token\": \"{token}\"}}"
+        )
+    });
+    let until = expires_at.format("%-d %B %Y, %H:%M UTC");
+    Written {
+        subject: format!("{inviter} invites you to {tenant}"),
+        text: format!(
+            "{inviter} invites you to \"{tenant}\" on Hookgate, with the role {role}.\n\n\
+             Accept the invitation until {until}:\n\n{link}\n\n\
+             If you do not know what this is, leave it: nothing happens then.\n"
+        ),
+        link: Some(link),
+    }
+}
+
+fn verification(token: &str, links: &Links) -> Written {
+    let link = links.of_app(VERIFY_EMAIL, token).unwrap_or_else(|| {
+        let operation = links.of_api("/v1/auth/verify-email");
+        format!("POST {operation} {{\"token\": \"{token}\"}}")
+    });
+    Written {
+        subject: "Verify your e-mail address".to_owned(),
+        text: format!(
+            "Somebody, probably you, gave this address to Hookgate as theirs.\n\n\
+             Verify it within three days:\n\n{link}\n\n\
+             If it was not you, leave it: nothing happens then.\n"
+        ),
+        link: Some(link),
+    }
+}
+
+fn password_reset(token: &str, links: &Links) -> Written {
+    let link = links.of_app(RESET_PASSWORD, token).unwrap_or_else(|| {
+        let operation = links.of_api("/v1/auth/password-reset/confirm");
+        format!("POST {operation} {{\"token\": \"{token}\", \"password\": \"...\"}}")
+    });
+    Written {
+        subject: "Choose a new password".to_owned(),
+        text: format!(
+            "Somebody, probably you, asked for a new password of the Hookgate account with this address.\n\n\
+             Choose one within an hour:\n\n{link}\n\n\
+             If it was not you, leave it: the password stays as it is.\n"
+        ),
+        link: Some(link),
     }
 }
 

@@ -70,7 +70,7 @@ impl Mailer {
     /// # Errors
     /// Why not, without what the mail says and whom it is for.
     pub(super) async fn send(&self, id: MailId, recipient: &str, written: Written) -> Result<(), String> {
-        let link = written.link.clone();
+        let (link, subject) = (written.link.clone(), written.subject.clone());
         let message = self.message(id, recipient, written)?;
         match &self.transport {
             // The server's text can repeat the recipient.
@@ -85,11 +85,8 @@ impl Mailer {
                 let path = folder.join(format!("{id}.eml"));
                 write(folder, &path, &message.formatted()).map_err(|error| format!("{path:?}: {error}"))?;
                 if *shows_links {
-                    println!(
-                        "Mail to {recipient}: {}  ({})",
-                        link.replace('\n', " "),
-                        path.display()
-                    );
+                    let what = link.unwrap_or(subject).replace('\n', " ");
+                    println!("Mail to {recipient}: {what}  ({})", path.display());
                 }
                 Ok(())
             }

@@ -3,12 +3,13 @@
 
 pub(crate) mod letter;
 mod mailer;
+pub(crate) mod notice;
 pub(crate) mod sender;
 
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::PgConnection;
-use hookgate_domain::{Error, clock, mails};
-use hookgate_model::ids::MailId;
+use hookgate_domain::{Error, clock, mails, users};
+use hookgate_model::ids::{MailId, UserId};
 use tokio::sync::Notify;
 use url::Url;
 
@@ -16,6 +17,7 @@ use crate::Settings;
 use crate::error::{ApiError, ApiResult, ErrorCode};
 use letter::Letter;
 pub use mailer::Mailer;
+use notice::Notice;
 
 /// Whether and how mails go out.
 pub struct Outbox {
@@ -113,4 +115,22 @@ pub(crate) fn post(
         recipient,
         &master_key.seal(&mails::context(id), &letter)?,
     )
+}
+
+/// Tells a person of what was done with their account, where this installation sends mails; in the running transaction. Call
+/// [`Outbox::posted`] after it.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub(crate) fn notify(
+    conn: &mut PgConnection,
+    outbox: Option<&MasterKey>,
+    user: UserId,
+    notice: Notice,
+) -> Result<(), Error> {
+    let Some(master_key) = outbox else {
+        return Ok(());
+    };
+    let email = users::find(conn, user)?.email;
+    post(conn, master_key, &email, &Letter::Notice { notice })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookgate_domain::mails::{self, Mail};
-use hookgate_domain::{Error, clock};
+use hookgate_domain::{Error, clock, scope};
 
 use super::Mailer;
 use super::letter::Letter;
@@ -83,18 +83,14 @@ enum Sent {
 
 async fn send(state: &State, mailer: &Mailer, mail: Mail, letter: Letter) -> Result<Sent, Error> {
     let Mail { id, recipient, .. } = mail;
-    let to = recipient.clone();
-    let issued = state
+    let (to, links) = (recipient.clone(), state.mail.links.clone());
+    let written = state
         .database
-        .run(move |conn| {
-            let token = letter.token(conn, &to, clock::now())?;
-            Ok::<_, Error>(token.map(|token| (letter, token)))
-        })
+        .run(move |conn| scope::transaction(conn, |conn| letter.written(conn, &to, clock::now(), &links)))
         .await?;
-    let Some((letter, token)) = issued else {
+    let Some(written) = written else {
         return Ok(Sent::NothingToSay);
     };
-    let written = letter.write(&token, &state.mail.links);
     Ok(match mailer.send(id, &recipient, written).await {
         Ok(()) => Sent::Taken,
         Err(reason) => Sent::Refused(reason),

@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, post};
 use chrono::TimeDelta;
 use hookgate_domain::database::PgConnection;
-use hookgate_domain::login_sessions::{self, NewLoginSession, NewRefreshToken, Rotation};
+use hookgate_domain::login_sessions::{self, Basis, NewLoginSession, NewRefreshToken, Rotation};
 use hookgate_domain::tenants::Standing;
 use hookgate_domain::users::{self, NewUser};
 use hookgate_domain::{clock, limits, scope, tenants};
@@ -183,14 +183,15 @@ async fn sign_up(
     let address = client_address::of(&request, &state);
     throttle::registration(&state, address).await?;
     let password_hash = state.passwords.hash(new.password).await?;
-    let outbox = state.mail.is_on().then(|| state.master_key.clone());
+    let outbox = state.outbox();
+    let hash = password_hash.clone();
     let create = move |conn: &mut PgConnection| {
         scope::transaction(conn, |conn| {
             let user = NewUser {
                 id: clock::new_id(),
                 email: new.email.as_str(),
                 name: &new.name,
-                password_hash: &password_hash,
+                password_hash: &hash,
             };
             let user = users::create(conn, user)?;
             origin_of(user.id, address).enter(conn)?;
@@ -204,7 +205,7 @@ async fn sign_up(
     let (user, tenant) = state.database.run(create).await?;
     state.mail.posted();
     let client = client_address::client(&request, &state);
-    let tokens = first_session(&state, &user, tenant.id, client).await?;
+    let tokens = first_session(&state, &user, password_hash, tenant.id, client).await?;
     Ok(Reply::created(Registered::new(user, tenant, tokens)))
 }
 
@@ -212,11 +213,15 @@ async fn sign_up(
 pub(super) async fn first_session(
     state: &State,
     user: &users::User,
+    password_hash: String,
     tenant: TenantId,
     client: Client,
 ) -> ApiResult<Option<Tokens>> {
     if may_log_in(state, user) {
-        start_session(state, user.id, tenant, client).await.map(Some)
+        let basis = Basis::Password(password_hash);
+        start_session(state, user.id, basis, tenant, client)
+            .await
+            .map(Some)
     } else {
         Ok(None)
     }
@@ -244,9 +249,10 @@ async fn login(
         .run(move |conn| users::find_by_email(conn, email.as_str()))
         .await?;
     let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
-    let right = state.passwords.verify(given.password, hash).await?;
+    let right = state.passwords.verify(given.password, hash.clone()).await?;
     let refused = |detail: &str| ApiError::new(ErrorCode::InvalidCredentials, detail);
-    let user = user
+    let (user, hash) = user
+        .zip(hash)
         .filter(|_| right)
         .ok_or_else(|| refused("no account has this address and password"))?;
     let memberships = state
@@ -273,7 +279,8 @@ async fn login(
         ));
     }
     let client = client_address::client(&request, &state);
-    Ok(Reply::ok(start_session(&state, user.id, tenant, client).await?))
+    let tokens = start_session(&state, user.id, Basis::Password(hash), tenant, client).await?;
+    Ok(Reply::ok(tokens))
 }
 
 /// Refresh the tokens
@@ -336,10 +343,19 @@ pub(super) fn may_log_in(state: &State, user: &users::User) -> bool {
     user.email_verified_at.is_some() || !state.settings.require_verified_email
 }
 
+/// What is answered when a password that was right is so no more.
+pub(super) fn password_changed() -> ApiError {
+    ApiError::new(
+        ErrorCode::InvalidCredentials,
+        "the password was changed meanwhile: log in again",
+    )
+}
+
 /// Starts a login of a person, who is a member of the tenant.
 pub(super) async fn start_session(
     state: &State,
     user: UserId,
+    basis: Basis,
     tenant: TenantId,
     client: Client,
 ) -> ApiResult<Tokens> {
@@ -358,20 +374,24 @@ pub(super) async fn start_session(
             expires_at: now + TimeDelta::seconds(state.settings.refresh_token_seconds.into()),
         },
     };
-    state
-        .database
-        .run(move |conn| scope::transaction(conn, |conn| login_sessions::create(conn, &new)))
-        .await?;
-    tokens(
-        state,
-        Claims {
-            user,
-            tenant,
-            session,
-        },
-        token,
-    )
-    .await
+    let create = move |conn: &mut PgConnection| {
+        scope::transaction(conn, |conn| login_sessions::create(conn, &new, &basis, now)).map_err(|error| {
+            match (error, basis) {
+                (hookgate_domain::Error::NotFound, Basis::Password(_)) => password_changed(),
+                (hookgate_domain::Error::NotFound, Basis::Login(_)) => {
+                    ApiError::new(ErrorCode::Unauthenticated, "the login has ended: log in again")
+                }
+                (other, _) => other.into(),
+            }
+        })
+    };
+    state.database.run(create).await?;
+    let claims = Claims {
+        user,
+        tenant,
+        session,
+    };
+    tokens(state, claims, token).await
 }
 
 async fn tokens(state: &State, claims: Claims, refresh_token: SecretToken) -> ApiResult<Tokens> {

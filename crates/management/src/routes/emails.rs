@@ -17,6 +17,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::fields::{Fields, FromFields, parsed, text};
 use crate::mail;
 use crate::mail::letter::Letter;
+use crate::mail::notice::Notice;
 use crate::state::State;
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
@@ -64,12 +65,16 @@ impl FromFields for MailedToken {
 #[post("/auth/verify-email")]
 async fn verify(state: Data<State>, Json(given): Json<MailedToken>) -> ApiResult<NoContent> {
     let digest = crypto::digest(given.token.as_bytes());
+    let outbox = state.outbox();
     let verify = move |conn: &mut PgConnection| {
         scope::transaction(conn, |conn| {
             let now = clock::now();
             let (user, email) =
                 mailed_tokens::redeem(conn, &digest, Purpose::VerifyEmail, now).map_err(invalid_token)?;
             if !users::verify_email(conn, user, &email, now)? {
+                let outbox = outbox.as_ref();
+                let new = email.clone();
+                mail::notify(conn, outbox, user, Notice::EmailChanged { new })?;
                 users::set_email(conn, user, &email, now)?;
                 mailed_tokens::delete_all(conn, user)?;
             }
@@ -77,6 +82,7 @@ async fn verify(state: Data<State>, Json(given): Json<MailedToken>) -> ApiResult
         })
     };
     state.database.run(verify).await?;
+    state.mail.posted();
     Ok(NoContent)
 }
 
@@ -105,8 +111,8 @@ impl FromFields for AddressChange {
 
 /// Change one's address
 ///
-/// A mail goes to the new address, unless somebody else has it; the change is made when its token is verified. For people only,
-/// not for management keys.
+/// A mail goes to the new address, unless somebody else has it; the change is made when its token is verified, unless the password
+/// is changed before. The present address is told, too. For people only, not for management keys.
 #[utoipa::path(tag = "account", operation_id = "changeEmail", security(("bearer" = [])),
     responses((status = 202, description = "A mail is on its way to the new address"),
               (status = 401, description = "invalid_credentials"),
@@ -117,10 +123,32 @@ impl FromFields for AddressChange {
 async fn change(caller: Caller, Json(given): Json<AddressChange>) -> ApiResult<Accepted> {
     let state = caller.state();
     state.mail.required()?;
-    let user = prove(&caller, given.password).await?;
-    throttle::mail(state, given.email.as_str(), caller.origin().address).await?;
-    let (master_key, letter) = (state.master_key.clone(), Letter::EmailChange { user });
-    let post = move |conn: &mut PgConnection| mail::post(conn, &master_key, given.email.as_str(), &letter);
+    let person = prove(&caller, given.password).await?;
+    let letter = Letter::EmailChange {
+        user: person.user,
+        password: crypto::digest(person.hash.as_bytes()),
+    };
+    throttle::mail(
+        state,
+        letter.kind(),
+        given.email.as_str(),
+        caller.origin().address,
+    )
+    .await?;
+    let master_key = state.master_key.clone();
+    let post = move |conn: &mut PgConnection| {
+        scope::transaction(conn, |conn| {
+            let new = given.email.as_str();
+            mail::post(conn, &master_key, new, &letter)?;
+            let new = new.to_owned();
+            mail::notify(
+                conn,
+                Some(&master_key),
+                person.user,
+                Notice::EmailChangeAsked { new },
+            )
+        })
+    };
     state.database.run(post).await?;
     state.mail.posted();
     Ok(Accepted)

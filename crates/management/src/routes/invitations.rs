@@ -31,6 +31,9 @@ use crate::path::Path;
 use crate::state::State;
 use crate::{client_address, mail};
 
+/// As what mails of invitations are counted.
+const INVITATION_MAIL: &str = "invitation";
+
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
     config
         .service(accept)
@@ -134,7 +137,7 @@ async fn create(
     let is_mailed = caller.state().mail.is_on();
     if is_mailed {
         let address = client_address::of(&request, caller.state());
-        throttle::mail(caller.state(), new.email.as_str(), address).await?;
+        throttle::mail(caller.state(), INVITATION_MAIL, new.email.as_str(), address).await?;
     }
     let new = NewInvitation {
         id: clock::new_id(),
@@ -254,7 +257,7 @@ async fn resend(
     let (digest, is_mailed) = (token.digest, caller.state().mail.is_on());
     if is_mailed {
         let address = client_address::of(&request, caller.state());
-        throttle::mail(caller.state(), &id.to_string(), address).await?;
+        throttle::mail(caller.state(), INVITATION_MAIL, &id.to_string(), address).await?;
     }
     let posted = posted(&caller, &token);
     let expires_at = clock::now() + TimeDelta::seconds(caller.state().settings.invitation_seconds.into());
@@ -332,7 +335,7 @@ async fn accept(
     request: HttpRequest,
     Json(given): Json<Acceptance>,
 ) -> ApiResult<Reply<JoinedTenant>> {
-    let user = caller.person()?;
+    let (user, basis) = caller.person_logged_in()?;
     let origin = caller.origin();
     let state = caller.state();
     let most = state.settings.members_per_tenant;
@@ -355,7 +358,7 @@ async fn accept(
     let client = client_address::client(&request, state);
     Ok(Reply::created(JoinedTenant {
         role,
-        tokens: start_session(state, user, tenant.id, client).await?,
+        tokens: start_session(state, user, basis, tenant.id, client).await?,
         tenant: tenant.into(),
     }))
 }
@@ -408,6 +411,7 @@ async fn register_invited(
     throttle::registration(&state, address).await?;
     let password_hash = state.passwords.hash(new.password).await?;
     let most = state.settings.members_per_tenant;
+    let hash = password_hash.clone();
     let join = move |conn: &mut PgConnection| {
         scope::transaction(conn, |conn| {
             let id: UserId = clock::new_id();
@@ -417,7 +421,7 @@ async fn register_invited(
                 id,
                 email: &opened.email,
                 name: &new.name,
-                password_hash: &password_hash,
+                password_hash: &hash,
             };
             users::create(conn, user)?;
             members::add(conn, &opened.scope, id, opened.role)?;
@@ -428,7 +432,7 @@ async fn register_invited(
     };
     let (user, tenant) = state.database.run(join).await?;
     let client = client_address::client(&request, &state);
-    let tokens = first_session(&state, &user, tenant.id, client).await?;
+    let tokens = first_session(&state, &user, password_hash, tenant.id, client).await?;
     Ok(Reply::created(Registered::new(user, tenant, tokens)))
 }
 

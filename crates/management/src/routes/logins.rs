@@ -2,7 +2,7 @@
 
 use actix_web::{delete, get};
 use chrono::{DateTime, Utc};
-use hookgate_domain::{clock, login_sessions};
+use hookgate_domain::{clock, login_sessions, scope};
 use hookgate_model::ids::{LoginSessionId, TenantId};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -100,7 +100,11 @@ async fn end_others(caller: Caller) -> ApiResult<NoContent> {
     caller
         .state()
         .database
-        .run(move |conn| login_sessions::revoke_others(conn, user, current, clock::now()))
+        .run(move |conn| {
+            scope::transaction(conn, |conn| {
+                login_sessions::revoke_others(conn, user, current, clock::now())
+            })
+        })
         .await?;
     Ok(NoContent)
 }

@@ -2,14 +2,16 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, post};
+use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::mailed_tokens::{self, Purpose};
-use hookgate_domain::{Error, clock, crypto, login_sessions, scope, users};
+use hookgate_domain::{Error, clock, crypto, login_sessions, scope, totp, users};
 use hookgate_model::email::Email;
-use hookgate_model::ids::UserId;
+use hookgate_model::ids::{LoginSessionId, UserId};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::auth::password_changed;
 use crate::auth::Caller;
 use crate::auth::passwords::{any_password, new_password};
 use crate::auth::second_factor::{self, Shown};
@@ -18,6 +20,7 @@ use crate::body::{Accepted, Json, NoContent};
 use crate::error::{ApiError, ApiResult, ErrorCode};
 use crate::fields::{Fields, FromFields, parsed, text};
 use crate::mail::letter::Letter;
+use crate::mail::notice::Notice;
 use crate::state::State;
 use crate::{client_address, mail};
 
@@ -67,7 +70,13 @@ pub(super) async fn ask_for(
 ) -> ApiResult<Accepted> {
     state.mail.required()?;
     let email = given.email;
-    throttle::mail(state, email.as_str(), client_address::of(request, state)).await?;
+    throttle::mail(
+        state,
+        letter.kind(),
+        email.as_str(),
+        client_address::of(request, state),
+    )
+    .await?;
     let master_key = state.master_key.clone();
     let post = move |conn: &mut PgConnection| mail::post(conn, &master_key, email.as_str(), &letter);
     state.database.run(post).await?;
@@ -100,7 +109,7 @@ impl FromFields for NewPassword {
 /// Choose a new password
 ///
 /// With the token of the mail, once. All logins of the person end; log in with the new password. It also shows that the address
-/// is theirs.
+/// is theirs: if nobody had shown that before, a second factor is taken away. A mail tells of it.
 #[utoipa::path(tag = "authentication", operation_id = "confirmPasswordReset",
     responses((status = 204, description = "The password is changed, and all logins have ended"),
               (status = 401, description = "invalid_token")))]
@@ -114,15 +123,21 @@ async fn confirm(state: Data<State>, Json(new): Json<NewPassword>) -> ApiResult<
         return Err(invalid_token(Error::NotFound));
     }
     let hash = state.passwords.hash(new.password).await?;
+    let outbox = state.outbox();
     let set = move |conn: &mut PgConnection| {
         scope::transaction(conn, |conn| {
             let now = clock::now();
             let (user, email) = mailed_tokens::redeem(conn, &digest, purpose, now).map_err(invalid_token)?;
+            if users::find(conn, user)?.email_verified_at.is_none() {
+                // Whoever registered with the address never showed that it is theirs; the second factor may not be, either.
+                totp::delete(conn, user)?;
+            }
             users::verify_email(conn, user, &email, now)?;
-            set_password(conn, user, &hash, None)
+            set_password(conn, user, &hash, None, outbox.as_ref())
         })
     };
     state.database.run(set).await?;
+    state.mail.posted();
     Ok(NoContent)
 }
 
@@ -137,16 +152,18 @@ pub(super) fn invalid_token(error: Error) -> ApiError {
     }
 }
 
-/// Sets the password, ends the person's logins but the one that does it, and what was mailed to them.
+/// Sets the password, ends the person's logins but the one that does it, and what was mailed to them; and tells them.
 fn set_password(
     conn: &mut PgConnection,
     user: UserId,
     hash: &str,
-    by: Option<hookgate_model::ids::LoginSessionId>,
+    by: Option<LoginSessionId>,
+    outbox: Option<&MasterKey>,
 ) -> ApiResult<()> {
     users::set_password(conn, user, hash)?;
     login_sessions::revoke_others(conn, user, by, clock::now())?;
-    Ok(mailed_tokens::delete_all(conn, user)?)
+    mailed_tokens::delete_all(conn, user)?;
+    Ok(mail::notify(conn, outbox, user, Notice::PasswordChanged)?)
 }
 
 /// The password, and the next one.
@@ -174,7 +191,7 @@ impl FromFields for PasswordChange {
 
 /// Change one's password
 ///
-/// All other logins of the person end. For people only, not for management keys.
+/// All other logins of the person end, and a mail tells of it. For people only, not for management keys.
 #[utoipa::path(tag = "account", operation_id = "changePassword", security(("bearer" = [])),
     responses((status = 204, description = "The password is changed, and all other logins have ended"),
               (status = 401, description = "invalid_credentials"),
@@ -182,38 +199,63 @@ impl FromFields for PasswordChange {
               (status = 429, description = "too_many_requests")))]
 #[post("/me/password")]
 async fn change(caller: Caller, Json(given): Json<PasswordChange>) -> ApiResult<NoContent> {
-    let user = prove(&caller, given.current_password).await?;
+    let person = prove(&caller, given.current_password).await?;
     let state = caller.state();
     let hash = state.passwords.hash(given.password).await?;
-    let by = caller.login();
-    let set =
-        move |conn: &mut PgConnection| scope::transaction(conn, |conn| set_password(conn, user, &hash, by));
+    let (by, outbox) = (caller.login(), state.outbox());
+    let set = move |conn: &mut PgConnection| {
+        scope::transaction(conn, |conn| {
+            person.lock(conn)?;
+            set_password(conn, person.user, &hash, by, outbox.as_ref())
+        })
+    };
     state.database.run(set).await?;
+    state.mail.posted();
     Ok(NoContent)
 }
 
-/// Has the person who calls show by their password that it is they. Gives who that is.
+/// A person who has shown their password.
+pub(super) struct Proven {
+    pub(super) user: UserId,
+    /// The hash of that password.
+    pub(super) hash: String,
+}
+
+impl Proven {
+    /// Keeps the person from being changed until the transaction ends, if the password is still theirs.
+    ///
+    /// # Errors
+    /// 401 when it was changed meanwhile.
+    pub(super) fn lock(&self, conn: &mut PgConnection) -> ApiResult<()> {
+        match users::lock_with_password(conn, self.user, &self.hash) {
+            Err(Error::NotFound) => Err(password_changed()),
+            other => Ok(other?),
+        }
+    }
+}
+
+/// Has the person who calls show by their password that it is they.
 ///
 /// # Errors
 /// 401 for another password, 403 for management keys, 429 for who guesses.
-pub(super) async fn prove(caller: &Caller, password: String) -> ApiResult<UserId> {
-    let (user, attempt) = with_password(caller, password).await?;
+pub(super) async fn prove(caller: &Caller, password: String) -> ApiResult<Proven> {
+    let (person, attempt) = with_password(caller, password).await?;
     attempt.succeeded(caller.state()).await;
-    Ok(user)
+    Ok(person)
 }
 
 /// The same, by the second factor, too, if they have one.
 ///
 /// # Errors
 /// As above, and 401 for a code that is wrong or used, or not given.
-pub(super) async fn prove_with(caller: &Caller, password: String, shown: Option<Shown>) -> ApiResult<UserId> {
-    let (user, attempt) = with_password(caller, password).await?;
-    second_factor::check(caller.state(), user, shown).await?;
+pub(super) async fn prove_with(caller: &Caller, password: String, shown: Option<Shown>) -> ApiResult<Proven> {
+    let (person, attempt) = with_password(caller, password).await?;
+    second_factor::check(caller.state(), person.user, shown).await?;
     attempt.succeeded(caller.state()).await;
-    Ok(user)
+    Ok(person)
 }
 
-async fn with_password(caller: &Caller, password: String) -> ApiResult<(UserId, Attempt)> {
+async fn with_password(caller: &Caller, password: String) -> ApiResult<(Proven, Attempt)> {
     let id = caller.person()?;
     let state = caller.state();
     let (user, hash) = state
@@ -221,8 +263,8 @@ async fn with_password(caller: &Caller, password: String) -> ApiResult<(UserId, 
         .run(move |conn| users::find_with_password(conn, id))
         .await?;
     let attempt = Attempt::begin(state, &user.email, caller.origin().address).await?;
-    if state.passwords.verify(password, Some(hash)).await? {
-        Ok((id, attempt))
+    if state.passwords.verify(password, Some(hash.clone())).await? {
+        Ok((Proven { user: id, hash }, attempt))
     } else {
         Err(ApiError::new(
             ErrorCode::InvalidCredentials,

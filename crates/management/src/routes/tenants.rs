@@ -90,7 +90,7 @@ async fn create(caller: Caller, Json(new): Json<TenantSettings>) -> ApiResult<Re
 
 /// Log in to another tenant of the person who calls
 ///
-/// The tokens given are for that tenant; those in use stay as they are.
+/// The tokens given are for that tenant; those in use stay as they are. The new login ends no later than the one in use.
 #[utoipa::path(tag = "account", operation_id = "switchTenant", security(("bearer" = [])),
     responses((status = 201, description = "Tokens for the other tenant", body = Tokens),
               (status = 403, description = "forbidden")))]
@@ -100,7 +100,7 @@ async fn switch(
     request: HttpRequest,
     Path((id,)): Path<(TenantId,)>,
 ) -> ApiResult<Reply<Tokens>> {
-    let user = caller.person()?;
+    let (user, basis) = caller.person_logged_in()?;
     let memberships = caller
         .state()
         .database
@@ -112,6 +112,6 @@ async fn switch(
     }
     let client = client_address::client(&request, caller.state());
     Ok(Reply::created(
-        start_session(caller.state(), user, id, client).await?,
+        start_session(caller.state(), user, basis, id, client).await?,
     ))
 }

@@ -16,6 +16,8 @@ use crate::auth::second_factor::{self, Shown};
 use crate::body::{Json, NoContent, Reply};
 use crate::error::{ApiError, ApiResult, ErrorCode};
 use crate::fields::{Fields, FromFields, text};
+use crate::mail;
+use crate::mail::notice::Notice;
 
 /// What apps show beside the codes.
 const ISSUER: &str = "Hookgate";
@@ -95,7 +97,7 @@ struct Enrolment {
               (status = 429, description = "too_many_requests")))]
 #[post("/me/totp")]
 async fn enrol(caller: Caller, Json(given): Json<Password>) -> ApiResult<Reply<Enrolment>> {
-    let id = prove(&caller, given.password).await?;
+    let id = prove(&caller, given.password).await?.user;
     let secret = clock::secret_bytes::<SECRET_BYTES>();
     let sealed = second_factor::seal(caller.state(), id, &secret)?;
     let enrol = move |conn: &mut PgConnection| {
@@ -143,7 +145,7 @@ struct RecoveryCodes {
 
 /// Confirm the second factor
 ///
-/// With a code of the app. Logins ask for one from now on. For people only, not for management keys.
+/// With a code of the app. Logins ask for one from now on, and a mail tells of it. For people only, not for management keys.
 #[utoipa::path(tag = "account", operation_id = "confirmTotp", security(("bearer" = [])),
     responses((status = 200, description = "Recovery codes", body = RecoveryCodes),
               (status = 401, description = "invalid_totp_code"),
@@ -162,9 +164,15 @@ async fn confirm(caller: Caller, Json(given): Json<Code>) -> ApiResult<Reply<Rec
     })?;
     second_factor::use_up(state, user, &secret, Shown::Code(given.code)).await?;
     let (recovery_codes, digests) = second_factor::recovery_codes(user);
-    let confirm =
-        move |conn: &mut PgConnection| scope::transaction(conn, |conn| totp::confirm(conn, user, &digests));
+    let outbox = state.outbox();
+    let confirm = move |conn: &mut PgConnection| {
+        scope::transaction(conn, |conn| {
+            totp::confirm(conn, user, &digests)?;
+            mail::notify(conn, outbox.as_ref(), user, Notice::SecondFactorEnabled)
+        })
+    };
     state.database.run(confirm).await?;
+    state.mail.posted();
     Ok(Reply::ok(RecoveryCodes { recovery_codes }))
 }
 
@@ -196,7 +204,7 @@ impl FromFields for Proof {
 
 /// Disable the second factor
 ///
-/// With the password, and a code or a recovery code. For people only, not for management keys.
+/// With the password, and a code or a recovery code. A mail tells of it. For people only, not for management keys.
 #[utoipa::path(tag = "account", operation_id = "disableTotp", security(("bearer" = [])),
     responses((status = 204, description = "Logins ask for no code any more"),
               (status = 401, description = "invalid_credentials, totp_required, invalid_totp_code"),
@@ -205,8 +213,16 @@ impl FromFields for Proof {
 #[post("/me/totp/disable")]
 async fn disable(caller: Caller, Json(given): Json<Proof>) -> ApiResult<NoContent> {
     let shown = second_factor::shown(given.totp_code, given.recovery_code);
-    let user = prove_with(&caller, given.password, shown).await?;
-    let delete = move |conn: &mut PgConnection| totp::delete(conn, user);
-    caller.state().database.run(delete).await?;
+    let user = prove_with(&caller, given.password, shown).await?.user;
+    let state = caller.state();
+    let outbox = state.outbox();
+    let delete = move |conn: &mut PgConnection| {
+        scope::transaction(conn, |conn| {
+            totp::delete(conn, user)?;
+            mail::notify(conn, outbox.as_ref(), user, Notice::SecondFactorDisabled)
+        })
+    };
+    state.database.run(delete).await?;
+    state.mail.posted();
     Ok(NoContent)
 }

@@ -177,10 +177,11 @@ pub async fn registration(state: &State, address: Option<IpAddr>) -> ApiResult<(
 /// Counts a mail that somebody asks for, whether it will be sent or not.
 ///
 /// # Errors
-/// 429 when there were too many from this network, or to this recipient.
-pub async fn mail(state: &State, recipient: &str, address: Option<IpAddr>) -> ApiResult<()> {
+/// 429 when there were too many from this network, or of this kind to this recipient: so strangers who ask for one kind keep
+/// nobody from another.
+pub async fn mail(state: &State, kind: &str, recipient: &str, address: Option<IpAddr>) -> ApiResult<()> {
     let settings = &state.settings;
-    let (of_network, of_recipient) = (network_key(address), digest(recipient));
+    let (of_network, of_recipient) = (network_key(address), digest(&format!("{kind}/{recipient}")));
     for (kind, key, most) in [
         ("mails-from", of_network, settings.mails_per_network),
         ("mails-to", of_recipient, settings.mails_per_recipient),
