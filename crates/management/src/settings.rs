@@ -64,7 +64,7 @@ pub struct Settings {
     pub login_failure_window_seconds: u32,
     /// Mails that one network (an address, of IPv6 a /64) may ask for before further ones wait.
     pub mails_per_network: u32,
-    /// Mails to one address that may be asked for before further ones wait.
+    /// Mails of one kind to one address that may be asked for before further ones wait.
     pub mails_per_recipient: u32,
     /// The time in which those mails are counted, in seconds.
     pub mail_window_seconds: u32,

@@ -67,6 +67,11 @@ impl BaseUrl {
         Ok(Self(url))
     }
 
+    /// Whether calls to both go to one server: scheme, host and port are the same.
+    pub fn is_same_server(&self, other: &Self) -> bool {
+        self.0.origin() == other.0.origin()
+    }
+
     /// The URL in its normal form.
     pub fn as_str(&self) -> &str {
         self.0.as_str()

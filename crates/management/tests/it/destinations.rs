@@ -273,3 +273,49 @@ async fn a_destination_has_limits_and_is_paused_and_resumed() {
     );
     assert_eq!(owner.get(&path).await.is(200)["status"], "active");
 }
+
+#[tokio::test]
+async fn who_has_secrets_sent_somewhere_needs_the_scope_for_secrets() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let secret = json!({"name": "CRM", "value": "a-token-of-the-CRM"});
+    let secret = owner.post("/v1/secrets", secret).await.is(201)["id"].clone();
+    let bearer = json!({"kind": "bearer", "token": secret});
+    let oauth2 = |host: &str| json!({"kind": "oauth2", "token_url": format!("https://{host}/token"), "client_id": "a", "client_secret": secret});
+    let settings = |name: &str, authentication: &Value| json!({"name": name, "base_url": "https://crm.example.com/v1", "authentication": authentication});
+    let machine = owner.key(&["destinations:read", "destinations:write"]).await;
+    machine
+        .post("/v1/destinations", settings("own", &bearer))
+        .await
+        .is_problem(403, "forbidden");
+    let plain = machine
+        .post("/v1/destinations", settings("plain", &json!({"kind": "none"})))
+        .await
+        .is(201);
+    let own = owner
+        .post("/v1/destinations", settings("own", &oauth2("login.example.com")))
+        .await
+        .is(201);
+    let path = |made: &Value| format!("/v1/destinations/{}", made["id"].as_str().expect("an id"));
+    for (made, patch) in [
+        (&plain, json!({"base_url": "https://evil.example.net/v1"})),
+        (&plain, json!({"base_url": "http://crm.example.com/v1"})),
+        (&plain, json!({"base_url": "https://crm.example.com:8443/v1"})),
+        (&plain, json!({"authentication": bearer})),
+        (&own, json!({"authentication": oauth2("evil.example.net")})),
+    ] {
+        machine
+            .patch(&path(made), patch.clone())
+            .await
+            .is_problem(403, "forbidden");
+        owner.patch(&path(made), patch).await.is(200);
+    }
+    // What leads nothing elsewhere takes the one scope.
+    for patch in [
+        json!({"base_url": "https://crm.example.com:8443/v2"}),
+        json!({"name": "another"}),
+        json!({"authentication": {"kind": "none"}}),
+    ] {
+        machine.patch(&path(&plain), patch).await.is(200);
+    }
+}

@@ -1,9 +1,16 @@
 //! Addresses that people show to be theirs.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hookgate_testkit::eventually;
 use serde_json::{Value, json};
 
 use crate::service::{Answer, Caller, PASSWORD, Service};
 use crate::smtp::SmtpServer;
+
+const VERIFY: &str = "Verify your e-mail address";
+const ASKED: &str = "Another e-mail address for your account";
 
 async fn with_mail(server: &SmtpServer) -> Service {
     Service::start_with(|settings| settings.mailer = Some(server.mailer())).await
@@ -114,10 +121,13 @@ async fn an_address_is_changed_when_the_new_one_is_verified() {
     // A taken one looks the same to whoever asks, and its owner hears nothing.
     change(&ada, "eve@example.com", PASSWORD).await.is(202);
     change(&ada, "lovelace@example.com", PASSWORD).await.is(202);
-    let mail = server.mail().await;
-    assert_eq!(mail.recipient, "lovelace@example.com");
+    let told = server.expect("ada@example.com", ASKED).await;
+    assert!(told.text.contains("eve@example.com"), "{}", told.text);
+    let mail = server.expect("lovelace@example.com", VERIFY).await;
+    server.expect("ada@example.com", ASKED).await;
     change(&eve, "lovelace@example.com", PASSWORD).await.is(202);
-    let late = server.mail().await;
+    let late = server.expect("lovelace@example.com", VERIFY).await;
+    server.expect("eve@example.com", ASKED).await;
 
     let reset = json!({"email": "ada@example.com"});
     service
@@ -131,6 +141,10 @@ async fn an_address_is_changed_when_the_new_one_is_verified() {
         "ada@example.com"
     );
     verify(&service, &mail.token()).await.is(204);
+    let told = server
+        .expect("ada@example.com", "Your e-mail address was changed")
+        .await;
+    assert!(told.text.contains("lovelace@example.com"), "{}", told.text);
     let user = ada.get("/v1/me").await.is(200)["user"].clone();
     assert_eq!(
         (&user["email"], &user["email_verified"]),
@@ -150,4 +164,29 @@ async fn an_address_is_changed_when_the_new_one_is_verified() {
         eve.get("/v1/me").await.is(200)["user"]["email"],
         "eve@example.com"
     );
+}
+
+#[tokio::test]
+async fn a_change_of_address_that_waits_ends_with_the_password() {
+    let server = SmtpServer::start().await;
+    let service = with_mail(&server).await;
+    let ada = service.register("ada@example.com").await;
+    server.mail().await;
+    // The mail to the new address is refused at first, so that it waits.
+    server.refusing.store(1, Ordering::SeqCst);
+    let change = json!({"email": "eve@example.com", "password": PASSWORD});
+    ada.post("/v1/me/email", change).await.is(202);
+    server.expect("ada@example.com", ASKED).await;
+    let next = json!({"current_password": PASSWORD, "password": "four other plain words"});
+    ada.post("/v1/me/password", next).await.is(204);
+    server
+        .expect("ada@example.com", "Your password was changed")
+        .await;
+    service.database.execute("UPDATE mails SET due_at = now()");
+    eventually(Duration::from_secs(20), "the outbox is empty", async || {
+        let left = service.database.query_text("SELECT count(*)::text FROM mails");
+        (left == ["0"]).then_some(())
+    })
+    .await;
+    assert!(server.is_empty().await, "the change is forgotten");
 }

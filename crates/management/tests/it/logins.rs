@@ -1,8 +1,14 @@
 //! A person's logins, to look at and to end.
 
+use std::time::Duration;
+
+use hookgate_domain::database::PgConnection;
+use hookgate_domain::{Error, clock, login_sessions, scope, users};
+use hookgate_model::ids::UserId;
+use hookgate_testkit::eventually;
 use serde_json::{Value, json};
 
-use crate::service::{Caller, PASSWORD, Service};
+use crate::service::{Answer, Caller, PASSWORD, Service};
 
 async fn login(service: &Service, agent: &str, from: &str) -> Caller {
     let stranger = service
@@ -73,4 +79,98 @@ async fn the_use_of_a_login_is_noted_to_the_minute() {
         .execute("UPDATE login_sessions SET last_used_at = now() - interval '2 minutes'");
     let noted = logins(&ada).await[0]["last_used_at"].clone();
     assert!(noted.as_str() > before.as_str(), "{noted}");
+}
+
+/// Does something to Ada's account in a transaction that is still open when the request waits for it.
+async fn meanwhile(
+    service: &Service,
+    change: impl FnOnce(&mut PgConnection, UserId) -> Result<(), Error> + Send + 'static,
+    request: impl Future<Output = Answer> + Send + 'static,
+) -> Answer {
+    let management = service.database.management();
+    let (locked, is_locked) = tokio::sync::oneshot::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let changing = tokio::spawn(async move {
+        let changed = move |conn: &mut PgConnection| {
+            scope::transaction(conn, |conn| {
+                let (user, _) = users::find_by_email(conn, "ada@example.com")?.expect("Ada");
+                users::lock(conn, user.id)?;
+                change(conn, user.id)?;
+                locked.send(()).expect("somebody waits");
+                may_go_on.recv().expect("a word");
+                Ok::<_, Error>(())
+            })
+        };
+        management.run(changed).await
+    });
+    is_locked.await.expect("the lock");
+    let answer = tokio::spawn(request);
+    eventually(Duration::from_secs(20), "the request waits", async || {
+        let waiting = "SELECT count(*)::text FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        (service.database.query_text(waiting) == ["1"]).then_some(())
+    })
+    .await;
+    go_on.send(()).expect("somebody waits");
+    changing.await.expect("no panic").expect("a change");
+    answer.await.expect("no panic")
+}
+
+#[tokio::test]
+async fn a_login_that_is_being_made_does_not_outlive_the_end_of_all() {
+    let service = Service::start().await;
+    let ada = service.register("ada@example.com").await;
+    let tenant = json!({"name": "Another"});
+    let other = ada.post("/v1/tenants", tenant).await.is(201)["tenant"]["id"].clone();
+    let switch = format!("/v1/tenants/{}/switch", other.as_str().expect("an id"));
+
+    let end_all =
+        |conn: &mut PgConnection, user| login_sessions::revoke_others(conn, user, None, clock::now());
+    let by_login = meanwhile(&service, end_all, {
+        let ada = ada.clone();
+        async move { ada.post(&switch, json!({})).await }
+    });
+    by_login.await.is_problem(401, "unauthenticated");
+
+    let another_password = |conn: &mut PgConnection, user| users::set_password(conn, user, "another hash");
+    let by_password = meanwhile(&service, another_password, {
+        let stranger = service.stranger();
+        let body = json!({"email": "ada@example.com", "password": PASSWORD});
+        async move { stranger.post("/v1/auth/login", body).await }
+    });
+    by_password.await.is_problem(401, "invalid_credentials");
+    let left = "SELECT count(*)::text FROM login_sessions WHERE revoked_at IS NULL";
+    assert_eq!(service.database.query_text(left), ["0"]);
+}
+
+#[tokio::test]
+async fn of_two_who_change_a_password_with_the_same_one_only_the_first_does() {
+    let service = Service::start().await;
+    let ada = service.register("ada@example.com").await;
+    let another_password = |conn: &mut PgConnection, user| users::set_password(conn, user, "another hash");
+    let change = json!({"current_password": PASSWORD, "password": "four other plain words"});
+    let late = meanwhile(&service, another_password, async move {
+        ada.post("/v1/me/password", change).await
+    });
+    late.await.is_problem(401, "invalid_credentials");
+    assert_eq!(
+        service.database.query_text("SELECT password_hash FROM users"),
+        ["another hash"]
+    );
+}
+
+#[tokio::test]
+async fn a_login_to_another_tenant_ends_no_later_than_the_one_it_rests_on() {
+    let service = Service::start().await;
+    let ada = service.register("ada@example.com").await;
+    let other = ada.post("/v1/tenants", json!({"name": "Another"})).await.is(201);
+    service
+        .database
+        .execute("UPDATE login_sessions SET expires_at = now() + interval '1 hour'");
+    let id = other["tenant"]["id"].as_str().expect("an id");
+    ada.post(&format!("/v1/tenants/{id}/switch"), json!({}))
+        .await
+        .is(201);
+    let ends = "SELECT count(DISTINCT expires_at) || ' of ' || count(*) FROM login_sessions";
+    assert_eq!(service.database.query_text(ends), ["1 of 2"]);
 }

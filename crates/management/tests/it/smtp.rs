@@ -67,6 +67,18 @@ impl SmtpServer {
         next.await.expect("a mail in time").expect("a mail")
     }
 
+    /// The next mail, which is for this recipient and has this subject.
+    #[track_caller]
+    pub fn expect(&self, recipient: &str, subject: &str) -> impl Future<Output = Mail> {
+        let wanted = (recipient.to_owned(), format!("Subject: {subject}\r\n"));
+        async move {
+            let mail = self.mail().await;
+            assert_eq!(mail.recipient, wanted.0);
+            assert!(mail.text.contains(&wanted.1), "{}", mail.text);
+            mail
+        }
+    }
+
     /// Whether no mail is there that was not looked at.
     pub async fn is_empty(&self) -> bool {
         self.mails.lock().await.is_empty()

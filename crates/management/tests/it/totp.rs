@@ -5,6 +5,7 @@ use hookgate_model::totp;
 use serde_json::{Value, json};
 
 use crate::service::{Answer, Caller, PASSWORD, Service};
+use crate::smtp::SmtpServer;
 
 /// Somebody with a second factor.
 struct Person {
@@ -214,4 +215,55 @@ async fn it_is_disabled_with_password_and_code() {
         .get("/v1/me/totp")
         .await
         .is_problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_second_factor_of_whoever_never_had_the_address_goes_with_the_password() {
+    let server = SmtpServer::start().await;
+    let service = Service::start_with(|settings| settings.mailer = Some(server.mailer())).await;
+    let reset = async || {
+        let address = json!({"email": "ada@example.com"});
+        service
+            .stranger()
+            .post("/v1/auth/password-reset", address)
+            .await
+            .is(202);
+        let token = server
+            .expect("ada@example.com", "Choose a new password")
+            .await
+            .token();
+        let body = json!({"token": token, "password": PASSWORD});
+        let confirm = "/v1/auth/password-reset/confirm";
+        service.stranger().post(confirm, body).await.is(204);
+        server
+            .expect("ada@example.com", "Your password was changed")
+            .await;
+    };
+    enrolled(&service).await;
+    server
+        .expect("ada@example.com", "Verify your e-mail address")
+        .await;
+    server
+        .expect("ada@example.com", "Your account has a second factor")
+        .await;
+    login(&service, json!({})).await.is_problem(401, "totp_required");
+    reset().await;
+    let tokens = login(&service, json!({})).await.is(200);
+    let ada = service.caller(tokens["access_token"].as_str().expect("a token"));
+
+    // From then on it is the owner's, and a reset does not get past it.
+    let enrolment = ada
+        .post("/v1/me/totp", json!({"password": PASSWORD}))
+        .await
+        .is(201);
+    let secret = decoded(enrolment["secret"].as_str().expect("a secret"));
+    let code = totp::code_at(&secret, hookgate_domain::clock::now());
+    ada.post("/v1/me/totp/confirm", json!({"code": code}))
+        .await
+        .is(200);
+    server
+        .expect("ada@example.com", "Your account has a second factor")
+        .await;
+    reset().await;
+    login(&service, json!({})).await.is_problem(401, "totp_required");
 }

@@ -1,5 +1,6 @@
 //! Destinations: where flows call.
 
+mod sent_secrets;
 mod settings;
 mod view;
 
@@ -9,6 +10,7 @@ use hookgate_domain::clock;
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::destinations::{self, Destination, DestinationSettings, Pause};
 use hookgate_domain::scope::TenantScope;
+use hookgate_model::access::Permission;
 use hookgate_model::ids::DestinationId;
 use hookgate_model::outbound_authentication::{ClientCertificate, OutboundAuthentication};
 use hookgate_model::outbound_signature::{SignatureVersion, SigningSecret};
@@ -16,6 +18,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use sent_secrets::{SentSecrets, presents_secrets};
 pub(super) use settings::require_usable;
 pub use settings::{CallLimits, Settings, SettingsBody};
 pub use view::{DestinationView, DestinationWithSecret};
@@ -149,11 +152,12 @@ fn secret(value: Value) -> Read<SigningSecret> {
 
 /// Create a destination
 ///
-/// Its signing secret is in this answer alone. The receiver verifies with it that a call comes from here.
+/// Its signing secret is in this answer alone. The receiver verifies with it that a call comes from here. An `authentication` or
+/// `client_certificate` that names secrets takes the scope `secrets:write`, too.
 #[utoipa::path(tag = "destinations", operation_id = "createDestination",
     security(("bearer" = ["destinations:write"])), request_body = NewDestination,
     responses((status = 201, description = "The destination", body = DestinationWithSecret),
-        (status = 409, description = "name_taken, limit_reached")))]
+        (status = 403, description = "forbidden"), (status = 409, description = "name_taken, limit_reached")))]
 #[post("/destinations")]
 async fn create(
     caller: Guarded<DestinationsWrite>,
@@ -161,6 +165,9 @@ async fn create(
 ) -> ApiResult<Reply<DestinationWithSecret>> {
     let key = caller.state().master_key.clone();
     let own = secret.clone();
+    if !caller.actor.may(Permission::SecretsWrite) && presents_secrets(&settings) {
+        return Err(may_not_send_secrets());
+    }
     let destination = caller
         .run(move |conn, scope| {
             let (authentication, certificate) = (&settings.authentication, &settings.client_certificate);
@@ -219,6 +226,11 @@ async fn read(
         .await
 }
 
+fn may_not_send_secrets() -> ApiError {
+    let detail = "whoever has secrets sent somewhere needs secrets:write, too";
+    ApiError::new(ErrorCode::Forbidden, detail)
+}
+
 fn pause_of(conn: &mut PgConnection, scope: &TenantScope, id: DestinationId) -> ApiResult<Option<Pause>> {
     Ok(destinations::pauses(conn, scope, &[id])?.remove(&id))
 }
@@ -230,12 +242,14 @@ fn show(destination: Destination, pause: Option<Pause>) -> Reply<DestinationView
 
 /// Change a destination
 ///
-/// Calls that are made from now on go to the new URL, also those of runs that have begun.
+/// Calls that are made from now on go to the new URL, also those of runs that have begun. Secrets go with them: another scheme, host
+/// or port of `base_url`, and another `authentication` or `client_certificate` that names secrets, take the scope `secrets:write`,
+/// too.
 #[utoipa::path(tag = "destinations", operation_id = "updateDestination",
     security(("bearer" = ["destinations:write"])),
     request_body(content = DestinationPatch, content_type = "application/merge-patch+json"),
     responses((status = 200, description = "The destination as it is now", body = DestinationView),
-        (status = 409, description = "name_taken")))]
+        (status = 403, description = "forbidden"), (status = 409, description = "name_taken")))]
 #[patch("/destinations/{id}")]
 async fn update(
     caller: Guarded<DestinationsWrite>,
@@ -244,11 +258,16 @@ async fn update(
     patch: Patch<Settings>,
 ) -> ApiResult<Reply<DestinationView>> {
     let key = caller.state().master_key.clone();
+    let may_send_secrets = caller.actor.may(Permission::SecretsWrite);
     caller
         .run(move |conn, scope| {
             let current = destinations::read_for_change(conn, scope, id)?;
             if_match.check(current.version)?;
+            let sent_before = SentSecrets::of(&current);
             let Settings(settings) = patch.apply(&SettingsBody::from(current))?;
+            if !may_send_secrets && sent_before.are_led_elsewhere(&settings) {
+                return Err(may_not_send_secrets());
+            }
             let (authentication, certificate) = (&settings.authentication, &settings.client_certificate);
             require_usable(conn, scope, &key, authentication, certificate.as_ref())?;
             let changed = destinations::update(conn, scope, id, &settings)?;
