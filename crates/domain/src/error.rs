@@ -25,6 +25,9 @@ pub enum Error {
         /// How many there may be.
         most: i64,
     },
+    /// A setting or the operator names a plan that there is not.
+    #[error("there is no plan {0:?}")]
+    NoSuchPlan(String),
     /// Postgres or Redis cannot be reached, is shutting down, or is overloaded: try again later.
     #[error("storage is unavailable: {0}")]
     Unavailable(String),

@@ -1,7 +1,7 @@
 //! Everything that Hookgate keeps, in Postgres (the facts) and Redis (what may be lost at any moment).
 //!
 //! One module per noun with its query functions. A function that touches a tenant's rows takes a
-//! [`scope::TenantScope`], which only an authorised caller, a resolved URL or a claimed job can give.
+//! [`scope::TenantScope`], which only an authorised caller, a resolved URL, a claimed job or the operator can give.
 
 pub mod allowlists;
 pub mod answers;
@@ -36,9 +36,11 @@ pub mod management_keys;
 pub mod members;
 pub mod migrations;
 pub mod notifications;
+pub mod operator;
 pub mod page;
 pub mod pairings;
 pub mod partitions;
+pub mod plans;
 pub mod public_api;
 pub mod records;
 pub mod redis;

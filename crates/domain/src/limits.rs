@@ -1,6 +1,10 @@
 //! How much of everything one tenant may have. Each bound is far above what a tenant needs, and low enough that none
 //! can fill the tables or make an ingress compile a webhook for seconds.
 
+/// Plans of the operator: metrics have series for each.
+pub const PLANS: i64 = 100;
+/// Characters of a plan's name.
+pub const PLAN_NAME_CHARACTERS: usize = 64;
 /// Webhooks of one tenant.
 pub const WEBHOOKS: i64 = 1_000;
 /// URLs of one webhook, revoked and expired ones included.
@@ -37,5 +41,7 @@ pub const DOCUMENTED_WEBHOOKS: i64 = 500;
 pub const DOCUMENTED_BYTES: i64 = 8 << 20;
 /// Characters of a name.
 pub const NAME_CHARACTERS: usize = 200;
+/// Characters of the reason for which a tenant is suspended.
+pub const REASON_CHARACTERS: usize = 500;
 /// Characters of a note.
 pub const NOTE_CHARACTERS: usize = 500;

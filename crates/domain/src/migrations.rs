@@ -11,6 +11,14 @@ use crate::error::{Error, Result};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 
+/// Who Hookgate works as, each with its own rights.
+pub const ROLES: [&str; 4] = [
+    "hookgate_ingress",
+    "hookgate_management",
+    "hookgate_worker",
+    "hookgate_admin",
+];
+
 /// Brings the database to this program's schema, as the owner of the database. Returns the names of what was applied.
 ///
 /// # Errors
@@ -103,7 +111,7 @@ pub fn set_role_password(owner: &mut PgConnection, service_url: &str) -> Result<
     let (role, Some(password)) = (decode(url.username()), url.password().map(decode)) else {
         return Ok(());
     };
-    if !["hookgate_ingress", "hookgate_management", "hookgate_worker"].contains(&role.as_str()) {
+    if !ROLES.contains(&role.as_str()) {
         return Ok(());
     }
     let quoted = password.replace('\'', "''");

@@ -17,7 +17,6 @@ use crate::error::{Error, Result};
 use crate::page::Page;
 use crate::schema::{destinations, public_api_links, revisions};
 use crate::scope::{self, TenantScope};
-use crate::tenants::Standing;
 use crate::webhooks::Webhook;
 use crate::{clock, limits, tenants, urls, webhooks};
 
@@ -200,9 +199,7 @@ pub fn open(conn: &mut PgConnection, digest: &[u8; 32], now: DateTime<Utc>) -> R
             .first(conn)?;
         let scope = TenantScope::proven(tenant.into());
         scope.enter(conn)?;
-        if expires_at.is_some_and(|end| end <= now)
-            || tenants::find(conn, &scope)?.standing() != Standing::Active
-        {
+        if expires_at.is_some_and(|end| end <= now) || !tenants::find(conn, &scope)?.standing().is_usable() {
             return Err(Error::NotFound);
         }
         Ok(scope)

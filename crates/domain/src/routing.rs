@@ -1,6 +1,6 @@
 //! From a URL's token to everything that admission needs: read by the ingress, over all tenants, as its own role.
 //!
-//! This is one of the three places that make a [`TenantScope`]: whoever holds a URL acts for its tenant.
+//! This is one of the four places that make a [`TenantScope`]: whoever holds a URL acts for its tenant.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use hookgate_model::authentication::{Authentication, Material};
 use hookgate_model::cors::Cors;
 use hookgate_model::deduplication::Deduplication;
 use hookgate_model::flow::definition::RevisionDocument;
-use hookgate_model::ids::{ApiKeyId, RevisionId, TenantId, UrlId, WebhookId};
+use hookgate_model::ids::{ApiKeyId, PlanId, RevisionId, TenantId, UrlId, WebhookId};
 use hookgate_model::limits::{Limits, TenantLimits};
 use hookgate_model::methods::MethodSet;
 use hookgate_model::protection::DataProtection;
@@ -25,11 +25,11 @@ use uuid::Uuid;
 use crate::crypto::MasterKey;
 use crate::error::{Error, Result};
 use crate::schema::{
-    allowlist_entries, api_keys, captures, pairings, revisions, tenants, url_tokens, urls,
+    allowlist_entries, api_keys, captures, pairings, plans, revisions, tenants, url_tokens, urls,
     webhook_allowlists, webhooks,
 };
 use crate::scope::TenantScope;
-use crate::stored_json::StoredJson;
+use crate::stored_json::{MaybeJson, StoredJson};
 use crate::{secrets, verification};
 
 /// What a URL leads to.
@@ -83,6 +83,10 @@ pub struct Route {
     pub url_limits: Limits,
     /// What the operator has set for the tenant.
     pub tenant_limits: TenantLimits,
+    /// The tenant's plan.
+    pub plan_id: Option<PlanId>,
+    /// What the operator has set for it.
+    pub plan_limits: Option<TenantLimits>,
     /// What runs; `None` for a production URL whose webhook never was published.
     pub revision: Option<(RevisionId, RevisionDocument)>,
 }
@@ -120,6 +124,9 @@ struct Row {
     url_limits: Limits,
     #[diesel(deserialize_as = StoredJson<TenantLimits>)]
     tenant_limits: TenantLimits,
+    plan_id: Option<Uuid>,
+    #[diesel(deserialize_as = MaybeJson<TenantLimits>)]
+    plan_limits: Option<TenantLimits>,
 }
 
 /// Looks a token up. `None` for one that does not exist.
@@ -178,6 +185,7 @@ fn find(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Row>> {
                 .and(webhooks::id.eq(urls::webhook_id))),
         )
         .inner_join(tenants::table.on(tenants::id.eq(url_tokens::tenant_id)))
+        .left_join(plans::table.on(tenants::plan_id.eq(plans::id.nullable())))
         .left_join(
             pairings::table.on(pairings::tenant_id
                 .eq(urls::tenant_id)
@@ -225,6 +233,8 @@ fn find(conn: &mut PgConnection, token: UrlToken) -> Result<Option<Row>> {
             webhooks::limits,
             urls::limits,
             tenants::limits,
+            tenants::plan_id,
+            plans::limits.nullable(),
         ))
         .first(conn)
         .optional()?;
@@ -323,6 +333,8 @@ impl Row {
             limits: self.limits,
             url_limits: self.url_limits,
             tenant_limits: self.tenant_limits,
+            plan_id: self.plan_id.map(PlanId::from),
+            plan_limits: self.plan_limits,
             revision,
         })
     }

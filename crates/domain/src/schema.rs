@@ -21,6 +21,20 @@ diesel::table! {
         updated_at -> Timestamptz,
         limits -> Jsonb,
         delete_at -> Nullable<Timestamptz>,
+        suspended_at -> Nullable<Timestamptz>,
+        suspension_reason -> Text,
+        plan_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    plans (id) {
+        id -> Uuid,
+        name -> Text,
+        limits -> Jsonb,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -629,6 +643,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     memberships,
     notification_settings,
     pairings,
+    plans,
     records,
     refresh_tokens,
     refusals,

@@ -1,8 +1,8 @@
 //! The proof that code may touch a tenant's rows.
 //!
-//! A [`TenantScope`] comes into being in three places only, all in this crate: an authorised caller of the
+//! A [`TenantScope`] comes into being in four places only, all in this crate: an authorised caller of the
 //! management API ([`crate::tenants`], [`crate::management_keys`], [`crate::invitations`]), a resolved URL ([`crate::routing`],
-//! [`crate::status_urls`]), a claimed job ([`crate::jobs`]). Query functions take it, filter by its tenant, and run inside [`TenantScope::transaction`], which
+//! [`crate::status_urls`]), a claimed job ([`crate::jobs`]), and the operator, whose role can do little with it ([`crate::operator`]). Query functions take it, filter by its tenant, and run inside [`TenantScope::transaction`], which
 //! tells row-level security the same tenant.
 
 use diesel::pg::PgConnection;
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 pub struct TenantScope(TenantId);
 
 impl TenantScope {
-    /// Only for the three places that prove it.
+    /// Only for the four places that prove it.
     pub(crate) const fn proven(tenant: TenantId) -> Self {
         Self(tenant)
     }

@@ -67,6 +67,12 @@ impl From<MaybeJson<Masked>> for Option<Masked> {
     }
 }
 
+impl From<MaybeJson<TenantLimits>> for Option<TenantLimits> {
+    fn from(stored: MaybeJson<TenantLimits>) -> Self {
+        stored.0
+    }
+}
+
 impl From<MaybeJson<ClientCertificate>> for Option<ClientCertificate> {
     fn from(stored: MaybeJson<ClientCertificate>) -> Self {
         stored.0

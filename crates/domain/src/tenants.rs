@@ -5,39 +5,16 @@ use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::access::Role;
-use hookgate_model::ids::{LoginSessionId, TenantId, UserId};
+use hookgate_model::ids::{LoginSessionId, PlanId, TenantId, UserId};
 use hookgate_model::limits::TenantLimits;
 use uuid::Uuid;
 
-use crate::audit::Origin;
 use crate::error::{Error, Result};
 use crate::members::{self, read_role};
 use crate::schema::{login_sessions as logins, memberships, tenants};
 use crate::scope::{self, TenantScope};
-use crate::stored_json::{StoredJson, to_json};
-use crate::{clock, login_sessions, users};
-
-/// Whether the operator lets a tenant use the service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TenantStatus {
-    /// It does.
-    Active,
-    /// Requests are refused, flows are held, nothing can be changed.
-    Suspended,
-}
-
-impl TenantStatus {
-    /// As it is stored.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => ACTIVE,
-            Self::Suspended => "suspended",
-        }
-    }
-}
-
-/// The status of a tenant that is not suspended.
-const ACTIVE: &str = "active";
+use crate::stored_json::StoredJson;
+use crate::{clock, login_sessions, plans, users};
 
 /// A customer.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -48,38 +25,53 @@ pub struct Tenant {
     pub id: TenantId,
     /// What it is called.
     pub name: String,
-    /// `active` or `suspended`.
-    pub status: String,
     /// Counts the changes.
     pub version: i64,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
-    /// What the operator has set for it; the operator's defaults are not in it.
+    /// What the operator has set for it; its plan's limits and the defaults are not in it.
     #[diesel(deserialize_as = StoredJson<TenantLimits>)]
     pub limits: TenantLimits,
-    /// When it is erased, if an owner has deleted it.
+    /// When it is erased, if it was deleted.
+    pub delete_at: Option<DateTime<Utc>>,
+    /// Since when the operator has suspended it.
+    pub suspended_at: Option<DateTime<Utc>>,
+    /// Why, as the tenant reads it.
+    pub suspension_reason: String,
+    /// Its plan, as it is stored.
+    pub plan_id: Option<Uuid>,
+}
+
+/// Whether a tenant can be worked with: when it is neither suspended nor deleted, which come and go apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether the operator has suspended it.
+    pub is_suspended: bool,
+    /// When it is erased, if it was deleted; until then it can be restored.
     pub delete_at: Option<DateTime<Utc>>,
 }
 
-/// Whether a tenant can be worked with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It can.
-    Active,
-    /// The operator has suspended it.
-    Suspended,
-    /// An owner has deleted it: it will be erased then, and can be restored until then.
-    Deleted(DateTime<Utc>),
-}
-
 impl Standing {
-    fn of(status: &str, delete_at: Option<DateTime<Utc>>) -> Self {
-        match delete_at {
-            Some(at) => Self::Deleted(at),
-            None if status == ACTIVE => Self::Active,
-            None => Self::Suspended,
+    fn of(suspended_at: Option<DateTime<Utc>>, delete_at: Option<DateTime<Utc>>) -> Self {
+        Self {
+            is_suspended: suspended_at.is_some(),
+            delete_at,
+        }
+    }
+
+    /// Whether it can be worked with.
+    pub const fn is_usable(self) -> bool {
+        !self.is_suspended && self.delete_at.is_none()
+    }
+
+    /// In one word; of one that is suspended and deleted, that it is deleted.
+    pub const fn as_str(self) -> &'static str {
+        match (self.delete_at, self.is_suspended) {
+            (Some(_), _) => "deleted",
+            (None, true) => "suspended",
+            (None, false) => "active",
         }
     }
 }
@@ -87,7 +79,12 @@ impl Standing {
 impl Tenant {
     /// Whether it can be worked with.
     pub fn standing(&self) -> Standing {
-        Standing::of(&self.status, self.delete_at)
+        Standing::of(self.suspended_at, self.delete_at)
+    }
+
+    /// Its plan.
+    pub fn plan(&self) -> Option<PlanId> {
+        self.plan_id.map(PlanId::from)
     }
 }
 
@@ -102,20 +99,26 @@ pub struct Membership {
     pub standing: Standing,
 }
 
-/// Makes a tenant with its first owner, in the running transaction.
+/// Makes a tenant with its first owner and, if one is named, with a plan, in the running transaction.
 ///
 /// # Errors
-/// When Postgres cannot be reached.
+/// [`Error::NoSuchPlan`].
 pub fn create(
     conn: &mut PgConnection,
     id: TenantId,
     name: &str,
     owner: UserId,
+    plan: Option<&str>,
 ) -> Result<(TenantScope, Tenant)> {
+    let plan = plan.map(|name| plans::named(conn, name)).transpose()?;
     let scope = TenantScope::proven(id);
     scope.enter(conn)?;
     let tenant = diesel::insert_into(tenants::table)
-        .values((tenants::id.eq(id.uuid()), tenants::name.eq(name)))
+        .values((
+            tenants::id.eq(id.uuid()),
+            tenants::name.eq(name),
+            tenants::plan_id.eq(plan.map(|plan| plan.id.uuid())),
+        ))
         .returning(Tenant::as_returning())
         .get_result(conn)?;
     members::add(conn, &scope, owner, Role::Owner)?;
@@ -135,7 +138,7 @@ pub fn authorise(
 ) -> Result<Membership> {
     scope::transaction(conn, |conn| {
         scope::set_local(conn, "hookgate.user_id", &user.uuid().to_string())?;
-        let (role, status, delete_at, last_used_at): (String, String, _, DateTime<Utc>) = memberships::table
+        let (role, suspended_at, delete_at, last_used_at): (String, _, _, DateTime<Utc>) = memberships::table
             .inner_join(tenants::table.on(tenants::id.eq(memberships::tenant_id)))
             .inner_join(logins::table.on(logins::user_id.eq(memberships::user_id)))
             .filter(memberships::tenant_id.eq(tenant.uuid()))
@@ -146,7 +149,7 @@ pub fn authorise(
             .filter(logins::expires_at.gt(now))
             .select((
                 memberships::role,
-                tenants::status,
+                tenants::suspended_at,
                 tenants::delete_at,
                 logins::last_used_at,
             ))
@@ -155,7 +158,7 @@ pub fn authorise(
         Ok(Membership {
             scope: TenantScope::proven(tenant),
             role: read_role(&role)?,
-            standing: Standing::of(&status, delete_at),
+            standing: Standing::of(suspended_at, delete_at),
         })
     })
 }
@@ -182,12 +185,13 @@ pub fn of_person(conn: &mut PgConnection, user: UserId) -> Result<Vec<(Tenant, R
 /// Makes a person another tenant, which they own, in the running transaction.
 ///
 /// # Errors
-/// [`Error::LimitReached`] when they own so many.
+/// [`Error::LimitReached`] when they own so many, else as [`create`].
 pub fn create_another(
     conn: &mut PgConnection,
     id: TenantId,
     name: &str,
     owner: UserId,
+    plan: Option<&str>,
     most: u32,
 ) -> Result<Tenant> {
     users::lock(conn, owner)?;
@@ -203,7 +207,7 @@ pub fn create_another(
             most: most.into(),
         });
     }
-    Ok(create(conn, id, name, owner)?.1)
+    Ok(create(conn, id, name, owner, plan)?.1)
 }
 
 /// The tenant.
@@ -249,56 +253,44 @@ pub fn update(
         .get_result(conn)?)
 }
 
-/// Deletes the tenant: it is suspended from now on, and erased then. Announce a change of the tenant afterwards.
+/// Deletes the tenant: nobody can use it from now on, and it is erased then. Announce a change of the tenant afterwards.
 ///
 /// # Errors
 /// [`Error::NotFound`] when it is deleted already.
 pub fn delete(conn: &mut PgConnection, scope: &TenantScope, at: DateTime<Utc>) -> Result<Tenant> {
-    // One that the operator has suspended meanwhile stays as it is.
-    let active = tenants::table
-        .find(scope.uuid())
-        .filter(tenants::delete_at.is_null())
-        .filter(tenants::status.eq(TenantStatus::Active.as_str()));
-    let deletion = Deletion::new(TenantStatus::Suspended, Some(at));
-    Ok(diesel::update(active)
-        .set((deletion, tenants::version.eq(tenants::version + 1)))
-        .returning(Tenant::as_returning())
-        .get_result(conn)?)
+    Ok(diesel::update(
+        tenants::table
+            .find(scope.uuid())
+            .filter(tenants::delete_at.is_null()),
+    )
+    .set((
+        tenants::delete_at.eq(at),
+        tenants::updated_at.eq(clock::now()),
+        tenants::version.eq(tenants::version + 1),
+    ))
+    .returning(Tenant::as_returning())
+    .get_result(conn)?)
 }
 
-/// Restores a tenant that was deleted. Announce a change of the tenant afterwards.
+/// Restores a tenant that was deleted; if the operator has suspended it, it stays suspended. Announce a change of the tenant
+/// afterwards.
 ///
 /// # Errors
 /// [`Error::NotFound`] when it is not deleted, or its time is over.
 pub fn restore(conn: &mut PgConnection, scope: &TenantScope) -> Result<Tenant> {
+    let now = clock::now();
     // Of one whose time is over, parts are gone.
     let deleted = tenants::table
         .find(scope.uuid())
-        .filter(tenants::delete_at.gt(clock::now()));
-    let deletion = Deletion::new(TenantStatus::Active, None);
+        .filter(tenants::delete_at.gt(now));
     Ok(diesel::update(deleted)
-        .set((deletion, tenants::version.eq(tenants::version + 1)))
+        .set((
+            tenants::delete_at.eq(None::<DateTime<Utc>>),
+            tenants::updated_at.eq(now),
+            tenants::version.eq(tenants::version + 1),
+        ))
         .returning(Tenant::as_returning())
         .get_result(conn)?)
-}
-
-/// What deleting and restoring change.
-#[derive(AsChangeset)]
-#[diesel(table_name = tenants, treat_none_as_null = true)]
-struct Deletion {
-    status: &'static str,
-    delete_at: Option<DateTime<Utc>>,
-    updated_at: DateTime<Utc>,
-}
-
-impl Deletion {
-    fn new(status: TenantStatus, delete_at: Option<DateTime<Utc>>) -> Self {
-        Self {
-            status: status.as_str(),
-            delete_at,
-            updated_at: clock::now(),
-        }
-    }
 }
 
 /// The tenants whose time to be erased has come. For workers.
@@ -328,58 +320,4 @@ pub fn erase(conn: &mut PgConnection, tenant: TenantId, most: i32) -> Result<i64
         .bind::<diesel::sql_types::Integer, _>(most)
         .get_result(conn)?;
     Ok(erased.rows)
-}
-
-/// Sets what the operator allows the tenant to use. Announce a change of the tenant afterwards.
-///
-/// # Errors
-/// When Postgres cannot be reached.
-pub fn set_limits(conn: &mut PgConnection, scope: &TenantScope, limits: &TenantLimits) -> Result<Tenant> {
-    Ok(diesel::update(tenants::table.find(scope.uuid()))
-        .set((
-            tenants::limits.eq(to_json(limits)?),
-            tenants::updated_at.eq(clock::now()),
-            tenants::version.eq(tenants::version + 1),
-        ))
-        .returning(Tenant::as_returning())
-        .get_result(conn)?)
-}
-
-/// All tenants, the oldest first. For the operator, who connects as the owner of the database.
-///
-/// # Errors
-/// When Postgres cannot be reached.
-pub fn list_all(conn: &mut PgConnection) -> Result<Vec<Tenant>> {
-    Ok(tenants::table
-        .order(tenants::id)
-        .select(Tenant::as_select())
-        .load(conn)?)
-}
-
-/// Suspends a tenant, or lets it go on. For the operator, who connects as the owner of the database. Announce a change of the
-/// tenant afterwards. Doing it again changes nothing.
-///
-/// # Errors
-/// [`Error::NotFound`].
-pub fn set_status(conn: &mut PgConnection, id: TenantId, status: TenantStatus) -> Result<Tenant> {
-    scope::transaction(conn, |conn| {
-        scope::set_local(conn, "hookgate.tenant_id", &id.uuid().to_string())?;
-        Origin::operator().enter(conn)?;
-        diesel::update(
-            tenants::table
-                .find(id.uuid())
-                .filter(tenants::status.ne(status.as_str()))
-                .filter(tenants::delete_at.is_null()),
-        )
-        .set((
-            tenants::status.eq(status.as_str()),
-            tenants::updated_at.eq(clock::now()),
-            tenants::version.eq(tenants::version + 1),
-        ))
-        .execute(conn)?;
-        Ok(tenants::table
-            .find(id.uuid())
-            .select(Tenant::as_select())
-            .first(conn)?)
-    })
 }

@@ -4,7 +4,7 @@
 //! Functions run inside a [`TenantScope::transaction`] that the caller opened. A webhook's row is locked first by
 //! whatever counts or changes what belongs to it, so that bounds hold and writers do not deadlock.
 
-mod search;
+pub(crate) mod search;
 
 pub use search::Search;
 

@@ -152,6 +152,7 @@ impl Shared {
                 self.entries.retain(|_, entry| match (entry, change) {
                     (Entry::Known(webhook), Change::Webhook(id)) => webhook.route.webhook_id != id,
                     (Entry::Known(webhook), Change::Tenant(id)) => webhook.route.scope.tenant() != id,
+                    (Entry::Known(webhook), Change::Plan(id)) => webhook.route.plan_id != Some(id),
                     (Entry::Unknown(_), _) => false,
                 });
             }

@@ -340,6 +340,9 @@ impl From<hookgate_domain::Error> for ApiError {
                 tracing::warn!(reason, "storage is unavailable");
                 Self::new(ErrorCode::Unavailable, "the storage is unavailable; try again")
             }
+            Error::NoSuchPlan(_) => Self::internal(format!(
+                "management.plan_of_new_tenants: {error}; make it, or correct the setting"
+            )),
             Error::Unreadable { .. } | Error::Query(_) => Self::internal(error),
         }
     }

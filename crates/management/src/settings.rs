@@ -84,6 +84,9 @@ pub struct Settings {
     pub tenant_restore_hours: u32,
     /// The most tenants that one person owns.
     pub tenants_per_person: u32,
+    /// The plan of new tenants, by its name. By default they have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_of_new_tenants: Option<String>,
     /// The most samples of one webhook, captured or given.
     pub samples_per_webhook: u32,
     /// The most bytes of them, as they are stored.
@@ -100,7 +103,7 @@ pub struct Settings {
     /// Sends mails, as a section of the program's settings says.
     #[serde(skip)]
     pub mailer: Option<Mailer>,
-    /// What a tenant without limits of its own may use: a section of the program's settings, which the ingress reads too.
+    /// What a tenant may use that has neither limits of its own nor a plan: a section of the program's settings, which the ingress reads too.
     #[serde(skip)]
     pub tenant_limits: TenantLimits,
     /// What a collection may hold: a section of the program's settings, which the worker reads too.
@@ -142,6 +145,7 @@ impl Default for Settings {
             invitation_seconds: 7 * 24 * 3600,
             tenant_restore_hours: 7 * 24,
             tenants_per_person: 20,
+            plan_of_new_tenants: None,
             samples_per_webhook: 200,
             sample_bytes_per_webhook: 32 << 20,
             streams: 1_000,

@@ -160,6 +160,8 @@ macro_rules! ids {
 ids! {
     /// A customer.
     TenantId = Tenant, "tnt";
+    /// What the operator sells: limits with a name.
+    PlanId = Plan, "pln";
     /// A person.
     UserId = User, "usr";
     /// One login of a person.

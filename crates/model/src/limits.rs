@@ -57,8 +57,8 @@ fn rate(per_second: Option<NonZeroU32>, burst: Option<NonZeroU32>) -> Option<Rat
     })
 }
 
-/// What one tenant may use. A number is a limit, 0 is none; what is absent in a tenant's own limits is the operator's
-/// default.
+/// What one tenant may use. A number is a limit, 0 is none; what is absent in a tenant's own limits is its plan's, and what is
+/// absent there the operator's default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TenantLimits {
@@ -93,28 +93,25 @@ impl TenantLimits {
         waiting_callers: Some(0),
     };
 
-    /// What counts: a tenant's own limits, and the operator's defaults for the others. No limit is `None` here.
+    /// The limits in effect, each by itself: a tenant's own, else its plan's, else the operator's default. No limit is `None` here.
     #[must_use]
-    pub fn over(self, defaults: Self) -> Self {
+    pub fn in_effect(own: Self, plan: Option<Self>, defaults: Self) -> Self {
+        let plan = plan.unwrap_or_default();
+        let in_effect = |of: fn(&Self) -> Option<u32>| {
+            let said = of(&own).or(of(&plan)).or(of(&defaults));
+            said.filter(|&most| most > 0)
+        };
+        let in_effect_of_month = |of: fn(&Self) -> Option<u64>| {
+            let said = of(&own).or(of(&plan)).or(of(&defaults));
+            said.filter(|&most| most > 0)
+        };
         Self {
-            requests_per_second: self
-                .requests_per_second
-                .or(defaults.requests_per_second)
-                .filter(|&most| most > 0),
-            burst: self.burst.or(defaults.burst).filter(|&most| most > 0),
-            events_per_month: self
-                .events_per_month
-                .or(defaults.events_per_month)
-                .filter(|&most| most > 0),
-            body_bytes_per_month: self
-                .body_bytes_per_month
-                .or(defaults.body_bytes_per_month)
-                .filter(|&most| most > 0),
-            body_bytes: self.body_bytes.or(defaults.body_bytes).filter(|&most| most > 0),
-            waiting_callers: self
-                .waiting_callers
-                .or(defaults.waiting_callers)
-                .filter(|&most| most > 0),
+            requests_per_second: in_effect(|limits| limits.requests_per_second),
+            burst: in_effect(|limits| limits.burst),
+            events_per_month: in_effect_of_month(|limits| limits.events_per_month),
+            body_bytes_per_month: in_effect_of_month(|limits| limits.body_bytes_per_month),
+            body_bytes: in_effect(|limits| limits.body_bytes),
+            waiting_callers: in_effect(|limits| limits.waiting_callers),
         }
     }
 
@@ -134,27 +131,50 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_tenants_own_limits_stand_over_the_defaults() {
-        let own: TenantLimits =
-            serde_json::from_value(json!({"events_per_month": 10, "requests_per_second": 0}))
-                .expect("limits");
-        let defaults = TenantLimits {
-            requests_per_second: Some(100),
-            burst: Some(0),
-            events_per_month: Some(1_000),
-            body_bytes: Some(512),
-            ..TenantLimits::default()
+    fn a_limit_is_the_tenants_own_else_its_plans_else_the_default() {
+        // Own, of the plan, by default: in effect.
+        let cases = [
+            ((Some(1), Some(2), Some(3)), Some(1)),
+            ((None, Some(2), Some(3)), Some(2)),
+            ((None, None, Some(3)), Some(3)),
+            ((None, None, None), None),
+            // 0 is no limit, whatever stands behind it.
+            ((Some(0), Some(2), Some(3)), None),
+            ((None, Some(0), Some(3)), None),
+            ((None, None, Some(0)), None),
+            ((Some(1), Some(0), Some(0)), Some(1)),
+        ];
+        let all = |most: Option<u32>| TenantLimits {
+            requests_per_second: most,
+            burst: most,
+            events_per_month: most.map(u64::from),
+            body_bytes_per_month: most.map(u64::from),
+            body_bytes: most,
+            waiting_callers: most,
         };
-        let effective = own.over(defaults);
-        let expected = TenantLimits {
-            events_per_month: Some(10),
-            body_bytes: Some(512),
-            ..TenantLimits::default()
-        };
-        assert_eq!(effective, expected);
-        assert_eq!(effective.rate(), None);
-        let rate = TenantLimits::default().over(defaults).rate().expect("a rate");
-        assert_eq!((rate.per_second.get(), rate.burst.get()), (100, 100));
+        for ((own, plan, default), expected) in cases {
+            let in_effect = TenantLimits::in_effect(all(own), Some(all(plan)), all(default));
+            assert_eq!(in_effect, all(expected), "{own:?}, {plan:?}, {default:?}");
+            if plan.is_none() {
+                assert_eq!(
+                    TenantLimits::in_effect(all(own), None, all(default)),
+                    all(expected)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn each_limit_goes_its_own_way() {
+        let read = |limits| serde_json::from_value::<TenantLimits>(limits).expect("limits");
+        let own = read(json!({"events_per_month": 10}));
+        let plan = read(json!({"events_per_month": 20, "requests_per_second": 50}));
+        let defaults = read(json!({"requests_per_second": 100, "burst": 0, "body_bytes": 512}));
+        let in_effect = TenantLimits::in_effect(own, Some(plan), defaults);
+        let expected = read(json!({"events_per_month": 10, "requests_per_second": 50, "body_bytes": 512}));
+        assert_eq!(in_effect, expected);
+        let rate = in_effect.rate().expect("a rate");
+        assert_eq!((rate.per_second.get(), rate.burst.get()), (50, 50));
     }
 
     #[test]

@@ -12,8 +12,8 @@ use hookgate_domain::redis::Redis;
 
 use crate::servers;
 
-/// The three services' roles.
-pub const ROLES: [&str; 3] = ["hookgate_ingress", "hookgate_management", "hookgate_worker"];
+/// Who Hookgate works as.
+pub use hookgate_domain::migrations::ROLES;
 
 /// A database that goes when this is dropped.
 pub struct TestDatabase {
@@ -72,6 +72,11 @@ impl TestDatabase {
         self.url(ROLES[2])
     }
 
+    /// The URL as `hookgate_admin`.
+    pub fn admin_url(&self) -> String {
+        self.url(ROLES[3])
+    }
+
     /// The URL as the superuser, who sees every row: for looking at the outcome of a test.
     pub fn superuser_url(&self) -> String {
         servers::address().postgres_superuser(&self.name)
@@ -100,6 +105,11 @@ impl TestDatabase {
     /// A pool as the worker.
     pub fn worker(&self) -> Database {
         pool(self.worker_url())
+    }
+
+    /// A pool as the operator's API.
+    pub fn admin(&self) -> Database {
+        pool(self.admin_url())
     }
 
     /// A Redis with this test's prefix.

@@ -1,6 +1,6 @@
 //! "This webhook changed": sent after a configuration change, so that no ingress goes on with what it has cached.
 
-use hookgate_model::ids::{TenantId, WebhookId};
+use hookgate_model::ids::{PlanId, TenantId, WebhookId};
 use uuid::Uuid;
 
 use super::{Notice, Redis, Subscription};
@@ -15,6 +15,8 @@ pub enum Change {
     Webhook(WebhookId),
     /// Everything of a tenant.
     Tenant(TenantId),
+    /// A plan, and so the limits of the tenants that have it.
+    Plan(PlanId),
 }
 
 /// What a subscriber to changes learns.
@@ -37,6 +39,7 @@ impl Redis {
         let (kind, uuid) = match change {
             Change::Webhook(id) => (b'w', id.uuid()),
             Change::Tenant(id) => (b't', id.uuid()),
+            Change::Plan(id) => (b'p', id.uuid()),
         };
         let mut payload = vec![kind];
         payload.extend_from_slice(uuid.as_bytes());
@@ -63,6 +66,7 @@ fn decode(payload: &[u8]) -> Option<Change> {
     match kind {
         b'w' => Some(Change::Webhook(uuid.into())),
         b't' => Some(Change::Tenant(uuid.into())),
+        b'p' => Some(Change::Plan(uuid.into())),
         _ => None,
     }
 }

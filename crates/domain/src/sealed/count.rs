@@ -10,8 +10,8 @@ use diesel::sql_types::{BigInt, Bytea};
 use super::Column;
 use crate::crypto::KeyId;
 use crate::error::Result;
+use crate::operator;
 use crate::scope;
-use crate::tenants;
 
 /// Values by column and by the key that sealed them; `None` for a form that is not known.
 pub type Count = BTreeMap<(Column, Option<KeyId>), i64>;
@@ -27,7 +27,7 @@ pub fn count(owner: &mut PgConnection) -> Result<Count> {
     for column in others {
         add(&mut all, column, count_in(owner, column)?);
     }
-    for tenant in tenants::list_all(owner)? {
+    for tenant in operator::all_tenants(owner)? {
         scope::transaction(owner, |owner| {
             scope::set_local(owner, "hookgate.tenant_id", &tenant.id.uuid().to_string())?;
             for column in &of_tenants {

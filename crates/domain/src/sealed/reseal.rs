@@ -13,8 +13,8 @@ use hookgate_model::ids::TenantId;
 use super::Column;
 use crate::crypto::MasterKey;
 use crate::error::{Error, Result};
+use crate::operator;
 use crate::scope::{self, transaction};
-use crate::tenants;
 
 /// Rows of one transaction. The longest sealed values are refused requests, of 256 KiB by default.
 const CHUNK: i64 = 100;
@@ -54,7 +54,7 @@ fn round(
     on_chunk: &mut impl FnMut(Column, u64),
 ) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    let tenants = tenants::list_all(owner)?;
+    let tenants = operator::all_tenants(owner)?;
     for column in Column::ALL {
         // A table without a tenant is shown whatever the tenant.
         let nobody = [TenantId::from(uuid::Uuid::nil())];

@@ -36,12 +36,14 @@ impl Search {
         {
             return Some(Self::Token(token));
         }
-        let escaped = typed
-            .replace('\\', "\\\\")
-            .replace('%', "\\%")
-            .replace('_', "\\_");
-        Some(Self::Text(format!("%{escaped}%")))
+        Some(Self::Text(containing(typed)))
     }
+}
+
+/// The pattern of LIKE for what contains a text.
+pub(crate) fn containing(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
 }
 
 #[cfg(test)]

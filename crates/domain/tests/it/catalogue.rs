@@ -89,7 +89,12 @@ fn the_services_roles_are_ordinary() {
             AND NOT rolcreatedb AND NOT rolreplication AND NOT rolinherit
             AND NOT EXISTS (SELECT FROM pg_auth_members m WHERE m.member = pg_roles.oid)
             AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relowner = pg_roles.oid)",
-        &["hookgate_ingress", "hookgate_management", "hookgate_worker"],
+        &[
+            "hookgate_admin",
+            "hookgate_ingress",
+            "hookgate_management",
+            "hookgate_worker",
+        ],
     );
 }
 
@@ -129,6 +134,9 @@ fn policies_that_show_more_than_one_tenant_are_few() {
             "claim on replays for all",
             // The operator, as the owner, looks at all tenants.
             "operator on tenants for select",
+            // And so does the role of the operator's API; it finds a tenant by the address of a member.
+            "administer on tenants for select",
+            "administer on memberships for select",
             // Erasing a tenant looks whether its members are in another one.
             "erasure on memberships for select",
             "live_work on jobs for select",
@@ -216,6 +224,14 @@ fn the_roles_have_only_these_privileges() {
     expected.push("hookgate_worker events: INSERT,SELECT".to_owned());
     expected.extend(
         [
+            "hookgate_admin memberships: SELECT",
+            "hookgate_admin mails: INSERT",
+            "hookgate_admin plans: DELETE,INSERT,SELECT,UPDATE",
+            "hookgate_admin tenants: SELECT",
+            "hookgate_admin totp_secrets: DELETE",
+            "hookgate_admin usage: SELECT",
+            "hookgate_ingress plans: SELECT",
+            "hookgate_management plans: SELECT",
             "hookgate_management events: INSERT,SELECT",
             "hookgate_management jobs: DELETE,INSERT",
             "hookgate_management runs: DELETE,SELECT",
@@ -274,6 +290,29 @@ fn the_roles_have_only_these_privileges() {
             FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid, aclexplode(a.attacl) g
             WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition",
         &[
+            // What the operator decides about.
+            "hookgate_admin tenants.delete_at: UPDATE",
+            "hookgate_admin tenants.limits: UPDATE",
+            "hookgate_admin tenants.plan_id: UPDATE",
+            "hookgate_admin tenants.suspended_at: UPDATE",
+            "hookgate_admin tenants.suspension_reason: UPDATE",
+            "hookgate_admin tenants.updated_at: UPDATE",
+            "hookgate_admin tenants.version: UPDATE",
+            "hookgate_admin webhooks.tenant_id: SELECT",
+            "hookgate_admin users.id: SELECT",
+            "hookgate_admin users.email: SELECT",
+            "hookgate_admin users.name: SELECT",
+            "hookgate_admin users.created_at: SELECT",
+            "hookgate_admin users.email_verified_at: SELECT",
+            "hookgate_admin totp_secrets.user_id: SELECT",
+            "hookgate_admin totp_secrets.confirmed_at: SELECT",
+            "hookgate_admin login_sessions.id: SELECT",
+            "hookgate_admin login_sessions.user_id: SELECT",
+            "hookgate_admin login_sessions.expires_at: SELECT",
+            "hookgate_admin login_sessions.revoked_at: SELECT",
+            "hookgate_admin login_sessions.revoked_at: UPDATE",
+            "hookgate_worker plans.id: SELECT",
+            "hookgate_worker plans.name: SELECT",
             "hookgate_ingress api_keys.last_used_at: UPDATE",
             "hookgate_ingress captures.taken: UPDATE",
             "hookgate_ingress captures.ended_at: UPDATE",
@@ -328,6 +367,7 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker tenants.id: SELECT",
             "hookgate_worker tenants.status: SELECT",
             "hookgate_worker tenants.delete_at: SELECT",
+            "hookgate_worker tenants.plan_id: SELECT",
             "hookgate_worker webhooks.tenant_id: SELECT",
             "hookgate_worker webhooks.id: SELECT",
             "hookgate_worker webhooks.status: SELECT",

@@ -117,7 +117,7 @@ impl Limits {
 
     /// The limits of a URL.
     pub fn of(&self, route: &Route) -> UrlLimits {
-        let tenant = route.tenant_limits.over(self.defaults);
+        let tenant = TenantLimits::in_effect(route.tenant_limits, route.plan_limits, self.defaults);
         let rates = [
             (Whose::Url, route.url_id.uuid(), route.url_limits.rate()),
             (Whose::Webhook, route.webhook_id.uuid(), route.limits.rate()),

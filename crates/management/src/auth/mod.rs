@@ -149,9 +149,22 @@ impl Caller {
     /// # Errors
     /// 403.
     pub fn owner(&self) -> ApiResult<()> {
-        if self.standing == Standing::Suspended {
-            usable(self.standing)?;
-        }
+        usable(Standing {
+            delete_at: None,
+            ..self.standing
+        })?;
+        self.demand(Permission::TenantOwn)
+    }
+
+    /// Checks that an owner calls, of a tenant that is not deleted, be it suspended.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn owner_who_may_leave(&self) -> ApiResult<()> {
+        usable(Standing {
+            is_suspended: false,
+            ..self.standing
+        })?;
         self.demand(Permission::TenantOwn)
     }
 
@@ -200,13 +213,15 @@ impl Caller {
 /// # Errors
 /// 403 when it is suspended or deleted.
 pub(crate) fn usable(standing: Standing) -> ApiResult<()> {
-    match standing {
-        Standing::Active => Ok(()),
-        Standing::Suspended => Err(ApiError::new(
+    if standing.is_suspended {
+        return Err(ApiError::new(
             ErrorCode::TenantSuspended,
-            "the operator has suspended the tenant",
-        )),
-        Standing::Deleted(at) => Err(ApiError::new(
+            "the operator has suspended the tenant: GET /v1/me tells why",
+        ));
+    }
+    match standing.delete_at {
+        None => Ok(()),
+        Some(at) => Err(ApiError::new(
             ErrorCode::TenantDeleted,
             format!(
                 "it will be erased at {}; an owner can restore it",

@@ -5,7 +5,6 @@ use actix_web::{HttpRequest, post};
 use chrono::TimeDelta;
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::login_sessions::{self, Basis, NewLoginSession, NewRefreshToken, Rotation};
-use hookgate_domain::tenants::Standing;
 use hookgate_domain::users::{self, NewUser};
 use hookgate_domain::{clock, limits, scope, tenants};
 use hookgate_model::email::Email;
@@ -145,7 +144,7 @@ pub(super) struct Tokens {
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"user": {"id": "usr_01k9z3v8e5f2q8r7w6t5y4x3m2", "email": "ada@example.com", "name": "Ada",
     "email_verified": true, "created_at": "2026-11-21T12:00:00Z"}, "tenant": {"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines",
-    "status": "active", "delete_at": null, "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"},
+    "status": "active", "suspended_at": null, "suspension_reason": null, "delete_at": null, "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"},
     "tokens": {"access_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSJ9…", "token_type": "Bearer", "expires_in": 900,
     "refresh_token": "hgr_9wq2ZmFrZS1yZWZyZXNoLXRva2VuLWZvci10aGUtZG9jcw", "tenant_id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2"}}))]
 pub(super) struct Registered {
@@ -185,6 +184,7 @@ async fn sign_up(
     let password_hash = state.passwords.hash(new.password).await?;
     let outbox = state.outbox();
     let hash = password_hash.clone();
+    let plan = state.settings.plan_of_new_tenants.clone();
     let create = move |conn: &mut PgConnection| {
         scope::transaction(conn, |conn| {
             let user = NewUser {
@@ -195,7 +195,8 @@ async fn sign_up(
             };
             let user = users::create(conn, user)?;
             origin_of(user.id, address).enter(conn)?;
-            let (_, tenant) = tenants::create(conn, clock::new_id(), &new.tenant_name, user.id)?;
+            let (_, tenant) =
+                tenants::create(conn, clock::new_id(), &new.tenant_name, user.id, plan.as_deref())?;
             if let Some(master_key) = outbox {
                 mail::post(conn, &master_key, &user.email, &Letter::EmailVerification)?;
             }
@@ -260,7 +261,7 @@ async fn login(
         .run(move |conn| tenants::of_person(conn, user.id))
         .await?;
     // One that is deleted or suspended only if it is asked for, or there is no other.
-    let usable = |tenant: &tenants::Tenant| tenant.standing() == Standing::Active;
+    let usable = |tenant: &tenants::Tenant| tenant.standing().is_usable();
     let (first, others): (Vec<_>, Vec<_>) = memberships.iter().partition(|(tenant, _)| usable(tenant));
     let tenant = first
         .into_iter()

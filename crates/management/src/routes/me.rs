@@ -47,7 +47,7 @@ impl From<users::User> for User {
 #[schema(example = json!({
     "user": {"id": "usr_01k9z3v8e5f2q8r7w6t5y4x3m2", "email": "ada@example.com", "name": "Ada", "email_verified": true, "created_at": "2026-11-21T12:00:00Z"},
     "role": "owner", "management_key": null,
-    "tenant": {"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines", "status": "active", "delete_at": null,
+    "tenant": {"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines", "status": "active", "suspended_at": null, "suspension_reason": null, "delete_at": null,
         "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"},
     "permissions": ["tenant:read", "webhooks:read"]}))]
 struct Me {

@@ -2,9 +2,10 @@
 
 use actix_web::{delete, get, patch, post};
 use chrono::{DateTime, TimeDelta, Utc};
+use hookgate_domain::database::PgConnection;
+use hookgate_domain::plans::Plan;
 use hookgate_domain::redis::changes::Change;
-use hookgate_domain::tenants::Standing;
-use hookgate_domain::{Error, clock, limits, tenants};
+use hookgate_domain::{Error, clock, limits, plans, tenants};
 use hookgate_model::ids::TenantId;
 use hookgate_model::limits::TenantLimits;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::Settings;
-use crate::auth::permissions::{TenantOwn, TenantRead, TenantWrite};
+use crate::auth::permissions::{TenantRead, TenantWrite};
 use crate::auth::{Caller, Guarded};
 use crate::body::{Patch, Reply};
 use crate::changes::change;
@@ -31,14 +32,20 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 
 /// A tenant.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines", "status": "active", "delete_at": null,
+#[schema(example = json!({"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines", "status": "active",
+    "suspended_at": null, "suspension_reason": null, "delete_at": null,
     "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"}))]
 pub struct Tenant {
     id: TenantId,
     name: String,
-    /// `active`, `suspended` by the operator, or `deleted` by an owner.
+    /// `active`, `suspended` by the operator, or `deleted`, whether it is suspended or not.
     #[schema(example = "active")]
     status: &'static str,
+    /// Since when the operator has suspended it; null unless it has.
+    suspended_at: Option<DateTime<Utc>>,
+    /// Why, in the operator's words.
+    #[schema(example = "The invoice of October is open.")]
+    suspension_reason: Option<String>,
     /// When it is erased; null unless it is deleted.
     delete_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
@@ -47,25 +54,25 @@ pub struct Tenant {
 
 impl From<tenants::Tenant> for Tenant {
     fn from(tenant: tenants::Tenant) -> Self {
-        let status = match tenant.standing() {
-            Standing::Active => "active",
-            Standing::Suspended => "suspended",
-            Standing::Deleted(_) => "deleted",
-        };
+        let status = tenant.standing().as_str();
         let tenants::Tenant {
             id,
             name,
-            status: _,
             created_at,
             updated_at,
             version: _,
             limits: _,
             delete_at,
+            suspended_at,
+            suspension_reason,
+            plan_id: _,
         } = tenant;
         Self {
             id,
             name,
             status,
+            suspended_at,
+            suspension_reason: Some(suspension_reason).filter(|reason| !reason.is_empty()),
             delete_at,
             created_at,
             updated_at,
@@ -75,21 +82,27 @@ impl From<tenants::Tenant> for Tenant {
 
 /// A tenant, with what it may use.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines", "status": "active", "delete_at": null,
-    "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z", "limits": {"requests_per_second": 500,
+#[schema(example = json!({"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines", "status": "active",
+    "suspended_at": null, "suspension_reason": null, "delete_at": null,
+    "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z", "plan": "Business", "limits": {"requests_per_second": 500,
     "burst": 1000, "events_per_month": 1_000_000, "body_bytes_per_month": null, "body_bytes": null,
     "waiting_callers": 200}}))]
 pub struct TenantWithLimits {
     #[serde(flatten)]
     tenant: Tenant,
-    /// What the operator allows it to use; null is no limit.
+    /// The name of its plan; null when it has none.
+    #[schema(example = "Business")]
+    plan: Option<String>,
+    /// What the operator allows it to use, for itself or by its plan; null is no limit.
     limits: TenantLimitsView,
 }
 
 impl TenantWithLimits {
-    fn new(tenant: tenants::Tenant, defaults: TenantLimits) -> Self {
+    fn new(tenant: tenants::Tenant, plan: Option<Plan>, defaults: TenantLimits) -> Self {
+        let of_plan = plan.as_ref().map(|plan| plan.limits);
         Self {
-            limits: tenant.limits.over(defaults).into(),
+            limits: TenantLimits::in_effect(tenant.limits, of_plan, defaults).into(),
+            plan: plan.map(|plan| plan.name),
             tenant: tenant.into(),
         }
     }
@@ -152,8 +165,13 @@ type TenantPatch = Patch<TenantSettings>;
     responses((status = 200, description = "The tenant, with what it may use", body = TenantWithLimits)))]
 #[get("/tenant")]
 async fn read(caller: Guarded<TenantRead>) -> ApiResult<Reply<TenantWithLimits>> {
-    let tenant = caller.run(tenants::find).await?;
-    Ok(show(tenant, &caller.state().settings))
+    let found = caller
+        .run(|conn, scope| {
+            let tenant = tenants::find(conn, scope)?;
+            with_plan(conn, tenant)
+        })
+        .await?;
+    Ok(show(found, &caller.state().settings))
 }
 
 /// Change the tenant
@@ -168,15 +186,16 @@ async fn update(
     if_match: IfMatch,
     patch: TenantPatch,
 ) -> ApiResult<Reply<TenantWithLimits>> {
-    let tenant = caller
+    let changed = caller
         .run(move |conn, scope| {
             let current = tenants::lock(conn, scope)?;
             if_match.check(current.version)?;
             let settings = patch.apply(&TenantSettings { name: current.name })?;
-            Ok::<_, ApiError>(tenants::update(conn, scope, &settings.name, clock::now())?)
+            let tenant = tenants::update(conn, scope, &settings.name, clock::now())?;
+            Ok::<_, ApiError>(with_plan(conn, tenant)?)
         })
         .await?;
-    Ok(show(tenant, &caller.state().settings))
+    Ok(show(changed, &caller.state().settings))
 }
 
 /// The name of the tenant, given again by whoever deletes it.
@@ -198,13 +217,14 @@ impl FromFields for Confirmation {
 /// Delete the tenant
 ///
 /// From now on its URLs are unknown, its flows are held, and nothing can be changed. Until `delete_at` an owner can restore and
-/// export it; then all that it has is erased, and with it the accounts that are in no other tenant. For owners only, not for
-/// management keys.
+/// export it; then all that it has is erased, and with it the accounts that are in no other tenant. A tenant that the operator has
+/// suspended can be deleted, but not restored or exported while it is suspended. For owners only, not for management keys.
 #[utoipa::path(tag = "account", operation_id = "deleteTenant", security(("bearer" = [])), params(Confirmation),
     responses((status = 200, description = "The tenant, with the time at which it is erased", body = Tenant),
-              (status = 403, description = "forbidden, tenant_suspended, tenant_deleted")))]
+              (status = 403, description = "forbidden, tenant_deleted")))]
 #[delete("/tenant")]
-async fn delete(caller: Guarded<TenantOwn>, Query(given): Query<Confirmation>) -> ApiResult<Reply<Tenant>> {
+async fn delete(caller: Caller, Query(given): Query<Confirmation>) -> ApiResult<Reply<Tenant>> {
+    caller.owner_who_may_leave()?;
     let hours = caller.state().settings.tenant_restore_hours.max(1);
     let at = clock::now() + TimeDelta::hours(hours.into());
     let tenant = change(&caller, move |conn, scope| {
@@ -243,7 +263,16 @@ async fn restore(caller: Caller) -> ApiResult<Reply<Tenant>> {
     Ok(Reply::ok(tenant.into()))
 }
 
-fn show(tenant: tenants::Tenant, settings: &Settings) -> Reply<TenantWithLimits> {
+/// Its plan, too.
+fn with_plan(
+    conn: &mut PgConnection,
+    tenant: tenants::Tenant,
+) -> Result<(tenants::Tenant, Option<Plan>), Error> {
+    let plan = tenant.plan().map(|id| plans::find(conn, id)).transpose()?;
+    Ok((tenant, plan))
+}
+
+fn show((tenant, plan): (tenants::Tenant, Option<Plan>), settings: &Settings) -> Reply<TenantWithLimits> {
     let version = tenant.version;
-    Reply::ok(TenantWithLimits::new(tenant, settings.tenant_limits)).version(version)
+    Reply::ok(TenantWithLimits::new(tenant, plan, settings.tenant_limits)).version(version)
 }

@@ -24,7 +24,7 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 /// A tenant of the person, with what they are in it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"role": "owner", "tenant": {"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines",
-    "status": "active", "delete_at": null, "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"}}))]
+    "status": "active", "suspended_at": null, "suspension_reason": null, "delete_at": null, "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"}}))]
 struct TenantMembership {
     tenant: Tenant,
     role: Role,
@@ -33,7 +33,7 @@ struct TenantMembership {
 /// The tenants of a person.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"data": [{"role": "owner", "tenant": {"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2",
-    "name": "Analytical Engines", "status": "active", "delete_at": null, "created_at": "2026-11-21T12:00:00Z",
+    "name": "Analytical Engines", "status": "active", "suspended_at": null, "suspension_reason": null, "delete_at": null, "created_at": "2026-11-21T12:00:00Z",
     "updated_at": "2026-11-21T12:00:00Z"}}]}))]
 struct TenantMemberships {
     /// All of them, those joined first in front.
@@ -74,11 +74,13 @@ async fn list(caller: Caller) -> ApiResult<Reply<TenantMemberships>> {
 #[post("/tenants")]
 async fn create(caller: Caller, Json(new): Json<TenantSettings>) -> ApiResult<Reply<TenantMembership>> {
     let user = caller.person()?;
-    let (origin, most) = (caller.origin(), caller.state().settings.tenants_per_person);
+    let origin = caller.origin();
+    let settings = &caller.state().settings;
+    let (plan, most) = (settings.plan_of_new_tenants.clone(), settings.tenants_per_person);
     let create = move |conn: &mut PgConnection| {
         scope::transaction(conn, |conn| {
             origin.enter(conn)?;
-            tenants::create_another(conn, clock::new_id(), &new.name, user, most)
+            tenants::create_another(conn, clock::new_id(), &new.name, user, plan.as_deref(), most)
         })
     };
     let tenant = caller.state().database.run(create).await?;

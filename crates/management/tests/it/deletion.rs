@@ -2,8 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hookgate_domain::audit::Origin;
+use hookgate_domain::database::PgConnection;
 use hookgate_domain::export::TABLES;
-use hookgate_domain::tenants;
+use hookgate_domain::scope::TenantScope;
+use hookgate_domain::tenants::{self, Tenant};
+use hookgate_domain::{Error, operator};
 use hookgate_model::ids::TenantId;
 use serde_json::{Value, json};
 
@@ -197,22 +201,106 @@ async fn only_an_owner_deletes_and_restores_and_says_which() {
     );
     let webhooks = key_can_read(&team.owner).await;
     assert_eq!(webhooks["data"][0]["urls"][0]["public_url"], url);
-    // What the operator has suspended, its owner neither deletes nor restores.
-    service
-        .database
-        .execute("UPDATE tenants SET status = 'suspended'");
-    team.owner
-        .delete("/v1/tenant?name=Engines")
+}
+
+#[tokio::test]
+async fn suspension_and_deletion_come_and_go_apart() {
+    let service = Service::start().await;
+    let account = service.register_account("ada@example.com").await;
+    let owner = service.caller(account["tokens"]["access_token"].as_str().expect("a token"));
+    let tenant: TenantId = account["tenant"]["id"]
+        .as_str()
+        .expect("an id")
+        .parse()
+        .expect("an id");
+    // The operator works as the owner of the database, whom row-level security holds back, too.
+    let operate = |queries: fn(&mut PgConnection, &TenantScope) -> Result<Tenant, Error>| {
+        operator::in_tenant(
+            &mut service.database.owner(),
+            &Origin::operator(),
+            tenant,
+            queries,
+        )
+    };
+    let suspend = || operate(|conn, scope| operator::suspend(conn, scope, "An open invoice."));
+    let usable = async || owner.get("/v1/webhooks").await.status == 200;
+
+    suspend().expect("suspended");
+    let me = owner.get("/v1/me").await.is(200);
+    assert_eq!(me["tenant"]["status"], "suspended");
+    assert_eq!(me["tenant"]["suspension_reason"], "An open invoice.");
+    assert!(me["tenant"]["suspended_at"].is_string());
+    owner
+        .get("/v1/webhooks")
         .await
         .is_problem(403, "tenant_suspended");
-    team.owner
+    // Its owner may leave, and neither come back nor take anything along.
+    let deleted = owner.delete("/v1/tenant?name=Engines").await.is(200);
+    assert_eq!(
+        (&deleted["status"], deleted["suspended_at"].is_string()),
+        (&json!("deleted"), true)
+    );
+    owner
         .post("/v1/tenant/restore", json!({}))
         .await
         .is_problem(403, "tenant_suspended");
-    team.owner
+    owner
         .get("/v1/tenant/export")
         .await
         .is_problem(403, "tenant_suspended");
+    operate(operator::resume).expect("resumed");
+    owner.get("/v1/webhooks").await.is_problem(403, "tenant_deleted");
+    owner.post("/v1/tenant/restore", json!({})).await.is(200);
+    assert!(usable().await);
+
+    // The other way round; restoring does not undo the suspension.
+    owner.delete("/v1/tenant?name=Engines").await.is(200);
+    let both = suspend().expect("suspended, though it is deleted");
+    assert!(both.suspended_at.is_some() && both.delete_at.is_some());
+    let restored = operate(tenants::restore).expect("restored");
+    assert_eq!(
+        (restored.standing().as_str(), restored.delete_at),
+        ("suspended", None)
+    );
+    assert!(!usable().await);
+    operate(operator::resume).expect("resumed");
+    assert!(usable().await);
+
+    let audit = owner.get("/v1/audit-log?actor=operator").await.is(200);
+    let told: Vec<&Value> = audit["data"]
+        .as_array()
+        .expect("entries")
+        .iter()
+        .map(|entry| &entry["after"])
+        .collect();
+    assert_eq!(told.len(), 5, "{told:?}");
+    assert_eq!(told[4]["suspension_reason"], "An open invoice.");
+}
+
+/// A process of the version before knows `status` and `delete_at`, and sets the first with the second.
+#[tokio::test]
+async fn the_version_before_works_beside_this_one() {
+    let service = Service::start().await;
+    service.register("ada@example.com").await;
+    let run = |sql: &str| {
+        service.database.execute(&format!("UPDATE tenants SET {sql}"));
+        let found = service.database.query_text(
+            "SELECT concat_ws(' ', status, CASE WHEN suspended_at IS NOT NULL THEN 'by the operator' END,
+               CASE WHEN delete_at IS NOT NULL THEN 'deleted' END) FROM tenants",
+        );
+        found[0].clone()
+    };
+    assert_eq!(run("status = 'suspended'"), "suspended by the operator");
+    assert_eq!(run("status = 'active'"), "active");
+    let delete = "status = 'suspended', delete_at = now() + interval '1 day'";
+    let restore = "status = 'active', delete_at = NULL";
+    assert_eq!(run(delete), "suspended deleted");
+    assert_eq!(run(restore), "active");
+    assert_eq!(run(delete), "suspended deleted");
+    // This version suspends what is deleted; the version before then restores it.
+    assert_eq!(run("suspended_at = now()"), "suspended by the operator deleted");
+    assert_eq!(run(restore), "suspended by the operator");
+    assert_eq!(run("status = 'active'"), "active");
 }
 
 async fn key_can_read(owner: &crate::service::Caller) -> Value {

@@ -1,11 +1,12 @@
 //! What webhooks, URLs and tenants are limited to.
 
-use hookgate_domain::tenants;
-use hookgate_model::ids::{LoginSessionId, TenantId, UserId};
+use hookgate_domain::audit::Origin;
+use hookgate_domain::operator;
+use hookgate_model::ids::TenantId;
 use hookgate_model::limits::TenantLimits;
 use serde_json::{Value, json};
 
-use crate::service::Service;
+use crate::service::{PASSWORD, Service};
 use crate::webhooks::{create, path_of};
 
 #[tokio::test]
@@ -60,29 +61,6 @@ async fn a_webhook_and_its_urls_have_rates() {
     );
 }
 
-/// The scope of a person in their tenant, as a logged-in caller gets it.
-fn authorised(service: &Service, account: &Value) -> hookgate_domain::scope::TenantScope {
-    let user: UserId = account["user"]["id"]
-        .as_str()
-        .expect("an id")
-        .parse()
-        .expect("an id");
-    let tenant: TenantId = account["tenant"]["id"]
-        .as_str()
-        .expect("an id")
-        .parse()
-        .expect("an id");
-    let session = service
-        .database
-        .query_text("SELECT id::text FROM login_sessions ORDER BY id DESC LIMIT 1");
-    let session = LoginSessionId::from(session[0].parse::<uuid::Uuid>().expect("an id"));
-    let conn = &mut service.database.superuser();
-    let now = hookgate_domain::clock::now();
-    tenants::authorise(conn, user, tenant, session, now)
-        .expect("a membership")
-        .scope
-}
-
 #[tokio::test]
 async fn a_tenant_sees_what_the_operator_allows_it() {
     let service = Service::start_with(|settings| {
@@ -99,14 +77,24 @@ async fn a_tenant_sees_what_the_operator_allows_it() {
         "body_bytes_per_month": null, "body_bytes": null, "waiting_callers": null});
     assert_eq!(owner.get("/v1/tenant").await.is(200)["limits"], expected);
 
-    let scope = authorised(&service, &account);
+    let tenant: TenantId = account["tenant"]["id"]
+        .as_str()
+        .expect("an id")
+        .parse()
+        .expect("an id");
     let own = TenantLimits {
         events_per_month: Some(0),
         burst: Some(900),
         waiting_callers: Some(3),
         ..TenantLimits::default()
     };
-    tenants::set_limits(&mut service.database.superuser(), &scope, &own).expect("set");
+    operator::in_tenant(
+        &mut service.database.superuser(),
+        &Origin::operator(),
+        tenant,
+        |conn, scope| operator::set_terms(conn, scope, None, &own),
+    )
+    .expect("set");
     expected["events_per_month"] = Value::Null;
     expected["burst"] = json!(900);
     expected["waiting_callers"] = json!(3);
@@ -118,4 +106,42 @@ async fn a_tenant_sees_what_the_operator_allows_it() {
         .patch("/v1/tenant", json!({"limits": {"burst": 1}}))
         .await
         .is_invalid(&[("/limits", "unknown")]);
+}
+
+#[tokio::test]
+async fn a_tenants_plan_stands_between_its_own_limits_and_the_defaults() {
+    let service = Service::start_with(|settings| {
+        settings.plan_of_new_tenants = Some("Small".to_owned());
+        settings.tenant_limits = TenantLimits {
+            body_bytes: Some(512),
+            events_per_month: Some(5),
+            ..TenantLimits::NONE
+        };
+    })
+    .await;
+    // A name that is wrong is seen at once: else everybody would get the defaults.
+    let registration =
+        json!({"email": "ada@example.com", "password": PASSWORD, "name": "Ada", "tenant_name": "Engines"});
+    let refused = service.stranger().post("/v1/auth/register", registration).await;
+    refused.is_problem(500, "internal");
+    service.database.execute(
+        "INSERT INTO plans (id, name, limits) VALUES (gen_random_uuid(), 'Small', '{\"events_per_month\": 100, \"burst\": 7}')",
+    );
+    let owner = service.register("ada@example.com").await;
+    let limits = json!({"requests_per_second": null, "burst": null, "events_per_month": 100,
+        "body_bytes_per_month": null, "body_bytes": 512, "waiting_callers": null});
+    let tenant = owner.get("/v1/tenant").await.is(200);
+    assert_eq!((&tenant["plan"], &tenant["limits"]), (&json!("Small"), &limits));
+    let renamed = owner.patch("/v1/tenant", json!({"name": "Looms"})).await.is(200);
+    assert_eq!((&renamed["plan"], &renamed["limits"]), (&json!("Small"), &limits));
+    owner
+        .post("/v1/tenants", json!({"name": "Another"}))
+        .await
+        .is(201);
+    let plans = service
+        .database
+        .query_text("SELECT DISTINCT plans.name FROM plans JOIN tenants ON plan_id = plans.id");
+    assert_eq!(plans, ["Small"]);
+    service.database.execute("UPDATE tenants SET plan_id = NULL");
+    assert_eq!(owner.get("/v1/tenant").await.is(200)["plan"], Value::Null);
 }

@@ -50,6 +50,7 @@ fn services_log_in_as_their_roles() {
         (database.ingress(), "hookgate_ingress"),
         (database.management(), "hookgate_management"),
         (database.worker(), "hookgate_worker"),
+        (database.admin(), "hookgate_admin"),
     ] {
         let query = |conn: &mut diesel::PgConnection| -> Result<Who, hookgate_domain::Error> {
             Ok(sql_query("SELECT current_user::text AS who").get_result(conn)?)
