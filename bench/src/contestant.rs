@@ -56,6 +56,8 @@ pub enum Program {
     Ingress,
     /// The naive form.
     Naive,
+    /// Hookgate's management API.
+    Management,
     /// Hookgate's worker.
     Worker,
     /// What flows call: answers at once, but for paths with `hang`, where it never does.
@@ -69,6 +71,7 @@ impl Program {
             Self::Bare => "bare",
             Self::Ingress => "ingress",
             Self::Naive => "naive",
+            Self::Management => "management",
             Self::Worker => "worker",
             Self::Receiver => "receiver",
         }
@@ -170,6 +173,25 @@ pub fn serve(program: Program, sockets: &Path, database: &str, writers: usize) -
                 println!("0");
                 tokio::task::spawn_blocking(wait_for_end).await?;
                 worker.stop().await;
+                Ok(())
+            }
+            Program::Management => {
+                let management = hookgate_management::start(
+                    hookgate_management::Settings {
+                        listen: ([127, 0, 0, 1], 0).into(),
+                        ..Default::default()
+                    },
+                    Database::new(&DatabaseSettings::new(
+                        address.postgres("hookgate_management", database),
+                    ))?,
+                    Redis::new(&address.redis("bench:"))?,
+                    webhooks::master_key(),
+                    Client::new(&hookgate_egress::Settings::default()).map_err(anyhow::Error::msg)?,
+                )
+                .await?;
+                println!("{}", management.addresses[0].port());
+                tokio::task::spawn_blocking(wait_for_end).await?;
+                management.stop().await;
                 Ok(())
             }
             Program::Naive => {

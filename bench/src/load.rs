@@ -51,6 +51,16 @@ impl Request {
         }
     }
 
+    /// A GET, with lines of headers.
+    pub fn get(path: &str, headers: &str) -> Self {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: api.example.com\r\naccept: */*\r\n{headers}\r\n");
+        Self {
+            bytes: head.into_bytes(),
+            id: None,
+            is_flood: false,
+        }
+    }
+
     /// The same as a part of a flood, which may be refused.
     pub fn of_flood(self) -> Self {
         Self {

@@ -14,6 +14,7 @@ mod load;
 mod look_up;
 mod report;
 mod rounds;
+mod store;
 mod webhooks;
 
 use std::path::PathBuf;
@@ -53,6 +54,12 @@ struct Arguments {
     /// Measure flows and answers, instead of what durability costs.
     #[arg(long)]
     flows: bool,
+    /// Measure lists and searches with many events in the store, instead of what durability costs.
+    #[arg(long)]
+    store: bool,
+    /// How many events that are.
+    #[arg(long, default_value_t = 5_000_000)]
+    events: u64,
     /// Contestants, by name; all of the set by default.
     #[arg(long, value_delimiter = ',')]
     only: Vec<contestant::Name>,
@@ -132,6 +139,7 @@ fn main() -> anyhow::Result<()> {
         }) => contestant::serve(*program, sockets, database, *writers),
         None if arguments.flood => flood::run(&arguments),
         None if arguments.flows => flows::run(&arguments),
+        None if arguments.store => store::run(&arguments),
         None => rounds::run(&arguments),
     }
 }
