@@ -2,6 +2,8 @@
 //!
 //! Functions run inside a [`TenantScope::transaction`] that the caller opened.
 
+use std::ops::Range;
+
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -10,7 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::page::Page;
+use crate::page::{Found, Page};
 use crate::schema::attempts;
 use crate::scope::TenantScope;
 
@@ -76,27 +78,45 @@ pub fn list(
     scope: &TenantScope,
     filter: &AttemptFilter,
     page: Page,
-) -> Result<Vec<Attempt>> {
-    let mut query = attempts::table
-        .filter(attempts::tenant_id.eq(scope.uuid()))
-        .filter(attempts::id.lt(page.below()))
-        .order(attempts::id.desc())
-        .limit(page.limit)
-        .select(Attempt::as_select())
-        .into_boxed();
-    if let Some(run) = filter.run_id {
-        query = query.filter(attempts::run_id.eq(run.uuid()));
+) -> Result<Found<Attempt>> {
+    let indexed = |ids: Range<Uuid>| {
+        let mut query = attempts::table
+            .filter(attempts::tenant_id.eq(scope.uuid()))
+            .filter(attempts::id.ge(ids.start))
+            .filter(attempts::id.lt(ids.end))
+            .order(attempts::id.desc())
+            .into_boxed();
+        if let Some(run) = filter.run_id {
+            query = query.filter(attempts::run_id.eq(run.uuid()));
+        }
+        query
+    };
+    let newest = |conn: &mut PgConnection, ids, most| {
+        let mut query = indexed(ids).limit(most);
+        if let Some(webhook) = filter.webhook_id {
+            query = query.filter(attempts::webhook_id.eq(webhook.uuid()));
+        }
+        if let Some(destination) = filter.destination_id {
+            query = query.filter(attempts::destination_id.eq(destination.uuid()));
+        }
+        if let Some(outcome) = &filter.outcome {
+            query = query.filter(attempts::outcome.eq(outcome));
+        }
+        Ok(query.select(Attempt::as_select()).load(conn)?)
+    };
+    let is_indexed =
+        filter.webhook_id.is_none() && filter.destination_id.is_none() && filter.outcome.is_none();
+    if is_indexed {
+        return Ok(Found::all(newest(conn, Uuid::nil()..page.below(), page.limit)?));
     }
-    if let Some(webhook) = filter.webhook_id {
-        query = query.filter(attempts::webhook_id.eq(webhook.uuid()));
-    }
-    if let Some(destination) = filter.destination_id {
-        query = query.filter(attempts::destination_id.eq(destination.uuid()));
-    }
-    if let Some(outcome) = &filter.outcome {
-        query = query.filter(attempts::outcome.eq(outcome));
-    }
-    Ok(query.load(conn)?)
+    page.in_slices(
+        conn,
+        |conn, below, n| {
+            let nth = indexed(Uuid::nil()..below).offset(n - 1).limit(1);
+            Ok(nth.select(attempts::id).first(conn).optional()?)
+        },
+        newest,
+    )
 }
 
 /// One attempt.

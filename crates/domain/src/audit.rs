@@ -2,6 +2,7 @@
 //! are read, and transactions are told who is behind them.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::page::{Page, floor};
+use crate::page::{self, Found, Page};
 use crate::schema::audit_log;
 use crate::scope::{self, TenantScope};
 
@@ -98,33 +99,49 @@ pub struct Filter {
 ///
 /// # Errors
 /// When Postgres cannot be reached.
-pub fn list(conn: &mut PgConnection, scope: &TenantScope, filter: &Filter, page: Page) -> Result<Vec<Entry>> {
-    let mut query = audit_log::table
-        .filter(audit_log::tenant_id.eq(scope.uuid()))
-        .filter(audit_log::id.lt(page.below()))
-        .order(audit_log::id.desc())
-        .limit(page.limit)
-        .select(Entry::as_select())
-        .into_boxed();
-    if let Some(actor) = &filter.actor {
-        query = query.filter(audit_log::actor.eq(actor.clone()));
+pub fn list(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    filter: &Filter,
+    page: Page,
+) -> Result<Found<Entry>> {
+    let time = page::between(filter.from, filter.to);
+    let indexed = |ids: Range<Uuid>| {
+        let mut query = audit_log::table
+            .filter(audit_log::tenant_id.eq(scope.uuid()))
+            .filter(audit_log::id.ge(time.start.max(ids.start)))
+            .filter(audit_log::id.lt(time.end.min(ids.end)))
+            .order(audit_log::id.desc())
+            .into_boxed();
+        if let Some(id) = filter.object_id {
+            query = query.filter(audit_log::object_id.eq(id));
+        }
+        query
+    };
+    let newest = |conn: &mut PgConnection, ids, most| {
+        let mut query = indexed(ids).limit(most);
+        if let Some(actor) = &filter.actor {
+            query = query.filter(audit_log::actor.eq(actor.clone()));
+        }
+        if let Some(action) = &filter.action {
+            query = query.filter(audit_log::action.eq(action.clone()));
+        }
+        if let Some(kind) = &filter.object_kind {
+            query = query.filter(audit_log::object_kind.eq(kind.clone()));
+        }
+        Ok(query.select(Entry::as_select()).load(conn)?)
+    };
+    if filter.actor.is_none() && filter.action.is_none() && filter.object_kind.is_none() {
+        return Ok(Found::all(newest(conn, Uuid::nil()..page.below(), page.limit)?));
     }
-    if let Some(action) = &filter.action {
-        query = query.filter(audit_log::action.eq(action.clone()));
-    }
-    if let Some(kind) = &filter.object_kind {
-        query = query.filter(audit_log::object_kind.eq(kind.clone()));
-    }
-    if let Some(id) = filter.object_id {
-        query = query.filter(audit_log::object_id.eq(id));
-    }
-    if let Some(from) = filter.from {
-        query = query.filter(audit_log::id.ge(floor(from)));
-    }
-    if let Some(to) = filter.to {
-        query = query.filter(audit_log::id.lt(floor(to)));
-    }
-    Ok(query.load(conn)?)
+    page.in_slices(
+        conn,
+        |conn, below, n| {
+            let nth = indexed(Uuid::nil()..below).offset(n - 1).limit(1);
+            Ok(nth.select(audit_log::id).first(conn).optional()?)
+        },
+        newest,
+    )
 }
 
 /// Deletes entries of before a moment, over all tenants, as the worker. Gives how many.
@@ -135,7 +152,7 @@ pub fn delete_older(conn: &mut PgConnection, before: DateTime<Utc>, most: i64) -
     Ok(diesel::sql_query(
         "DELETE FROM audit_log WHERE (tenant_id, id) IN (SELECT tenant_id, id FROM audit_log WHERE id < $1 LIMIT $2)",
     )
-    .bind::<diesel::sql_types::Uuid, _>(floor(before))
+    .bind::<diesel::sql_types::Uuid, _>(page::floor(before))
     .bind::<diesel::sql_types::BigInt, _>(most)
     .execute(conn)?)
 }

@@ -3,9 +3,13 @@
 //!
 //! Functions run inside a [`TenantScope::transaction`] that the caller opened.
 
+mod export;
 mod insert;
+mod search;
 
+pub use export::{Exported, export};
 pub use insert::take_refused;
+pub use search::Text;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -26,10 +30,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::page::{Page, floor};
+use crate::page::{self, Found, Page};
 use crate::schema::{duplicates, events, revisions, runs};
 use crate::scope::TenantScope;
 use crate::stored_json::MaybeJson;
+use search::{end_of_slice, with_text};
 
 /// An event without its headers and body.
 #[derive(Debug, Clone)]
@@ -153,6 +158,25 @@ pub struct EventFilter {
     pub to: Option<DateTime<Utc>>,
 }
 
+impl EventFilter {
+    /// Whether an index finds what it wants.
+    fn is_indexed(&self) -> bool {
+        let indexed = Self {
+            webhook_id: self.webhook_id,
+            from: self.from,
+            to: self.to,
+            ..Self::default()
+        };
+        *self == indexed
+    }
+
+    /// The part of a range of ids that is within its time.
+    fn within(&self, ids: Range<Uuid>) -> Range<Uuid> {
+        let time = page::between(self.from, self.to);
+        ids.start.max(time.start)..ids.end.min(time.end)
+    }
+}
+
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = events, check_for_backend(diesel::pg::Pg))]
 struct Row {
@@ -189,20 +213,54 @@ struct ContentRow {
 /// A page of the tenant's events.
 ///
 /// # Errors
-/// When Postgres cannot be reached.
+/// [`Error::Unreadable`] when a stored body is damaged; when Postgres cannot be reached.
 pub fn list(
     conn: &mut PgConnection,
     scope: &TenantScope,
     filter: &EventFilter,
+    text: Option<&Text>,
     page: Page,
-) -> Result<Vec<Event>> {
-    let rows = matching(scope, filter)
-        .filter(events::id.lt(page.below()))
+) -> Result<Found<Event>> {
+    let found = if let Some(text) = text {
+        page.in_slices(
+            conn,
+            |conn, below, rows| end_of_slice(conn, scope, filter, below, rows),
+            |conn, ids, most| with_text(conn, scope, filter, text, ids, most),
+        )?
+    } else if filter.is_indexed() {
+        Found::all(newest(
+            conn,
+            scope,
+            filter,
+            Uuid::nil()..page.below(),
+            page.limit,
+        )?)
+    } else {
+        page.in_slices(
+            conn,
+            |conn, below, rows| nth_below(conn, scope, filter, below, rows),
+            |conn, ids, most| newest(conn, scope, filter, ids, most),
+        )?
+    };
+    Ok(Found {
+        rows: with_status(conn, scope, found.rows)?,
+        seen_to: found.seen_to,
+    })
+}
+
+/// The newest events in a range of ids.
+fn newest(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    filter: &EventFilter,
+    ids: Range<Uuid>,
+    most: i64,
+) -> Result<Vec<Row>> {
+    Ok(matching(scope, filter, ids)
         .order(events::id.desc())
-        .limit(page.limit)
+        .limit(most)
         .select(Row::as_select())
-        .load(conn)?;
-    with_status(conn, scope, rows)
+        .load(conn)?)
 }
 
 /// The tenant's events after an id, but for some, the oldest first.
@@ -218,8 +276,7 @@ pub fn list_after(
     most: i64,
 ) -> Result<Vec<Event>> {
     let except: Vec<Uuid> = except.iter().map(|id| id.uuid()).collect();
-    let rows = matching(scope, filter)
-        .filter(events::id.gt(after.uuid()))
+    let rows = matching(scope, filter, page::after(after.uuid())..Uuid::max())
         .filter(events::id.ne_all(except))
         .order(events::id.asc())
         .limit(most)
@@ -233,8 +290,7 @@ pub fn list_after(
 /// # Errors
 /// When Postgres cannot be reached.
 pub fn count(conn: &mut PgConnection, scope: &TenantScope, filter: &EventFilter, below: Uuid) -> Result<i64> {
-    Ok(matching(scope, filter)
-        .filter(events::id.lt(below))
+    Ok(matching(scope, filter, Uuid::nil()..below)
         .count()
         .get_result(conn)?)
 }
@@ -247,22 +303,46 @@ pub(crate) fn ids_after(
     range: Range<Uuid>,
     most: i64,
 ) -> Result<Vec<Uuid>> {
-    Ok(matching(scope, filter)
-        .filter(events::id.gt(range.start))
-        .filter(events::id.lt(range.end))
+    Ok(matching(scope, filter, page::after(range.start)..range.end)
         .order(events::id.asc())
         .limit(most)
         .select(events::id)
         .load(conn)?)
 }
 
-fn matching(scope: &TenantScope, filter: &EventFilter) -> events::BoxedQuery<'static, Pg> {
+/// The events of a range of ids, as far as an index finds them.
+fn indexed(scope: &TenantScope, filter: &EventFilter, ids: &Range<Uuid>) -> events::BoxedQuery<'static, Pg> {
     let mut query = events::table
         .filter(events::tenant_id.eq(scope.uuid()))
+        .filter(events::id.ge(ids.start))
+        .filter(events::id.lt(ids.end))
         .into_boxed();
     if let Some(webhook) = filter.webhook_id {
         query = query.filter(events::webhook_id.eq(webhook.uuid()));
     }
+    query
+}
+
+/// The id of the n-th event below an id, of those that an index finds.
+fn nth_below(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    filter: &EventFilter,
+    below: Uuid,
+    n: i64,
+) -> Result<Option<Uuid>> {
+    let nth = indexed(scope, filter, &filter.within(Uuid::nil()..below))
+        .order(events::id.desc())
+        .offset(n - 1)
+        .limit(1)
+        .select(events::id);
+    Ok(nth.first(conn).optional()?)
+}
+
+/// The events of a range of ids that a filter finds. What other tables say is asked for that range alone.
+fn matching(scope: &TenantScope, filter: &EventFilter, ids: Range<Uuid>) -> events::BoxedQuery<'static, Pg> {
+    let ids = filter.within(ids);
+    let mut query = indexed(scope, filter, &ids);
     if let Some(url) = filter.url_id {
         query = query.filter(events::url_id.eq(url.uuid()));
     }
@@ -282,7 +362,9 @@ fn matching(scope: &TenantScope, filter: &EventFilter) -> events::BoxedQuery<'st
         let again = diesel::dsl::exists(
             duplicates::table
                 .filter(duplicates::tenant_id.eq(events::tenant_id))
-                .filter(duplicates::event_id.eq(events::id)),
+                .filter(duplicates::event_id.eq(events::id))
+                .filter(duplicates::event_id.ge(ids.start))
+                .filter(duplicates::event_id.lt(ids.end)),
         );
         query = if duplicated {
             query.filter(again)
@@ -290,17 +372,13 @@ fn matching(scope: &TenantScope, filter: &EventFilter) -> events::BoxedQuery<'st
             query.filter(diesel::dsl::not(again))
         };
     }
-    if let Some(from) = filter.from {
-        query = query.filter(events::id.ge(floor(from)));
-    }
-    if let Some(to) = filter.to {
-        query = query.filter(events::id.lt(floor(to)));
-    }
     if let Some(outcome) = &filter.outcome {
         query = query.filter(diesel::dsl::exists(
             runs::table
                 .filter(runs::tenant_id.eq(events::tenant_id))
                 .filter(runs::id.eq(events::id))
+                .filter(runs::id.ge(ids.start))
+                .filter(runs::id.lt(ids.end))
                 .filter(runs::outcome.eq(outcome.clone())),
         ));
     }
@@ -397,11 +475,17 @@ pub fn content(conn: &mut PgConnection, scope: &TenantScope, id: EventId) -> Res
         .find((scope.uuid(), id.uuid()))
         .select(ContentRow::as_select())
         .first(conn)?;
-    let body = crate::body::read(row.body_codec, row.body_bytes, &row.body)?.into_owned();
-    Ok(EventContent {
-        headers: row.headers,
-        body: body.into(),
-    })
+    row.into_content()
+}
+
+impl ContentRow {
+    fn into_content(self) -> Result<EventContent> {
+        let body = crate::body::read(self.body_codec, self.body_bytes, &self.body)?.into_owned();
+        Ok(EventContent {
+            headers: self.headers,
+            body: body.into(),
+        })
+    }
 }
 
 fn with_status(conn: &mut PgConnection, scope: &TenantScope, rows: Vec<Row>) -> Result<Vec<Event>> {

@@ -8,6 +8,8 @@ mod request;
 pub use request::RefusedRequest;
 pub(crate) use request::context as request_context;
 
+use std::ops::Range;
+
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -18,7 +20,7 @@ use uuid::Uuid;
 
 use crate::crypto::MasterKey;
 use crate::error::Result;
-use crate::page::{Page, floor};
+use crate::page::{self, Found, Page};
 use crate::schema::refusals;
 use crate::scope::TenantScope;
 use crate::stored_json::MaybeJson;
@@ -96,30 +98,39 @@ pub fn list(
     scope: &TenantScope,
     filter: &RefusalFilter,
     page: Page,
-) -> Result<Vec<Refusal>> {
-    let mut query = refusals::table
-        .filter(refusals::tenant_id.eq(scope.uuid()))
-        .filter(refusals::id.lt(page.below()))
-        .order(refusals::id.desc())
-        .limit(page.limit)
-        .select(Refusal::as_select())
-        .into_boxed();
-    if let Some(webhook) = filter.webhook_id {
-        query = query.filter(refusals::webhook_id.eq(webhook.uuid()));
+) -> Result<Found<Refusal>> {
+    let time = page::between(filter.from, filter.to);
+    let indexed = |ids: Range<Uuid>| {
+        refusals::table
+            .filter(refusals::tenant_id.eq(scope.uuid()))
+            .filter(refusals::id.ge(time.start.max(ids.start)))
+            .filter(refusals::id.lt(time.end.min(ids.end)))
+            .order(refusals::id.desc())
+    };
+    let newest = |conn: &mut PgConnection, ids, most| {
+        let mut query = indexed(ids).limit(most).select(Refusal::as_select()).into_boxed();
+        if let Some(webhook) = filter.webhook_id {
+            query = query.filter(refusals::webhook_id.eq(webhook.uuid()));
+        }
+        if let Some(url) = filter.url_id {
+            query = query.filter(refusals::url_id.eq(url.uuid()));
+        }
+        if let Some(reason) = &filter.reason {
+            query = query.filter(refusals::reason.eq(reason));
+        }
+        Ok(query.load(conn)?)
+    };
+    if filter.webhook_id.is_none() && filter.url_id.is_none() && filter.reason.is_none() {
+        return Ok(Found::all(newest(conn, Uuid::nil()..page.below(), page.limit)?));
     }
-    if let Some(url) = filter.url_id {
-        query = query.filter(refusals::url_id.eq(url.uuid()));
-    }
-    if let Some(reason) = &filter.reason {
-        query = query.filter(refusals::reason.eq(reason));
-    }
-    if let Some(from) = filter.from {
-        query = query.filter(refusals::id.ge(floor(from)));
-    }
-    if let Some(to) = filter.to {
-        query = query.filter(refusals::id.lt(floor(to)));
-    }
-    Ok(query.load(conn)?)
+    page.in_slices(
+        conn,
+        |conn, below, n| {
+            let nth = indexed(Uuid::nil()..below).offset(n - 1).limit(1);
+            Ok(nth.select(refusals::id).first(conn).optional()?)
+        },
+        newest,
+    )
 }
 
 /// One refusal.

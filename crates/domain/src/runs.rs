@@ -2,6 +2,8 @@
 //!
 //! Functions run inside a [`TenantScope::transaction`] that the caller opened.
 
+use std::ops::Range;
+
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -14,7 +16,7 @@ use uuid::Uuid;
 use crate::crypto::RunKey;
 use crate::error::{Error, Result};
 use crate::jobs::callback_id;
-use crate::page::Page;
+use crate::page::{self, Found, Page};
 use crate::schema::{attempts, jobs, runs};
 use crate::scope::TenantScope;
 
@@ -59,6 +61,10 @@ pub struct RunFilter {
     pub webhook_id: Option<WebhookId>,
     /// That ended like this.
     pub outcome: Option<String>,
+    /// Of events received at this moment or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Of events received before this moment.
+    pub to: Option<DateTime<Utc>>,
 }
 
 /// A page of the tenant's runs.
@@ -70,21 +76,38 @@ pub fn list(
     scope: &TenantScope,
     filter: &RunFilter,
     page: Page,
-) -> Result<Vec<Run>> {
-    let mut query = runs::table
-        .filter(runs::tenant_id.eq(scope.uuid()))
-        .filter(runs::id.lt(page.below()))
-        .order(runs::id.desc())
-        .limit(page.limit)
-        .select(Run::as_select())
-        .into_boxed();
-    if let Some(webhook) = filter.webhook_id {
-        query = query.filter(runs::webhook_id.eq(webhook.uuid()));
+) -> Result<Found<Run>> {
+    let indexed = |ids: Range<Uuid>| {
+        let mut query = runs::table
+            .filter(runs::tenant_id.eq(scope.uuid()))
+            .filter(runs::id.ge(ids.start))
+            .filter(runs::id.lt(ids.end))
+            .order(runs::id.desc())
+            .into_boxed();
+        if let Some(webhook) = filter.webhook_id {
+            query = query.filter(runs::webhook_id.eq(webhook.uuid()));
+        }
+        query
+    };
+    let time = page::between(filter.from, filter.to);
+    let newest = |conn: &mut PgConnection, ids: Range<Uuid>, most| {
+        let mut query = indexed(time.start.max(ids.start)..time.end.min(ids.end)).limit(most);
+        if let Some(outcome) = &filter.outcome {
+            query = query.filter(runs::outcome.eq(outcome));
+        }
+        Ok(query.select(Run::as_select()).load(conn)?)
+    };
+    if filter.outcome.is_none() {
+        return Ok(Found::all(newest(conn, Uuid::nil()..page.below(), page.limit)?));
     }
-    if let Some(outcome) = &filter.outcome {
-        query = query.filter(runs::outcome.eq(outcome));
-    }
-    Ok(query.load(conn)?)
+    page.in_slices(
+        conn,
+        |conn, below, n| {
+            let nth = indexed(time.start..time.end.min(below)).offset(n - 1).limit(1);
+            Ok(nth.select(runs::id).first(conn).optional()?)
+        },
+        newest,
+    )
 }
 
 /// One run.

@@ -12,7 +12,7 @@ use actix_web::{FromRequest, HttpRequest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hookgate_domain::crypto::MasterKey;
-use hookgate_domain::page::Page as Rows;
+use hookgate_domain::page::{Effort, Found, Page as Rows};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -30,7 +30,8 @@ const LIMIT_MOST: u16 = 200;
 pub struct Page<T> {
     /// The objects.
     pub data: Vec<T>,
-    /// Give it as `cursor` to go on; null at the end of the list.
+    /// Give it as `cursor` to go on; null at the end of the list. A page can have less than `limit`, and even nothing, and the list
+    /// go on: what filters find seldom is looked for part by part.
     pub next_cursor: Option<String>,
 }
 
@@ -130,6 +131,7 @@ impl<F> Paging<F> {
             context,
             before,
             limit: self.limit,
+            effort: caller.state().settings.effort(),
         })
     }
 }
@@ -155,6 +157,7 @@ pub struct Window {
     context: String,
     before: Option<Uuid>,
     limit: u16,
+    effort: Effort,
 }
 
 impl Window {
@@ -163,6 +166,7 @@ impl Window {
         Rows {
             before: self.before,
             limit: i64::from(self.limit) + 1,
+            effort: self.effort,
         }
     }
 
@@ -172,15 +176,17 @@ impl Window {
     /// 500 when the cursor cannot be sealed.
     pub fn page<R, T>(
         &self,
-        mut rows: Vec<R>,
+        found: impl Into<Found<R>>,
         id: impl Fn(&R) -> Uuid,
         view: impl FnMut(R) -> T,
     ) -> ApiResult<Page<T>> {
+        let Found { mut rows, seen_to } = found.into();
         let limit = usize::from(self.limit);
         let more = rows.len() > limit;
         rows.truncate(limit);
         let last = rows.last().filter(|_| more).map(id);
         let next_cursor = last
+            .or(seen_to)
             .map(|id| self.master_key.seal(&self.context, id.as_bytes()))
             .transpose()?
             .map(|sealed| URL_SAFE_NO_PAD.encode(sealed));
@@ -202,7 +208,24 @@ mod tests {
             context: context.to_owned(),
             before: None,
             limit: 2,
+            effort: Effort::ALL,
         }
+    }
+
+    #[test]
+    fn a_page_that_ends_early_goes_on_where_it_was_looked_to() {
+        let [first, seen] = [9, 5].map(Uuid::from_u128);
+        let found = Found {
+            rows: vec![first],
+            seen_to: Some(seen),
+        };
+        let page = window("a").page(found, |id| *id, |id| id).expect("a page");
+        assert_eq!(page.data, [first]);
+        let key = MasterKey::from_bytes(&[1; 32]);
+        assert_eq!(
+            open(&key, "a", &page.next_cursor.expect("more")).expect("opens"),
+            seen
+        );
     }
 
     #[test]

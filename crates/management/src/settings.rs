@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::TimeDelta;
+use hookgate_domain::page::Effort;
 use hookgate_domain::samples::Room;
 use hookgate_domain::signing_keys::Rotation;
 use hookgate_model::limits::{CollectionLimits, TenantLimits};
@@ -97,6 +99,20 @@ pub struct Settings {
     pub streams_per_tenant: usize,
     /// How long a stream lasts at most, in seconds: its client comes back then, with a credential that is looked at anew.
     pub stream_seconds: u32,
+    /// How many rows a list looks at for what no index finds; then its page ends early, and its cursor goes on.
+    pub scanned_rows: u32,
+    /// For how long it looks, in milliseconds, likewise.
+    pub scan_ms: u32,
+    /// Searches for text in bodies that one process works on at the same time; beyond, they get 429.
+    pub searches: usize,
+    /// How many of them one tenant may have.
+    pub searches_per_tenant: usize,
+    /// Exports that one process writes at the same time; beyond, they get 429.
+    pub exports: usize,
+    /// How many of them one tenant may have.
+    pub exports_per_tenant: usize,
+    /// How often an export looks whether its caller may still read what it writes, in seconds.
+    pub export_check_seconds: u32,
     /// The proxies in front, as networks. The caller's address is then the rightmost of X-Forwarded-For that is not one of
     /// them; without any it is the peer's.
     pub trusted_proxies: Vec<IpNet>,
@@ -151,6 +167,13 @@ impl Default for Settings {
             streams: 1_000,
             streams_per_tenant: 20,
             stream_seconds: 300,
+            scanned_rows: 100_000,
+            scan_ms: 25,
+            searches: 16,
+            searches_per_tenant: 2,
+            exports: 16,
+            exports_per_tenant: 2,
+            export_check_seconds: 30,
             trusted_proxies: Vec::new(),
             mailer: None,
             tenant_limits: TenantLimits::NONE,
@@ -171,6 +194,14 @@ impl Settings {
         Rotation {
             age: days.map(|days| TimeDelta::days(days.into())),
             tokens_live: TimeDelta::seconds(self.access_token_seconds.into()),
+        }
+    }
+
+    /// How far a list looks for what no index finds.
+    pub(crate) fn effort(&self) -> Effort {
+        Effort {
+            rows: self.scanned_rows.max(1).into(),
+            time: Duration::from_millis(self.scan_ms.into()),
         }
     }
 

@@ -16,8 +16,8 @@ use crate::auth::access_tokens::AccessTokens;
 use crate::auth::passwords::Passwords;
 use crate::auth::throttle::{LocalCounters, LocalFailures};
 use crate::mail::Outbox;
+use crate::places::Places;
 use crate::sample_news::SampleNews;
-use crate::server_sent_events::Streams;
 
 /// How much memory there is for reading long bodies, in bytes.
 const BODY_MEMORY: usize = 256 << 20;
@@ -45,7 +45,11 @@ pub struct State {
     /// What is heard of capture windows.
     pub sample_news: SampleNews,
     /// The places for streams.
-    pub streams: Streams,
+    pub streams: Places,
+    /// Those for searches in bodies.
+    pub searches: Places,
+    /// Those for exports.
+    pub exports: Places,
     /// Whether it is about to stop: connections end with their next answer, and probes hear that it is not ready.
     pub is_draining: AtomicBool,
     /// Ends streams when the service stops.
@@ -79,7 +83,9 @@ impl State {
             apart: Apart::new(BODY_MEMORY),
             trusted_proxies: NetworkSet::new(&settings.trusted_proxies),
             sample_news: SampleNews::start(&redis),
-            streams: Streams::new(settings.streams),
+            streams: Places::new("streams", settings.streams, settings.streams_per_tenant),
+            searches: Places::new("searches", settings.searches, settings.searches_per_tenant),
+            exports: Places::new("exports", settings.exports, settings.exports_per_tenant),
             is_draining: AtomicBool::new(false),
             stopping: CancellationToken::new(),
             mail: Outbox::new(&settings),

@@ -32,6 +32,7 @@ use hookgate_model::ids::{LoginSessionId, ManagementKeyId, UserId};
 use crate::error::{ApiError, ApiResult, ErrorCode};
 use crate::state::State;
 use crate::{client_address, trace};
+use access_tokens::Claims;
 use permissions::Demand;
 
 /// Who calls.
@@ -86,7 +87,17 @@ pub struct Caller {
     address: Option<IpAddr>,
     /// Whether the tenant can be worked with.
     standing: Standing,
+    credential: Credential,
     state: Data<State>,
+}
+
+/// What was presented.
+#[derive(Clone, Copy)]
+enum Credential {
+    /// An access token.
+    Login(Claims),
+    /// A management key, by its digest.
+    Key([u8; 32]),
 }
 
 impl Caller {
@@ -166,6 +177,18 @@ impl Caller {
             ..self.standing
         })?;
         self.demand(Permission::TenantOwn)
+    }
+
+    /// Finds out anew whether the credential works and gives a permission: for what goes on for long.
+    ///
+    /// # Errors
+    /// 401 and 403 when it does not any more; 503 when that cannot be found out.
+    pub async fn prove_again(&self, permission: Permission) -> ApiResult<()> {
+        let again = prove(self.state.clone(), self.credential, self.address).await?;
+        match permission {
+            Permission::TenantOwn => again.owner(),
+            _ => usable(again.standing).and_then(|()| again.demand(permission)),
+        }
     }
 
     fn demand(&self, permission: Permission) -> ApiResult<()> {
@@ -269,50 +292,63 @@ async fn authenticate(state: Data<State>, request: &HttpRequest) -> ApiResult<Ca
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, credential)| credential.trim())
         .ok_or_else(|| refused("the Authorization header must be Bearer and the credential"))?;
-    let now = clock::now();
     let address = client_address::of(request, &state);
+    let credential = if bearer.starts_with(secret_token::MANAGEMENT_KEY) {
+        Credential::Key(crypto::digest(bearer.as_bytes()))
+    } else {
+        Credential::Login(state.access_tokens.verify(bearer).await?)
+    };
+    prove(state, credential, address).await
+}
+
+/// Whose credential it is, if it works.
+async fn prove(state: Data<State>, credential: Credential, address: Option<IpAddr>) -> ApiResult<Caller> {
+    let now = clock::now();
     let not_live = |detail: &'static str| {
         move |error| match error {
             Error::NotFound => ApiError::new(ErrorCode::Unauthenticated, detail),
             other => other.into(),
         }
     };
-    if bearer.starts_with(secret_token::MANAGEMENT_KEY) {
-        let digest = crypto::digest(bearer.as_bytes());
-        let known = state
-            .database
-            .run(move |conn| management_keys::authenticate(conn, &digest, now))
-            .await
-            .map_err(not_live("the management key is unknown, expired or revoked"))?;
-        return Ok(Caller {
-            scope: known.scope,
-            actor: Actor::Key {
+    let (scope, actor, standing) = match credential {
+        Credential::Key(digest) => {
+            let known = state
+                .database
+                .run(move |conn| management_keys::authenticate(conn, &digest, now))
+                .await
+                .map_err(not_live("the management key is unknown, expired or revoked"))?;
+            let actor = Actor::Key {
                 id: known.key.id,
                 scopes: known.key.scopes(),
-            },
-            address,
-            standing: known.standing,
-            state,
-        });
-    }
-    let claims = state.access_tokens.verify(bearer).await?;
-    let (user, session) = (claims.user, claims.session);
-    let membership = state
-        .database
-        .run(move |conn| tenants::authorise(conn, user, claims.tenant, session, now))
-        .await
-        .map_err(not_live(
-            "the login has ended, or the person is no longer a member of the tenant",
-        ))?;
-    Ok(Caller {
-        scope: membership.scope,
-        actor: Actor::Person {
+            };
+            (known.scope, actor, known.standing)
+        }
+        Credential::Login(Claims {
             user,
+            tenant,
             session,
-            role: membership.role,
-        },
+        }) => {
+            let membership = state
+                .database
+                .run(move |conn| tenants::authorise(conn, user, tenant, session, now))
+                .await
+                .map_err(not_live(
+                    "the login has ended, or the person is no longer a member of the tenant",
+                ))?;
+            let actor = Actor::Person {
+                user,
+                session,
+                role: membership.role,
+            };
+            (membership.scope, actor, membership.standing)
+        }
+    };
+    Ok(Caller {
+        scope,
+        actor,
         address,
-        standing: membership.standing,
+        standing,
+        credential,
         state,
     })
 }

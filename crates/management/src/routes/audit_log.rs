@@ -1,12 +1,8 @@
 //! The audit log: who changed what.
 
-use std::io;
-
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpResponse, get};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures_util::{StreamExt, stream};
 use hookgate_domain::audit::{self, Entry, Filter};
 use hookgate_domain::page::Page as Rows;
 use hookgate_model::base32;
@@ -17,11 +13,12 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use crate::auth::permissions::AuditRead;
+use crate::auth::permissions::{AuditRead, Demand};
 use crate::auth::{Caller, Guarded};
 use crate::body::Reply;
-use crate::error::{ApiError, ApiResult};
+use crate::error::ApiResult;
 use crate::fields::{Fields, FromFields, Read, parsed, text, time};
+use crate::json_lines::{self, Export};
 use crate::page::{Page, Paging, PagingParams};
 use crate::query::Query;
 use crate::request_view::address;
@@ -278,57 +275,35 @@ async fn index(caller: Guarded<AuditRead>, paging: Paging<Wanted>) -> ApiResult<
 #[utoipa::path(tag = "audit log", operation_id = "exportAuditEntries", security(("bearer" = ["audit:read"])),
     params(Filters),
     responses((status = 200, description = "The entries", body = String, content_type = "application/jsonl",
-        example = json!("{\"id\":\"aud_01k9z3v8e5f2q8r7w6t5y4x3m2\",\"action\":\"changed\",\"object_kind\":\"webhook\"}\n"))))]
+        example = json!("{\"id\":\"aud_01k9z3v8e5f2q8r7w6t5y4x3m2\",\"action\":\"changed\",\"object_kind\":\"webhook\"}\n")),
+        (status = 429, description = "too_many_requests")))]
 #[get("/audit-log/export")]
 async fn export(caller: Guarded<AuditRead>, Query(Wanted(filter)): Query<Wanted>) -> ApiResult<HttpResponse> {
-    let first = Export {
-        caller: (*caller).clone(),
-        filter,
-        before: None,
-        is_over: false,
-    };
-    // What is wrong with the first lines can still be said.
-    let (lines, rest) = first.next().await?;
-    let lines = stream::once(async { Ok::<_, io::Error>(lines) });
-    let rest = stream::unfold(Some(rest), |export| async move {
-        let export = export.filter(|export| !export.is_over)?;
-        match export.next().await {
-            Ok((lines, rest)) => Some((Ok(lines), Some(rest))),
-            // The connection breaks off, so that nobody takes a part for the whole.
-            Err(_) => Some((Err(io::Error::other("the export broke off")), None)),
-        }
-    });
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "application/jsonl"))
-        .streaming(lines.chain(rest)))
+    let export = AuditExport { filter, before: None };
+    json_lines::answer((*caller).clone(), AuditRead::PERMISSION, export).await
 }
 
 /// Where an export is.
-struct Export {
-    caller: Caller,
+struct AuditExport {
     filter: Filter,
     before: Option<Uuid>,
-    is_over: bool,
 }
 
-impl Export {
-    async fn next(mut self) -> ApiResult<(Bytes, Self)> {
+impl Export for AuditExport {
+    async fn next(mut self, caller: &Caller) -> ApiResult<(Bytes, Option<Self>)> {
         let (filter, before) = (self.filter.clone(), self.before);
-        let rows = Rows {
+        let page = Rows {
             before,
             limit: TOGETHER,
+            effort: caller.state().settings.effort(),
         };
-        let found = self
-            .caller
-            .run(move |conn, scope| audit::list(conn, scope, &filter, rows))
+        let found = caller
+            .run(move |conn, scope| audit::list(conn, scope, &filter, page))
             .await?;
-        self.is_over = i64::try_from(found.len()).unwrap_or(i64::MAX) < TOGETHER;
-        self.before = found.last().map(|entry| entry.id.uuid());
-        let mut lines = BytesMut::new().writer();
-        for entry in found {
-            serde_json::to_writer(&mut lines, &AuditEntry::from(entry)).map_err(ApiError::internal)?;
-            lines.get_mut().put_u8(b'\n');
-        }
-        Ok((lines.into_inner().freeze(), self))
+        let is_full = i64::try_from(found.rows.len()).unwrap_or(i64::MAX) >= TOGETHER;
+        let last = found.rows.last().filter(|_| is_full);
+        self.before = last.map(|entry| entry.id.uuid()).or(found.seen_to);
+        let lines = json_lines::lines(found.rows.into_iter().map(AuditEntry::from))?;
+        Ok((lines, self.before.is_some().then_some(self)))
     }
 }

@@ -1,16 +1,13 @@
 //! The export of all that a tenant has, as JSON Lines.
 
-use std::io;
-
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpResponse, get};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::{StreamExt, stream};
+use bytes::Bytes;
 use hookgate_domain::crypto::RunKey;
 use hookgate_domain::export::{self, Row, TABLES, Table};
 use hookgate_domain::{Error, body};
+use hookgate_model::access::Permission;
 use hookgate_model::answer::Answer;
 use serde_json::{Map, Value, json};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -18,6 +15,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::audit_log;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult};
+use crate::json_lines::{self, Export};
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
     config.service(read);
@@ -32,46 +30,31 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 #[utoipa::path(tag = "account", operation_id = "exportTenant", security(("bearer" = [])),
     responses((status = 200, description = "The tenant", body = String, content_type = "application/jsonl",
         example = json!("{\"kind\":\"tenant\",\"id\":\"tnt_01k9z3v8e5f2q8r7w6t5y4x3m2\",\"name\":\"Analytical Engines\"}\n")),
-        (status = 403, description = "forbidden, tenant_suspended")))]
+        (status = 403, description = "forbidden, tenant_suspended"),
+        (status = 429, description = "too_many_requests")))]
 #[get("/tenant/export")]
 async fn read(caller: Caller) -> ApiResult<HttpResponse> {
     caller.owner()?;
-    let first = Export {
-        caller,
+    let export = TenantExport {
         tables: &TABLES,
         after: Vec::new(),
     };
-    // What is wrong with the first lines can still be said.
-    let (lines, rest) = first.next().await?;
-    let lines = stream::once(async { Ok::<_, io::Error>(lines) });
-    let rest = stream::unfold(rest, |export| async move {
-        match export?.next().await {
-            Ok((lines, rest)) => Some((Ok(lines), rest)),
-            // The connection breaks off, so that nobody takes a part for the whole.
-            Err(_) => Some((Err(io::Error::other("the export broke off")), None)),
-        }
-    });
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "application/jsonl"))
-        .streaming(lines.chain(rest)))
+    json_lines::answer(caller, Permission::TenantOwn, export).await
 }
 
 /// Where an export is.
-struct Export {
-    caller: Caller,
+struct TenantExport {
     tables: &'static [Table],
     after: Vec<String>,
 }
 
-impl Export {
-    /// The next lines, and where it goes on.
-    async fn next(mut self) -> ApiResult<(Bytes, Option<Self>)> {
+impl Export for TenantExport {
+    async fn next(mut self, caller: &Caller) -> ApiResult<(Bytes, Option<Self>)> {
         let Some((table, rest)) = self.tables.split_first() else {
             return Ok((Bytes::new(), None));
         };
         let (table, after) = (*table, std::mem::take(&mut self.after));
-        let rows = self
-            .caller
+        let rows = caller
             .run(move |conn, scope| export::rows(conn, scope, table, &after))
             .await?;
         match rows.last() {
@@ -86,14 +69,12 @@ impl Export {
 }
 
 fn lines(table: Table, rows: Vec<Row>) -> ApiResult<Bytes> {
-    let mut lines = BytesMut::new().writer();
+    let mut shown = Vec::with_capacity(rows.len());
     for row in rows {
         let row: Value = serde_json::from_str(&row.row).map_err(ApiError::internal)?;
-        let row = shown(table, row).map_err(ApiError::from)?;
-        serde_json::to_writer(&mut lines, &row).map_err(ApiError::internal)?;
-        lines.get_mut().put_u8(b'\n');
+        shown.push(self::shown(table, row).map_err(ApiError::from)?);
     }
-    Ok(lines.into_inner().freeze())
+    json_lines::lines(shown)
 }
 
 /// A row as it is exported: with the ids that the API has, and bytes as what they mean.

@@ -1,15 +1,19 @@
 //! Events: what came in.
 
 mod content;
+mod export;
 mod stream;
 mod view;
 
+use std::ops::RangeInclusive;
+
 use actix_web::get;
 use chrono::{DateTime, Utc};
-use hookgate_domain::events::{self, EventFilter};
+use hookgate_domain::events::{self, EventFilter, Text};
 use hookgate_model::body::most_memory;
 use hookgate_model::ids::{EventId, ReplayId, UrlId, WebhookId};
 use hookgate_model::webhook::Environment;
+use serde_json::Value;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -18,15 +22,19 @@ pub use view::{EventSummary, EventView};
 use crate::auth::Guarded;
 use crate::auth::permissions::EventsRead;
 use crate::body::Reply;
-use crate::error::{ApiError, ApiResult};
-use crate::fields::{Fields, FromFields, json, parsed, text, time};
+use crate::error::{ApiError, ApiResult, FieldCode};
+use crate::fields::{Fields, FromFields, Read, json, parsed, text, time, wrong};
 use crate::page::{Page, Paging, PagingParams};
 use crate::path::Path;
+
+/// How long a text is that bodies are searched for, in characters: a shorter one would find everything.
+const SEARCHED_CHARACTERS: RangeInclusive<usize> = 3..=200;
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
     config
         .service(index)
         .service(stream::watch)
+        .service(export::read)
         .service(read)
         .configure(content::register);
 }
@@ -92,6 +100,39 @@ impl FromFields for Filters {
     }
 }
 
+/// What bodies are searched for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code)]
+struct SearchParams {
+    /// With this text in the body, upper or lower case. It must stand there as it is given: in JSON, `\u00fc` is not `ü`. Bodies
+    /// with a content encoding, such as gzip, are decoded for it. What data protection masks is not found.
+    #[param(min_length = 3, max_length = 200, example = "ada@example.com")]
+    text: Option<String>,
+}
+
+/// Which events a search finds.
+pub(super) struct Search {
+    filters: Filters,
+    text: Option<Text>,
+}
+
+impl FromFields for Search {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let text = fields.optional("text", searched);
+        let filters = Filters::from_fields(fields);
+        Some(Self {
+            filters: filters?,
+            text: text?,
+        })
+    }
+}
+
+fn searched(value: Value) -> Read<Text> {
+    let given = text(SEARCHED_CHARACTERS)(value)?;
+    Text::new(&given).map_or_else(|| wrong(FieldCode::Invalid, "is too long to be looked for"), Ok)
+}
+
 impl From<Filters> for EventFilter {
     fn from(filters: Filters) -> Self {
         let Filters {
@@ -125,17 +166,26 @@ impl From<Filters> for EventFilter {
 
 /// List events
 ///
-/// Accepted requests, newest first, without their bodies. All filters must hold.
+/// Accepted requests, newest first, without their bodies. All filters must hold. `webhook_id`, `from` and `to` are found at once; what
+/// other filters find seldom, and what `text` finds, is looked for part by part: a page may then be short, or empty, while
+/// `next_cursor` goes on.
 #[utoipa::path(tag = "events", operation_id = "listEvents", security(("bearer" = ["events:read"])),
-    params(Filters, PagingParams),
-    responses((status = 200, description = "A page of events, newest first", body = Page<EventSummary>)))]
+    params(Filters, SearchParams, PagingParams),
+    responses((status = 200, description = "A page of events, newest first", body = Page<EventSummary>),
+        (status = 429, description = "too_many_requests")))]
 #[get("/events")]
-async fn index(caller: Guarded<EventsRead>, paging: Paging<Filters>) -> ApiResult<Reply<Page<EventSummary>>> {
+async fn index(caller: Guarded<EventsRead>, paging: Paging<Search>) -> ApiResult<Reply<Page<EventSummary>>> {
     let window = paging.window(&caller)?;
     let rows = window.rows();
-    let filter = EventFilter::from(paging.filters);
+    let Search { filters, text } = paging.filters;
+    let filter = EventFilter::from(filters);
+    // A search takes far longer than a list: few go on at once.
+    let _place = text
+        .as_ref()
+        .map(|_| caller.state().searches.take(&caller))
+        .transpose()?;
     let found = caller
-        .run(move |conn, scope| events::list(conn, scope, &filter, rows))
+        .run(move |conn, scope| events::list(conn, scope, &filter, text.as_ref(), rows))
         .await?;
     Ok(Reply::ok(window.page(
         found,

@@ -152,11 +152,7 @@ fn read_samples(
     if !requests.is_empty() {
         return Ok(requests);
     }
-    let newest = Page {
-        before: None,
-        limit: SAMPLES_STORED,
-    };
-    for sample in samples::list(conn, scope, webhook, newest)? {
+    for sample in samples::list(conn, scope, webhook, Page::newest(SAMPLES_STORED))? {
         let content = samples::content(conn, scope, sample.id)?;
         requests.push(Request::new(sample.into_input(content)));
     }

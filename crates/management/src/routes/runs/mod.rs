@@ -5,6 +5,7 @@ pub(super) mod retry;
 mod view;
 
 use actix_web::get;
+use chrono::{DateTime, Utc};
 use hookgate_domain::runs::{self, RunFilter};
 use hookgate_model::flow::advance::RunOutcome;
 use hookgate_model::ids::{RunId, WebhookId};
@@ -18,7 +19,7 @@ use crate::auth::Guarded;
 use crate::auth::permissions::RunsRead;
 use crate::body::Reply;
 use crate::error::{ApiError, ApiResult};
-use crate::fields::{Fields, FromFields, json, parsed};
+use crate::fields::{Fields, FromFields, json, parsed, time};
 use crate::page::{Page, Paging, PagingParams};
 use crate::path::Path;
 
@@ -39,15 +40,23 @@ struct Filters {
     webhook_id: Option<WebhookId>,
     /// That ended like this.
     outcome: Option<RunOutcome>,
+    /// Of events received at this moment or later.
+    from: Option<DateTime<Utc>>,
+    /// Of events received before this moment.
+    to: Option<DateTime<Utc>>,
 }
 
 impl FromFields for Filters {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let webhook_id = fields.optional("webhook_id", parsed);
         let outcome = fields.optional("outcome", json);
+        let from = fields.optional("from", time);
+        let to = fields.optional("to", time);
         Some(Self {
             webhook_id: webhook_id?,
             outcome: outcome?,
+            from: from?,
+            to: to?,
         })
     }
 }
@@ -62,9 +71,16 @@ impl FromFields for Filters {
 async fn index(caller: Guarded<RunsRead>, paging: Paging<Filters>) -> ApiResult<Reply<Page<RunSummary>>> {
     let window = paging.window(&caller)?;
     let rows = window.rows();
-    let Filters { webhook_id, outcome } = paging.filters;
+    let Filters {
+        webhook_id,
+        outcome,
+        from,
+        to,
+    } = paging.filters;
     let filter = RunFilter {
         webhook_id,
+        from,
+        to,
         outcome: outcome.map(|outcome| outcome.as_str().to_owned()),
     };
     let found = caller

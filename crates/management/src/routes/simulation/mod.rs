@@ -242,12 +242,8 @@ fn recorded_of(conn: &mut PgConnection, scope: &TenantScope, event: EventId) -> 
         run_id: Some(event.into()),
         ..AttemptFilter::default()
     };
-    let page = Page {
-        before: None,
-        limit: RECORDED,
-    };
-    let attempts = attempts::list(conn, scope, &filter, page)?;
-    let recorded = attempts.into_iter().filter_map(|attempt: Attempt| {
+    let attempts = attempts::list(conn, scope, &filter, Page::newest(RECORDED))?;
+    let recorded = attempts.rows.into_iter().filter_map(|attempt: Attempt| {
         let number = u32::try_from(attempt.number).ok()?;
         let outcome = match attempt.status.and_then(|status| u16::try_from(status).ok()) {
             Some(status) => HttpOutcome::Response {

@@ -1,0 +1,129 @@
+//! Text in the bodies of events.
+//!
+//! Bodies are compressed, so nothing in Postgres can look into them: slices of the list are read and looked through here, in
+//! parts of a bounded size. What data protection masks is stored masked, and so is not found.
+
+use std::ops::Range;
+
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use hookgate_model::body::Body;
+use hookgate_model::headers;
+use regex::bytes::{Regex, RegexBuilder};
+use uuid::Uuid;
+
+use super::{ContentRow, EventContent, EventFilter, Row, indexed, matching};
+use crate::error::Result;
+use crate::schema::events;
+use crate::scope::TenantScope;
+
+/// Bytes of bodies, as they were sent, that are read at once, but for the last body.
+const BYTES_AT_ONCE: i64 = 4 << 20;
+/// Events whose bodies are.
+pub(super) const ROWS_AT_ONCE: i64 = 500;
+
+/// Text to look for. Upper and lower case are the same; everything else must stand in the body as it is here.
+#[derive(Debug, Clone)]
+pub struct Text(Regex);
+
+impl Text {
+    /// Takes a text; `None` when it is too long.
+    pub fn new(text: &str) -> Option<Self> {
+        let pattern = RegexBuilder::new(&regex::escape(text))
+            .case_insensitive(true)
+            .build();
+        pattern.ok().map(Self)
+    }
+
+    /// Whether a body has it, which is decoded first if it was sent with a content encoding. What cannot be decoded is looked
+    /// through as it is.
+    pub(super) fn is_in(&self, content: &EventContent) -> bool {
+        let EventContent { headers, body } = content;
+        if headers::find(headers, "content-encoding").is_none() {
+            return self.0.is_match(body);
+        }
+        let read = Body::new(headers, body.clone());
+        self.0.is_match(read.decoded().unwrap_or(body))
+    }
+}
+
+/// How many events are read at once, by the ids and the lengths of their bodies: one at least.
+pub(super) fn together(lengths: &[(Uuid, i32)]) -> usize {
+    let mut bytes = 0;
+    let last = lengths.iter().position(|(_, length)| {
+        bytes += i64::from(*length);
+        bytes >= BYTES_AT_ONCE
+    });
+    last.map_or(lengths.len(), |last| last + 1)
+}
+
+/// Where a slice ends that is read at once: below so many rows at most, or fewer whose bodies are long.
+pub(super) fn end_of_slice(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    filter: &EventFilter,
+    below: Uuid,
+    rows: i64,
+) -> Result<Option<Uuid>> {
+    let rows = rows.min(ROWS_AT_ONCE);
+    let lengths: Vec<(Uuid, i32)> = indexed(scope, filter, &filter.within(Uuid::nil()..below))
+        .order(events::id.desc())
+        .limit(rows)
+        .select((events::id, events::body_bytes))
+        .load(conn)?;
+    let is_over = lengths.len() < usize::try_from(rows).unwrap_or(usize::MAX);
+    let together = together(&lengths);
+    let last = lengths.get(together.saturating_sub(1)).map(|(id, _)| *id);
+    Ok(last.filter(|_| !is_over || together < lengths.len()))
+}
+
+/// The newest events of a range that a filter finds and whose bodies have a text.
+pub(super) fn with_text(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    filter: &EventFilter,
+    text: &Text,
+    ids: Range<Uuid>,
+    most: i64,
+) -> Result<Vec<Row>> {
+    let rows: Vec<(Row, ContentRow)> = matching(scope, filter, ids)
+        .order(events::id.desc())
+        .select((Row::as_select(), ContentRow::as_select()))
+        .load(conn)?;
+    let mut found = Vec::new();
+    for (row, content) in rows {
+        if text.is_in(&content.into_content()?) {
+            found.push(row);
+        }
+    }
+    found.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn has(text: &str, headers: &str, body: &[u8]) -> bool {
+        let content = EventContent {
+            headers: headers.as_bytes().to_vec(),
+            body: body.to_vec().into(),
+        };
+        Text::new(text).expect("a text").is_in(&content)
+    }
+
+    #[test]
+    fn text_is_found_whatever_its_case_and_encoding() {
+        let body = "{\"city\": \"Lübeck (North)\"}";
+        assert!(has("lÜbeck (n", "", body.as_bytes()));
+        assert!(!has("l.beck", "", body.as_bytes()));
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(body.as_bytes()).expect("compressed");
+        let gzip = gzip.finish().expect("compressed");
+        assert!(has("north", "content-encoding: gzip\r\n", &gzip));
+        assert!(!has("north", "", &gzip));
+        assert!(has("north", "content-encoding: gzip\r\n", body.as_bytes()));
+    }
+}

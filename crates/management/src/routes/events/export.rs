@@ -1,0 +1,110 @@
+//! The export of events as JSON Lines.
+
+use actix_web::{HttpResponse, get};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hookgate_domain::events::{self, Event, EventContent, EventFilter, Text};
+use hookgate_model::ids::EventId;
+use serde::Serialize;
+use utoipa::IntoParams;
+
+use super::{EventSummary, Filters, Search, SearchParams};
+use crate::auth::permissions::{Demand, EventsRead};
+use crate::auth::{Caller, Guarded};
+use crate::error::{ApiError, ApiResult};
+use crate::fields::{Fields, FromFields, parsed};
+use crate::json_lines::{self, Export};
+use crate::query::Query;
+use crate::request_view::HeaderView;
+
+/// Where an export goes on.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code)]
+struct After {
+    /// Begin after this event: the last one of an export that broke off.
+    after: Option<EventId>,
+}
+
+/// The query of an export.
+struct Wanted {
+    search: Search,
+    after: Option<EventId>,
+}
+
+impl FromFields for Wanted {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let after = fields.optional("after", parsed);
+        let search = Search::from_fields(fields);
+        Some(Self {
+            search: search?,
+            after: after?,
+        })
+    }
+}
+
+/// Export events
+///
+/// All events that the filters find, the oldest first, as JSON Lines: an event on each line, as the list shows it, with its `headers`
+/// (credentials are not shown) and its body as it was sent: in `body` when it is text in UTF-8, else in `body_base64`. An export that
+/// breaks off is incomplete; `after` goes on after the last line. So can one that comes back for newer events: with a `to` of a minute
+/// ago, as an event can be seen some seconds after its time of receipt.
+#[utoipa::path(tag = "events", operation_id = "exportEvents", security(("bearer" = ["events:read"])),
+    params(Filters, SearchParams, After),
+    responses((status = 200, description = "The events", body = String, content_type = "application/jsonl",
+        example = json!("{\"id\":\"evt_01k9z3v8e5f2q8r7w6t5y4x3m2\",\"method\":\"POST\",\"body\":\"{\\\"order\\\": 42}\",\"body_base64\":null}\n")),
+        (status = 429, description = "too_many_requests")))]
+#[get("/events/export")]
+pub async fn read(caller: Guarded<EventsRead>, Query(wanted): Query<Wanted>) -> ApiResult<HttpResponse> {
+    let Search { filters, text } = wanted.search;
+    let export = EventExport {
+        filter: filters.into(),
+        text,
+        after: wanted.after,
+    };
+    json_lines::answer((*caller).clone(), EventsRead::PERMISSION, export).await
+}
+
+/// Where an export is.
+struct EventExport {
+    filter: EventFilter,
+    text: Option<Text>,
+    after: Option<EventId>,
+}
+
+impl Export for EventExport {
+    async fn next(mut self, caller: &Caller) -> ApiResult<(Bytes, Option<Self>)> {
+        let (filter, text, after) = (self.filter.clone(), self.text.clone(), self.after);
+        let part = caller
+            .run(move |conn, scope| events::export(conn, scope, &filter, text.as_ref(), after))
+            .await?;
+        let events = part.events;
+        let lines = tokio::task::spawn_blocking(move || json_lines::lines(events.iter().map(Line::from)));
+        let lines = lines.await.map_err(ApiError::internal)??;
+        self.after = part.seen_to;
+        Ok((lines, self.after.is_some().then_some(self)))
+    }
+}
+
+/// An event with all that it brought.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    summary: EventSummary,
+    headers: Vec<HeaderView>,
+    body: Option<&'a str>,
+    body_base64: Option<String>,
+}
+
+impl<'a> From<&'a (Event, EventContent)> for Line<'a> {
+    fn from((event, content): &'a (Event, EventContent)) -> Self {
+        let text = std::str::from_utf8(&content.body).ok();
+        Self {
+            summary: event.clone().into(),
+            headers: HeaderView::all(&content.headers),
+            body: text,
+            body_base64: text.is_none().then(|| STANDARD.encode(&content.body)),
+        }
+    }
+}

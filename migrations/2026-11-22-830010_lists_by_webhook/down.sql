@@ -1,0 +1,1 @@
+DROP INDEX events_webhook, runs_webhook;

@@ -1,0 +1,2 @@
+-- They go with those of all days.
+SELECT;
