@@ -15,7 +15,7 @@ use crate::error::Result;
 /// Rows of the first slice, so that a page of what is frequent costs little.
 const FIRST_SLICE: i64 = 500;
 /// Rows of a slice at most.
-const SLICE: i64 = 4_000;
+const SLICE: i64 = 2_000;
 
 /// Where a page begins and how long it is.
 #[derive(Debug, Clone, Copy)]

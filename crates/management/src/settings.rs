@@ -168,7 +168,7 @@ impl Default for Settings {
             streams_per_tenant: 20,
             stream_seconds: 300,
             scanned_rows: 100_000,
-            scan_ms: 25,
+            scan_ms: 20,
             searches: 16,
             searches_per_tenant: 2,
             exports: 16,

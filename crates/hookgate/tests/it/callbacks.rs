@@ -97,5 +97,8 @@ async fn a_run_shows_what_became_of_its_callbacks_and_each_can_be_retried() {
         refused["detail"].as_str().unwrap().contains("masked"),
         "{refused}"
     );
+    // Of the two events that had it, a search finds the one that is stored as it was sent.
+    let found = api.get("/events?text=o-1").await;
+    assert_eq!(found["data"].as_array().unwrap().len(), 1, "{found}");
     installation.stop();
 }

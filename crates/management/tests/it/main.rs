@@ -35,6 +35,7 @@ mod replays;
 mod retries;
 mod revisions;
 mod samples;
+mod searches;
 mod secrets;
 mod senders;
 mod signing_keys;
