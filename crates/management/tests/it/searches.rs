@@ -48,7 +48,6 @@ async fn what_no_index_finds_is_looked_for_page_by_page() {
         event_type: Some("order.paid"),
         ..NewEvent::default()
     };
-    let old = stored::one_of_each(&service, &webhook);
     let paid = stored::event(&service, &webhook, &wanted);
     let run = stored::run(&service, &webhook, &paid, "failed");
     let attempt = stored::attempt(&service, &webhook, &run, "failed");
@@ -60,14 +59,14 @@ async fn what_no_index_finds_is_looked_for_page_by_page() {
         stored::refusal(&service, &webhook, "method_not_allowed");
     }
     for (path, found) in [
-        ("/v1/events?event_type=order.paid", &paid),
-        ("/v1/events?outcome=failed", &paid),
-        ("/v1/runs?outcome=failed", &run),
-        ("/v1/attempts?outcome=failed", &attempt),
-        ("/v1/refusals?reason=too_large", &refusal),
+        ("/v1/events?event_type=order.paid", paid.clone()),
+        ("/v1/events?outcome=failed", paid),
+        ("/v1/runs?outcome=failed", run),
+        ("/v1/attempts?outcome=failed", attempt),
+        ("/v1/refusals?reason=too_large", refusal),
     ] {
         let pages = pages(&owner, path).await;
-        assert_eq!(pages.concat(), [found.clone()], "{path}");
+        assert_eq!(pages.concat(), [found], "{path}");
         assert!(pages.len() >= 3 && pages[0].is_empty(), "{path}: {pages:?}");
     }
     // What an index finds comes at once.
@@ -76,9 +75,8 @@ async fn what_no_index_finds_is_looked_for_page_by_page() {
         "/v1/runs?limit=200".to_owned(),
     ] {
         let pages = pages(&owner, &path).await;
-        assert!(pages.len() == 1 && pages[0].len() >= 6, "{path}: {pages:?}");
+        assert!(pages.len() == 1 && pages[0].len() == 6, "{path}: {pages:?}");
     }
-    assert!(!old.event.is_empty());
 }
 
 #[tokio::test]
