@@ -1,11 +1,11 @@
 # One target per habit. Each calls the real tool; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt openapi bench fuzz deny
+.PHONY: help run test check fmt openapi bench upgrade-test fuzz deny
 CARGO_RUN = cargo run --locked --quiet
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## install what is missing, build, and run everything on this machine (ARGS=--fresh starts anew)
 	@scripts/install-deps.sh
@@ -34,6 +34,10 @@ bench: ## measure the durable ingest against a bare handler and a naive one; the
 	@scripts/install-deps.sh test
 	@test -d crates/hookgate/tests/node/node_modules || npm ci --silent --prefix crates/hookgate/tests/node
 	cargo run --locked --release -p hookgate-bench -- $(ARGS)
+
+upgrade-test: ## upgrade a running installation from an older version to this one, and back, under load (ARGS=commit)
+	@scripts/install-deps.sh test
+	@scripts/upgrade-test.sh $(ARGS)
 
 fuzz: ## let libFuzzer try what reads hostile bytes (ARGS="120 body suffix": seconds for each, targets)
 	@scripts/fuzz.sh $(ARGS)

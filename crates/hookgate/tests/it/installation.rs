@@ -1,5 +1,6 @@
 //! An installation of separate processes (ingress, management, worker) on fixed ports, and an account to use it with.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use hookgate_testkit::{TestDatabase, eventually, http_client};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::process::{Background, free_port, hookgate, run};
+use crate::process::{Background, HOOKGATE, free_port, program, run};
 
 /// Where the facts and the rest are kept: URLs per role.
 pub struct Storage {
@@ -35,12 +36,18 @@ impl Storage {
 /// One service's process, which can be killed and started again on the same ports.
 pub struct Service {
     role: &'static str,
+    program: PathBuf,
     environment: Vec<(String, String)>,
     operator: u16,
     process: Option<Background>,
 }
 
 impl Service {
+    /// From its next start on it is this program: another version.
+    pub fn is_now(&mut self, program: &Path) {
+        self.program = program.to_owned();
+    }
+
     /// Starts the process, if it does not run.
     pub fn start(&mut self) {
         self.start_with(&[]);
@@ -49,7 +56,7 @@ impl Service {
     /// Starts the process with further variables in its environment, if it does not run.
     pub fn start_with(&mut self, further: &[(&str, &str)]) {
         if self.process.is_none() {
-            let mut command = hookgate(&std::env::temp_dir(), &self.environment);
+            let mut command = program(&self.program, &std::env::temp_dir(), &self.environment);
             command.envs(further.iter().copied());
             command.args(["serve", "--roles", self.role]);
             self.process = Some(Background::start(command));
@@ -58,7 +65,7 @@ impl Service {
 
     /// Starts the process with settings that cannot be, and gives what it says.
     pub fn fail_to_start(&self, further: &[(&str, &str)]) -> String {
-        let mut command = hookgate(&std::env::temp_dir(), &self.environment);
+        let mut command = program(&self.program, &std::env::temp_dir(), &self.environment);
         command.envs(further.iter().copied());
         let output = command.args(["serve", "--roles", self.role]).output().unwrap();
         assert!(!output.status.success());
@@ -81,6 +88,7 @@ impl Service {
         );
         Self {
             role: self.role,
+            program: self.program.clone(),
             environment: self.environment.iter().cloned().chain([listen]).collect(),
             operator,
             process: None,
@@ -160,6 +168,16 @@ impl Installation {
 
     /// The same with further settings of the management API.
     pub async fn start_with(storage: &Storage, management: &[(&str, &str)], worker: &[(&str, &str)]) -> Self {
+        Self::start_program(HOOKGATE.as_ref(), storage, management, worker).await
+    }
+
+    /// The same with another program than the one under test.
+    pub async fn start_program(
+        program: &Path,
+        storage: &Storage,
+        management: &[(&str, &str)],
+        worker: &[(&str, &str)],
+    ) -> Self {
         let (ingress_port, management_port) = (free_port(), free_port());
         let base = [
             ("HOOKGATE_MASTER_KEY", STANDARD.encode([7; 32])),
@@ -194,6 +212,7 @@ impl Installation {
             );
             Service {
                 role,
+                program: program.to_owned(),
                 environment,
                 operator,
                 process: None,

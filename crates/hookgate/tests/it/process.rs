@@ -10,9 +10,17 @@ use std::time::Duration;
 
 use hookgate_testkit::eventually::eventually_blocking;
 
+/// Where the program under test is.
+pub const HOOKGATE: &str = env!("CARGO_BIN_EXE_hookgate");
+
 /// The program, with no environment but what is given.
 pub fn hookgate(directory: &Path, environment: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+    program(HOOKGATE.as_ref(), directory, environment)
+}
+
+/// A program, likewise.
+pub fn program(path: &Path, directory: &Path, environment: &[(String, String)]) -> Command {
+    let mut command = Command::new(path);
     let path = std::env::var_os("PATH").unwrap_or_default();
     command
         .env_clear()
