@@ -8,7 +8,6 @@ use crate::cluster::Cluster;
 use crate::process::{HOOKGATE, program};
 
 /// Where `scripts/upgrade-test.sh` says the older version is.
-#[expect(clippy::disallowed_methods, reason = "a parameter of the test, not a setting")]
 fn older() -> PathBuf {
     let path = std::env::var_os("HOOKGATE_OLDER").expect("HOOKGATE_OLDER: run make upgrade-test");
     path.into()
