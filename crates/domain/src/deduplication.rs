@@ -17,6 +17,7 @@ use hookgate_model::ids::EventId;
 use uuid::Uuid;
 
 use crate::error::Result;
+use crate::gathered::Gather;
 use crate::schema::deduplication_keys;
 use crate::scope::TenantScope;
 
@@ -151,31 +152,44 @@ pub struct Repetition {
     pub last_at: DateTime<Utc>,
 }
 
-/// Adds to the counts of events that came again, over all tenants, as the ingress.
-///
-/// # Errors
-/// When Postgres cannot be reached; nothing is added then.
-pub fn add(conn: &mut PgConnection, repetitions: &[Repetition]) -> Result<()> {
-    let mut sorted: Vec<&Repetition> = repetitions.iter().collect();
-    // In one order for all nodes, so that they do not wait for each other in a circle.
-    sorted.sort_unstable_by_key(|repetition| (repetition.scope.uuid(), repetition.event));
-    macro_rules! column {
-        ($repetition:ident => $value:expr) => {
-            sorted.iter().map(|$repetition| $value).collect::<Vec<_>>()
-        };
+impl Gather for Repetition {
+    const WHAT: &'static str = "how often events came again";
+    const EVERY: Duration = Duration::from_secs(1);
+    const MOST: usize = 100_000;
+    type Key = (TenantScope, EventId);
+
+    fn key(&self) -> Self::Key {
+        (self.scope, self.event)
     }
-    sql_query(
-        "INSERT INTO duplicates AS known (tenant_id, event_id, count, last_at)
-         SELECT * FROM unnest($1, $2, $3, $4) AS again (tenant_id, event_id, count, last_at) ORDER BY tenant_id, event_id
-         ON CONFLICT (tenant_id, event_id)
-         DO UPDATE SET count = known.count + excluded.count, last_at = greatest(known.last_at, excluded.last_at)",
-    )
-    .bind::<Array<SqlUuid>, _>(column!(repetition => repetition.scope.uuid()))
-    .bind::<Array<SqlUuid>, _>(column!(repetition => repetition.event.uuid()))
-    .bind::<Array<BigInt>, _>(column!(repetition => repetition.count))
-    .bind::<Array<Timestamptz>, _>(column!(repetition => repetition.last_at))
-    .execute(conn)?;
-    Ok(())
+
+    fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        self.last_at = self.last_at.max(other.last_at);
+    }
+
+    /// Over all tenants, as the ingress.
+    fn write(conn: &mut PgConnection, repetitions: &[Self]) -> Result<()> {
+        let mut sorted: Vec<&Self> = repetitions.iter().collect();
+        // In one order for all nodes, so that they do not wait for each other in a circle.
+        sorted.sort_unstable_by_key(|repetition| (repetition.scope.uuid(), repetition.event));
+        macro_rules! column {
+            ($repetition:ident => $value:expr) => {
+                sorted.iter().map(|$repetition| $value).collect::<Vec<_>>()
+            };
+        }
+        sql_query(
+            "INSERT INTO duplicates AS known (tenant_id, event_id, count, last_at)
+             SELECT * FROM unnest($1, $2, $3, $4) AS again (tenant_id, event_id, count, last_at) ORDER BY tenant_id, event_id
+             ON CONFLICT (tenant_id, event_id)
+             DO UPDATE SET count = known.count + excluded.count, last_at = greatest(known.last_at, excluded.last_at)",
+        )
+        .bind::<Array<SqlUuid>, _>(column!(repetition => repetition.scope.uuid()))
+        .bind::<Array<SqlUuid>, _>(column!(repetition => repetition.event.uuid()))
+        .bind::<Array<BigInt>, _>(column!(repetition => repetition.count))
+        .bind::<Array<Timestamptz>, _>(column!(repetition => repetition.last_at))
+        .execute(conn)?;
+        Ok(())
+    }
 }
 
 /// Deletes keys whose time is over, at most so many; returns how many there were. Rows that a writer is just taking over are

@@ -1,6 +1,8 @@
 //! Drift: how live requests differ from what their webhook expects. Counted behind the answers, one row for each field and
 //! kind of difference; the rows of a webhook are bounded.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -11,6 +13,7 @@ use hookgate_model::ids::{EventId, WebhookId};
 use uuid::Uuid;
 
 use crate::error::Result;
+use crate::gathered::Gather;
 use crate::schema::drift;
 use crate::scope::TenantScope;
 
@@ -74,52 +77,70 @@ impl Difference {
     }
 }
 
-/// Adds what was seen, over all tenants, as the ingress. Of a webhook with too many differences no further ones are kept.
-///
-/// # Errors
-/// When Postgres cannot be reached; nothing is added then.
-pub fn add(conn: &mut PgConnection, seen: &[Seen]) -> Result<()> {
-    let mut sorted: Vec<&Seen> = seen.iter().collect();
-    // In one order for all nodes, so that they do not wait for each other in a circle.
-    sorted.sort_unstable_by_key(|seen| {
-        (
-            seen.scope.uuid(),
-            seen.webhook_id,
-            seen.place.as_str(),
-            seen.path.clone(),
-            seen.code.as_str(),
-        )
-    });
-    macro_rules! column {
-        ($seen:ident => $value:expr) => {
-            sorted.iter().map(|$seen| $value).collect::<Vec<_>>()
-        };
+impl Gather for Seen {
+    const WHAT: &'static str = "drift";
+    const EVERY: Duration = Duration::from_secs(1);
+    const MOST: usize = 10_000;
+    type Key = (WebhookId, &'static str, String, &'static str);
+
+    fn key(&self) -> Self::Key {
+        let (place, code) = (self.place.as_str(), self.code.as_str());
+        (self.webhook_id, place, self.path.clone(), code)
     }
-    sql_query(
-        "INSERT INTO drift AS known (tenant_id, webhook_id, place, path, code, msg, count, first_at, last_at, first_event, last_event)
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-           AS seen (tenant_id, webhook_id, place, path, code, msg, count, first_at, last_at, first_event, last_event)
-         WHERE (SELECT count(*) FROM drift kept WHERE kept.tenant_id = seen.tenant_id AND kept.webhook_id = seen.webhook_id) < $12
-           OR EXISTS (SELECT FROM drift kept WHERE kept.tenant_id = seen.tenant_id AND kept.webhook_id = seen.webhook_id
-             AND kept.place = seen.place AND kept.path = seen.path AND kept.code = seen.code)
-         ON CONFLICT (tenant_id, webhook_id, place, path, code) DO UPDATE SET count = known.count + excluded.count,
-           msg = excluded.msg, last_at = greatest(known.last_at, excluded.last_at),
-           last_event = greatest(known.last_event, excluded.last_event)",
-    )
-    .bind::<Array<SqlUuid>, _>(column!(seen => seen.scope.uuid()))
-    .bind::<Array<SqlUuid>, _>(column!(seen => seen.webhook_id.uuid()))
-    .bind::<Array<Text>, _>(column!(seen => seen.place.as_str()))
-    .bind::<Array<Text>, _>(column!(seen => seen.path.as_str()))
-    .bind::<Array<Text>, _>(column!(seen => seen.code.as_str()))
-    .bind::<Array<Text>, _>(column!(seen => seen.msg.as_str()))
-    .bind::<Array<BigInt>, _>(column!(seen => seen.count))
-    .bind::<Array<Timestamptz>, _>(column!(seen => seen.first_event.created_at()))
-    .bind::<Array<Timestamptz>, _>(column!(seen => seen.last_event.created_at()))
-    .bind::<Array<SqlUuid>, _>(column!(seen => seen.first_event.uuid()))
-    .bind::<Array<SqlUuid>, _>(column!(seen => seen.last_event.uuid()))
-    .bind::<BigInt, _>(PER_WEBHOOK)
-    .execute(conn)?;
-    Ok(())
+
+    fn merge(&mut self, other: Self) {
+        // Two items of one event count once.
+        if self.last_event != other.last_event {
+            self.count += other.count;
+        }
+        self.first_event = self.first_event.min(other.first_event);
+        self.last_event = self.last_event.max(other.last_event);
+    }
+
+    /// Over all tenants, as the ingress. Of a webhook with too many differences no further ones are kept.
+    fn write(conn: &mut PgConnection, seen: &[Self]) -> Result<()> {
+        let mut sorted: Vec<&Self> = seen.iter().collect();
+        // In one order for all nodes, so that they do not wait for each other in a circle.
+        sorted.sort_unstable_by_key(|seen| {
+            (
+                seen.scope.uuid(),
+                seen.webhook_id,
+                seen.place.as_str(),
+                seen.path.clone(),
+                seen.code.as_str(),
+            )
+        });
+        macro_rules! column {
+            ($seen:ident => $value:expr) => {
+                sorted.iter().map(|$seen| $value).collect::<Vec<_>>()
+            };
+        }
+        sql_query(
+            "INSERT INTO drift AS known (tenant_id, webhook_id, place, path, code, msg, count, first_at, last_at, first_event, last_event)
+             SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+               AS seen (tenant_id, webhook_id, place, path, code, msg, count, first_at, last_at, first_event, last_event)
+             WHERE (SELECT count(*) FROM drift kept WHERE kept.tenant_id = seen.tenant_id AND kept.webhook_id = seen.webhook_id) < $12
+               OR EXISTS (SELECT FROM drift kept WHERE kept.tenant_id = seen.tenant_id AND kept.webhook_id = seen.webhook_id
+                 AND kept.place = seen.place AND kept.path = seen.path AND kept.code = seen.code)
+             ON CONFLICT (tenant_id, webhook_id, place, path, code) DO UPDATE SET count = known.count + excluded.count,
+               msg = excluded.msg, last_at = greatest(known.last_at, excluded.last_at),
+               last_event = greatest(known.last_event, excluded.last_event)",
+        )
+        .bind::<Array<SqlUuid>, _>(column!(seen => seen.scope.uuid()))
+        .bind::<Array<SqlUuid>, _>(column!(seen => seen.webhook_id.uuid()))
+        .bind::<Array<Text>, _>(column!(seen => seen.place.as_str()))
+        .bind::<Array<Text>, _>(column!(seen => seen.path.as_str()))
+        .bind::<Array<Text>, _>(column!(seen => seen.code.as_str()))
+        .bind::<Array<Text>, _>(column!(seen => seen.msg.as_str()))
+        .bind::<Array<BigInt>, _>(column!(seen => seen.count))
+        .bind::<Array<Timestamptz>, _>(column!(seen => seen.first_event.created_at()))
+        .bind::<Array<Timestamptz>, _>(column!(seen => seen.last_event.created_at()))
+        .bind::<Array<SqlUuid>, _>(column!(seen => seen.first_event.uuid()))
+        .bind::<Array<SqlUuid>, _>(column!(seen => seen.last_event.uuid()))
+        .bind::<BigInt, _>(PER_WEBHOOK)
+        .execute(conn)?;
+        Ok(())
+    }
 }
 
 /// The differences of a webhook's requests, the latest first.

@@ -15,7 +15,7 @@ pub type Connection = diesel::pg::PgConnection;
 const LOCK: i64 = 0x686f_6f6b_6761_7465;
 /// How long the answer to a POST with an `Idempotency-Key` is kept.
 const IDEMPOTENCY_HOURS: i64 = 24;
-/// How long it is kept what tenants received: a year, and the month before.
+/// How long it is kept what tenants received and what became of it: a year, and the month before.
 const USAGE_DAYS: i64 = 400;
 
 /// How long to wait for a table that somebody reads; then the maintenance gives way, and tries again later.
@@ -86,9 +86,11 @@ pub fn delete_expired(conn: &mut Connection, now: DateTime<Utc>) -> Result<()> {
     sql_query("DELETE FROM idempotency_keys WHERE created_at < $1")
         .bind::<Timestamptz, _>(now - TimeDelta::hours(IDEMPOTENCY_HOURS))
         .execute(conn)?;
-    sql_query("DELETE FROM usage WHERE day < $1")
-        .bind::<Date, _>((now - TimeDelta::days(USAGE_DAYS)).date_naive())
-        .execute(conn)?;
+    for table in ["usage", "outcomes"] {
+        sql_query(format!("DELETE FROM {table} WHERE day < $1"))
+            .bind::<Date, _>((now - TimeDelta::days(USAGE_DAYS)).date_naive())
+            .execute(conn)?;
+    }
     for table in ["refresh_tokens", "login_sessions", "invitations", "mailed_tokens"] {
         sql_query(format!("DELETE FROM {table} WHERE expires_at < $1"))
             .bind::<Timestamptz, _>(now)

@@ -3,6 +3,7 @@
 //! This is one of the four places that make a [`TenantScope`]: whoever holds a URL acts for its tenant.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
@@ -24,6 +25,7 @@ use uuid::Uuid;
 
 use crate::crypto::MasterKey;
 use crate::error::{Error, Result};
+use crate::gathered::Gather;
 use crate::schema::{
     allowlist_entries, api_keys, captures, pairings, plans, revisions, tenants, url_tokens, urls,
     webhook_allowlists, webhooks,
@@ -340,25 +342,41 @@ impl Row {
     }
 }
 
-/// Notes when keys were last used. A time that another node has set later stays.
-///
-/// # Errors
-/// When Postgres cannot be reached.
-pub fn note_used_keys(
-    conn: &mut PgConnection,
-    used: &[(TenantScope, ApiKeyId, DateTime<Utc>)],
-) -> Result<()> {
-    for (scope, key, moment) in used {
-        diesel::update(api_keys::table)
-            .filter(api_keys::tenant_id.eq(scope.uuid()))
-            .filter(api_keys::id.eq(key.uuid()))
-            .filter(
-                api_keys::last_used_at
-                    .is_null()
-                    .or(api_keys::last_used_at.lt(moment)),
-            )
-            .set(api_keys::last_used_at.eq(moment))
-            .execute(conn)?;
+/// An API key was used.
+#[derive(Debug, Clone, Copy)]
+pub struct UsedKey {
+    /// Whose it is: the scope of the resolved URL.
+    pub scope: TenantScope,
+    /// The key.
+    pub key: ApiKeyId,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+impl Gather for UsedKey {
+    const WHAT: &'static str = "the last use of API keys";
+    const EVERY: Duration = Duration::from_secs(10);
+    const MOST: usize = 1_000_000;
+    type Key = ApiKeyId;
+
+    fn key(&self) -> ApiKeyId {
+        self.key
     }
-    Ok(())
+
+    fn merge(&mut self, other: Self) {
+        self.at = self.at.max(other.at);
+    }
+
+    /// A time that another node has set later stays.
+    fn write(conn: &mut PgConnection, used: &[Self]) -> Result<()> {
+        for Self { scope, key, at } in used {
+            diesel::update(api_keys::table)
+                .filter(api_keys::tenant_id.eq(scope.uuid()))
+                .filter(api_keys::id.eq(key.uuid()))
+                .filter(api_keys::last_used_at.is_null().or(api_keys::last_used_at.lt(at)))
+                .set(api_keys::last_used_at.eq(at))
+                .execute(conn)?;
+        }
+        Ok(())
+    }
 }

@@ -1,6 +1,8 @@
 //! What tenants have received: accepted events and the bytes of their bodies, by day (UTC) and webhook. This is the truth
 //! that quotas are kept by; what is drawn from Redis only comes before it.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -9,6 +11,7 @@ use diesel::sql_types::{Array, BigInt, Date, Nullable, Uuid as SqlUuid};
 use hookgate_model::ids::WebhookId;
 
 use crate::error::Result;
+use crate::gathered::Gather;
 use crate::scope::TenantScope;
 
 /// What one webhook received on one day, and was not counted yet.
@@ -24,6 +27,27 @@ pub struct Received {
     pub events: i64,
     /// The bytes of their bodies.
     pub body_bytes: i64,
+}
+
+impl Gather for Received {
+    const WHAT: &'static str = "what was received";
+    const EVERY: Duration = Duration::from_secs(5);
+    /// Quotas are kept by it: nothing is left out.
+    const MOST: usize = usize::MAX;
+    type Key = (TenantScope, WebhookId, NaiveDate);
+
+    fn key(&self) -> Self::Key {
+        (self.scope, self.webhook_id, self.day)
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.events += other.events;
+        self.body_bytes += other.body_bytes;
+    }
+
+    fn write(conn: &mut PgConnection, gathered: &[Self]) -> Result<()> {
+        add(conn, gathered)
+    }
 }
 
 /// What a tenant received in a month.
@@ -131,6 +155,16 @@ pub enum By {
     Webhook,
 }
 
+impl By {
+    /// What a sum shows of a day and a webhook, and what it is grouped by.
+    pub(crate) const fn columns(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Day => ("day, NULL::uuid AS webhook_id", "day"),
+            Self::Webhook => ("NULL::date AS day, webhook_id", "webhook_id"),
+        }
+    }
+}
+
 /// What was received from one day to another, both included: of one webhook, or of all. Days and webhooks without any are left
 /// out.
 ///
@@ -143,10 +177,7 @@ pub fn between(
     webhook: Option<WebhookId>,
     by: By,
 ) -> Result<Vec<Usage>> {
-    let (columns, order) = match by {
-        By::Day => ("day, NULL::uuid AS webhook_id", "day"),
-        By::Webhook => ("NULL::date AS day, webhook_id", "webhook_id"),
-    };
+    let (columns, order) = by.columns();
     let query = sql_query(format!(
         "SELECT {columns}, sum(events)::bigint AS events, sum(body_bytes)::bigint AS body_bytes FROM usage
          WHERE tenant_id = $1 AND usage.day BETWEEN $2 AND $3 AND ($4 IS NULL OR usage.webhook_id = $4)

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use hookgate_domain::appender::Remember;
+use hookgate_domain::deduplication::Repetition;
 use hookgate_domain::deduplication::{DeliveryKeys, Duplicate};
+use hookgate_domain::outcomes::Outcome;
 use hookgate_domain::{answers, clock};
 use hookgate_model::answer::Answer;
 use hookgate_model::body::most_memory;
@@ -135,7 +137,15 @@ impl Service {
         duplicate: Duplicate,
     ) -> HttpResponse {
         let Duplicate { first, answer } = duplicate;
-        self.repetitions.note(webhook.route.scope, first, clock::now());
+        metrics::counter!("hookgate_duplicates_total").increment(1);
+        let now = clock::now();
+        self.repetitions.add(Repetition {
+            scope: webhook.route.scope,
+            event: first,
+            count: 1,
+            last_at: now,
+        });
+        self.note_outcome(webhook, Outcome::Duplicate, now);
         let own = match webhook.revision.answers_duplicates() {
             true => {
                 self.answer_of_its_own(webhook, delivery.request.of_event(first))

@@ -1,28 +1,21 @@
 //! Requests that differ from what their webhook expects: refused, or counted. The counts are gathered here and written every
 //! second; a node that is killed forgets what it has counted since.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hookgate_domain::clock;
-use hookgate_domain::database::Database;
-use hookgate_domain::drift::{self, Seen};
+use hookgate_domain::drift::Seen;
+use hookgate_domain::gathered::Gathered;
 use hookgate_model::body::most_memory;
 use hookgate_model::expected_data::{Mode, Violation};
 use hookgate_model::flow::variables::Request;
-use hookgate_model::ids::{EventId, WebhookId};
+use hookgate_model::ids::EventId;
 use parking_lot::Mutex;
-use tokio::task::JoinHandle;
 
 use crate::answer::Prepared;
 use crate::refusal::Refusal;
 use crate::service::{READ_APART, Service};
 use crate::webhook::Webhook;
-
-const EVERY: Duration = Duration::from_secs(1);
-/// Differences that are gathered between two writes; what differs otherwise beyond that is not told.
-const GATHERED: usize = 10_000;
 
 impl Service {
     /// How a request differs, where that is only counted.
@@ -86,97 +79,21 @@ impl Looks {
     }
 }
 
-type Key = (WebhookId, &'static str, String, &'static str);
-type Counts = Arc<Mutex<HashMap<Key, Seen>>>;
-
-/// The differences that were seen since they were last written.
-pub struct Drift {
-    counts: Counts,
-    task: JoinHandle<()>,
-}
-
-impl Drift {
-    /// Starts to write every second.
-    pub fn start(database: Database) -> Self {
-        let counts = Counts::default();
-        let written = Arc::clone(&counts);
-        let task = tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(EVERY);
-            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            loop {
-                ticks.tick().await;
-                write(&written, &database).await;
-            }
-        });
-        Self { counts, task }
-    }
-
-    /// Counts what of an event differs.
-    pub fn note(&self, webhook: &Webhook, event: EventId, violations: Vec<Violation>) {
-        let (scope, webhook_id) = (webhook.route.scope, webhook.route.webhook_id);
-        let mut counts = self.counts.lock();
-        for violation in violations {
+/// Counts what of an event differs.
+pub fn note_drift(drift: &Gathered<Seen>, webhook: &Webhook, event: EventId, violations: Vec<Violation>) {
+    for violation in violations {
+        drift.add(Seen {
+            scope: webhook.route.scope,
+            webhook_id: webhook.route.webhook_id,
+            place: violation.place,
             // Which item of a list it is says nothing of the next event.
-            let path = violation.path_in_structure();
-            let seen = Seen {
-                scope,
-                webhook_id,
-                place: violation.place,
-                path,
-                code: violation.code,
-                msg: violation.msg,
-                count: 1,
-                first_event: event,
-                last_event: event,
-            };
-            add(&mut counts, seen);
-        }
-    }
-
-    /// Writes what is not written yet.
-    pub async fn flush(&self, database: &Database) {
-        write(&self.counts, database).await;
-    }
-}
-
-impl Drop for Drift {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-fn add(counts: &mut HashMap<Key, Seen>, seen: Seen) {
-    let key = (
-        seen.webhook_id,
-        seen.place.as_str(),
-        seen.path.clone(),
-        seen.code.as_str(),
-    );
-    if let Some(known) = counts.get_mut(&key) {
-        // Two items of one event count once.
-        if known.last_event != seen.last_event {
-            known.count += seen.count;
-        }
-        known.first_event = known.first_event.min(seen.first_event);
-        known.last_event = known.last_event.max(seen.last_event);
-    } else if counts.len() < GATHERED {
-        counts.insert(key, seen);
-    }
-}
-
-async fn write(counts: &Counts, database: &Database) {
-    let taken = std::mem::take(&mut *counts.lock());
-    if taken.is_empty() {
-        return;
-    }
-    let seen: Vec<Seen> = taken.into_values().collect();
-    let written = seen.clone();
-    if let Err(error) = database.run(move |conn| drift::add(conn, &written)).await {
-        tracing::debug!(%error, "drift could not be counted; trying again");
-        let mut counts = counts.lock();
-        for again in seen {
-            add(&mut counts, again);
-        }
+            path: violation.path_in_structure(),
+            code: violation.code,
+            msg: violation.msg,
+            count: 1,
+            first_event: event,
+            last_event: event,
+        });
     }
 }
 

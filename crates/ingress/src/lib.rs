@@ -21,14 +21,12 @@ mod protection;
 mod read_body;
 mod refusal;
 mod refused;
-mod repetitions;
 mod request;
 mod routes;
 mod service;
 mod settings;
 mod status;
 mod traced;
-mod used_keys;
 mod waiting;
 mod webhook;
 
@@ -42,6 +40,7 @@ use hookgate_domain::appender::Appender;
 use hookgate_domain::appender::refusals::RefusalLog;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::{Database, DatabaseSettings};
+use hookgate_domain::gathered::Gathered;
 use hookgate_domain::redis::Redis;
 use hookgate_domain::redis::wakeups::WakeUps;
 use hookgate_egress::Client;
@@ -51,14 +50,11 @@ use tokio::task::JoinHandle;
 
 use body_room::BodyRoom;
 use capture::Captures;
-use expectations::Drift;
 use limits::Limits;
 use listener::Listening;
-use repetitions::Repetitions;
 use routes::Routes;
 use service::Service;
 pub use settings::{ForwardedHeader, Settings};
-use used_keys::UsedKeys;
 use waiting::Waiting;
 
 /// A running ingress.
@@ -102,9 +98,10 @@ pub async fn start(
         egress,
         public_url: settings.public_url(),
         waiting: Waiting::start(pool.clone(), &redis, settings.waiting_callers, settings.share()),
-        used_keys: UsedKeys::start(pool.clone()),
-        repetitions: Repetitions::start(pool.clone()),
-        drift: Drift::start(pool.clone()),
+        used_keys: Gathered::start(pool.clone()),
+        repetitions: Gathered::start(pool.clone()),
+        drift: Gathered::start(pool.clone()),
+        outcomes: Gathered::start(pool.clone()),
         captures: Captures::default(),
         key_secrets: master_key.delivery_secrets().into(),
         pool,
@@ -144,9 +141,10 @@ impl Ingress {
     pub async fn stop(self) {
         self.server.stop(true).await;
         let service = self.service;
-        service.used_keys.flush(&service.pool).await;
-        service.repetitions.flush(&service.pool).await;
-        service.drift.flush(&service.pool).await;
+        service.used_keys.flush().await;
+        service.repetitions.flush().await;
+        service.drift.flush().await;
+        service.outcomes.flush().await;
         service.appender.stop();
         service.refusals.stop().await;
         service.limits.stop().await;

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use actix_web::web::Payload;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use hookgate_domain::appender::refusals::NewRefusal;
 use hookgate_domain::clock;
+use hookgate_domain::outcomes::{Counted, Outcome};
 use hookgate_domain::refusals::RefusedRequest;
 use ipnet::IpNet;
 
@@ -57,6 +59,7 @@ impl Service {
         if let Refusal::LimitExceeded(exceeded) = refusal {
             metrics::counter!("hookgate_limited_total", "limit" => exceeded.name()).increment(1);
         }
+        self.note_outcome(webhook, Outcome::Refused(refusal.code()), clock::now());
         if !self.refusals.has_room(webhook.route.webhook_id) {
             return;
         }
@@ -80,6 +83,17 @@ impl Service {
             kept.request = self.seal(request, webhook, refusal, &kept, body);
         }
         self.refusals.record(kept);
+    }
+
+    /// Counts what became of a request.
+    pub fn note_outcome(&self, webhook: &Webhook, outcome: Outcome, now: DateTime<Utc>) {
+        self.outcomes.add(Counted {
+            scope: webhook.route.scope,
+            webhook_id: webhook.route.webhook_id,
+            day: now.date_naive(),
+            outcome,
+            count: 1,
+        });
     }
 
     /// Whether a request whose body was not read is worth reading it.

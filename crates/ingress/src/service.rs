@@ -16,7 +16,12 @@ use hookgate_domain::appender::{AppendError, Appended, Appender, NewEvent, Work}
 use hookgate_domain::clock;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::Database;
+use hookgate_domain::deduplication::Repetition;
+use hookgate_domain::drift::Seen;
+use hookgate_domain::gathered::Gathered;
+use hookgate_domain::outcomes::Counted;
 use hookgate_domain::redis::Redis;
+use hookgate_domain::routing::UsedKey;
 use hookgate_domain::trace;
 use hookgate_egress::Client;
 use hookgate_egress::published_keys::{Asked, PublishedKeys};
@@ -36,19 +41,17 @@ use crate::connection::{InHand, State};
 use crate::cors;
 use crate::credentials::overcome;
 use crate::delivery::Delivery;
-use crate::expectations::Drift;
+use crate::expectations::note_drift;
 use crate::limits::{Charge, Charged, Limits};
 use crate::protection::{self, Stored};
 use crate::read_body::{Bounds, discard, read_body};
 use crate::refusal::{Refusal, Shared};
 use crate::refused::ReadBody;
-use crate::repetitions::Repetitions;
 use crate::request::Request;
 use crate::routes::Routes;
 use crate::settings::Settings;
 use crate::status;
 use crate::traced::Traced;
-use crate::used_keys::UsedKeys;
 use crate::waiting::{Place, Waiting};
 use crate::webhook::Webhook;
 
@@ -75,9 +78,11 @@ pub struct Service {
     /// Tells the other nodes.
     pub redis: Redis,
     pub waiting: Waiting,
-    pub used_keys: UsedKeys,
-    pub repetitions: Repetitions,
-    pub drift: Drift,
+    /// What is counted beside the work.
+    pub used_keys: Gathered<UsedKey>,
+    pub repetitions: Gathered<Repetition>,
+    pub drift: Gathered<Seen>,
+    pub outcomes: Gathered<Counted>,
     pub captures: Captures,
     /// What the keys of deliveries are made with.
     pub key_secrets: Arc<[KeySecret]>,
@@ -315,7 +320,11 @@ impl Service {
             read.map_err(|refusal| (refusal.into(), ReadBody::Whole(body.clone())))?;
         }
         if let Some(key) = admitted.accepted.and_then(|accepted| accepted.api_key) {
-            self.used_keys.note(webhook.route.scope, key, admitted.now);
+            self.used_keys.add(UsedKey {
+                scope: webhook.route.scope,
+                key,
+                at: admitted.now,
+            });
         }
         let id = request.event_id;
         let event = FlowRequest::new(event_input(request, webhook, id, headers, body.clone()));
@@ -351,7 +360,7 @@ impl Service {
         let delivery = self.read_delivery(webhook, event).await;
         match self.append(webhook, &delivery, place.as_ref(), charge).await {
             Ok(Appended::Stored) if differs.is_empty() => {}
-            Ok(Appended::Stored) => self.drift.note(webhook, id, differs),
+            Ok(Appended::Stored) => note_drift(&self.drift, webhook, id, differs),
             Ok(Appended::Duplicate(duplicate)) => {
                 drop(place);
                 return Ok(self.answer_duplicate(webhook, &delivery, duplicate).await);

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use hookgate_domain::database::Database;
-use hookgate_domain::jobs::{self, Completion, JobResult};
+use hookgate_domain::gathered::Gathered;
+use hookgate_domain::jobs::{self, Completion, FinishedRun, JobResult};
 use hookgate_domain::notifications::Notifier;
+use hookgate_domain::outcomes::{Counted, Outcome};
 use tokio::sync::{mpsc, oneshot};
 
 /// The most jobs in one transaction.
@@ -36,12 +38,14 @@ impl Recorder {
 }
 
 async fn write(database: Database, notifier: Notifier, mut waiting: mpsc::UnboundedReceiver<Waiting>) {
+    let outcomes = Gathered::start(database.clone());
     let mut next = None;
     loop {
         let Some(first) = (match next.take() {
             Some(first) => Some(first),
             None => waiting.recv().await,
         }) else {
+            outcomes.flush().await;
             return;
         };
         let mut runs = first.0.finished.len();
@@ -57,11 +61,28 @@ async fn write(database: Database, notifier: Notifier, mut waiting: mpsc::Unboun
             results.push(more.0);
             told.push(more.1);
         }
-        for (told, completion) in told.into_iter().zip(commit(&database, &notifier, results).await) {
+        let ended: Vec<Vec<Counted>> = results.iter().map(runs_of).collect();
+        let completions = commit(&database, &notifier, results).await;
+        for ((told, completion), ended) in told.into_iter().zip(completions).zip(ended) {
+            if matches!(completion, Some(Completion::Written)) {
+                ended.into_iter().for_each(|run| outcomes.add(run));
+            }
             // Whoever waited may have been stopped.
             let _ = told.send(completion);
         }
     }
+}
+
+/// The runs that a result ends, to be counted.
+fn runs_of(result: &JobResult) -> Vec<Counted> {
+    let counted = |run: &FinishedRun| Counted {
+        scope: result.lease.scope,
+        webhook_id: result.webhook_id,
+        day: run.finished_at.date_naive(),
+        outcome: Outcome::Ran(run.outcome),
+        count: 1,
+    };
+    result.finished.iter().map(counted).collect()
 }
 
 /// Writes results together; one by one when Postgres refuses them together, so that one does not fail the others.

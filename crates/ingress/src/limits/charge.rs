@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hookgate_domain::appender::{AppendError, Appended, Ticket};
+use hookgate_domain::gathered::Gathered;
 use hookgate_domain::redis::draws::Counted;
 use hookgate_domain::scope::TenantScope;
+use hookgate_domain::usage::Received;
 use hookgate_model::ids::WebhookId;
 
 use super::exceeded::Exceeded;
 use super::quota::{Attempt, SharedQuota};
 use super::quota_drawer::QuotaDrawer;
-use super::usage::Usage;
 
 /// How long a request waits for a draw. Then it passes: when neither Redis nor Postgres answers, it will not be stored.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -46,7 +47,7 @@ impl Charged {
 
 /// What an event has taken; given back when dropped, unless it is [kept](Self::keep).
 pub struct Charge<'a> {
-    usage: Cow<'a, Usage>,
+    usage: Cow<'a, Gathered<Received>>,
     quotas: Cow<'a, [Arc<SharedQuota>]>,
     /// Of which of the quotas something was taken.
     taken: [bool; QUOTAS],
@@ -63,7 +64,7 @@ impl<'a> Charge<'a> {
     /// # Errors
     /// The first quota that has too little left; nothing is taken then.
     pub async fn take(
-        usage: &'a Usage,
+        usage: &'a Gathered<Received>,
         drawer: &QuotaDrawer,
         quotas: &'a [Arc<SharedQuota>],
         event: Charged,
@@ -134,8 +135,13 @@ impl<'a> Charge<'a> {
             body_bytes,
         } = self.event;
         let bytes = i64::try_from(body_bytes).unwrap_or(i64::MAX);
-        self.usage
-            .count((scope, webhook_id, at.date_naive()), sign, sign * bytes);
+        self.usage.add(Received {
+            scope,
+            webhook_id,
+            day: at.date_naive(),
+            events: sign,
+            body_bytes: sign * bytes,
+        });
     }
 }
 

@@ -9,7 +9,6 @@ mod exceeded;
 mod quota;
 mod quota_drawer;
 mod rate;
-mod usage;
 mod waiting_callers;
 
 use std::collections::HashMap;
@@ -20,10 +19,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hookgate_domain::database::Database;
+use hookgate_domain::gathered::Gathered;
 use hookgate_domain::redis::Redis;
 use hookgate_domain::redis::draws::Counted;
 use hookgate_domain::routing::Route;
 use hookgate_domain::scope::TenantScope;
+use hookgate_domain::usage::Received;
 use hookgate_model::limits::TenantLimits;
 use hookgate_model::rate::Rate;
 use parking_lot::Mutex;
@@ -38,7 +39,6 @@ use exceeded::Whose;
 use quota::SharedQuota;
 use quota_drawer::QuotaDrawer;
 use rate::SharedRate;
-use usage::{Usage, UsageTask};
 pub use waiting_callers::OneWaiting;
 use waiting_callers::WaitingCallers;
 
@@ -51,12 +51,11 @@ const GIVE_BACK_EVERY: Duration = Duration::from_secs(5);
 pub struct Limits {
     defaults: TenantLimits,
     redis: Redis,
-    usage: Usage,
+    usage: Gathered<Received>,
     drawer: Drawer,
     quota_drawer: QuotaDrawer,
     known: Arc<Mutex<Known>>,
     giving_back: JoinHandle<()>,
-    _writing: UsageTask,
 }
 
 #[derive(Default)]
@@ -83,7 +82,7 @@ pub struct UrlLimits {
 impl Limits {
     /// Begins to draw from Redis, and to count. Tenants without limits of their own have the defaults.
     pub fn start(redis: Redis, database: Database, defaults: TenantLimits) -> Self {
-        let (usage, writing) = Usage::start(database.clone());
+        let usage = Gathered::start(database.clone());
         let known = Arc::<Mutex<Known>>::default();
         let giving = (redis.clone(), Arc::clone(&known));
         let giving_back = tokio::spawn(async move {
@@ -103,7 +102,6 @@ impl Limits {
             usage,
             known,
             giving_back,
-            _writing: writing,
         }
     }
 

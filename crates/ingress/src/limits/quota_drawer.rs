@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use hookgate_domain::clock;
 use hookgate_domain::database::Database;
+use hookgate_domain::gathered::Gathered;
 use hookgate_domain::redis::Redis;
 use hookgate_domain::redis::draws::{QuotaDraw, QuotaDrawn};
-use hookgate_domain::usage::{self, Month};
+use hookgate_domain::usage::{self, Month, Received};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::quota::SharedQuota;
-use super::usage::Usage;
 
 /// How long Redis may take for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_millis(200);
@@ -28,7 +28,7 @@ pub struct QuotaDrawer {
 
 impl QuotaDrawer {
     /// Starts the task on the running runtime.
-    pub fn start(redis: Redis, database: Database, usage: Usage) -> Self {
+    pub fn start(redis: Redis, database: Database, usage: Gathered<Received>) -> Self {
         // A quota is in the queue once at most, so the queue is bounded by the quotas that there are.
         let (wishes, wished) = mpsc::unbounded_channel();
         let sources = Sources {
@@ -59,7 +59,7 @@ impl Drop for QuotaDrawer {
 struct Sources {
     redis: Redis,
     database: Database,
-    usage: Usage,
+    usage: Gathered<Received>,
 }
 
 async fn draw_all(sources: Sources, mut wished: mpsc::UnboundedReceiver<Arc<SharedQuota>>) {

@@ -1,13 +1,17 @@
-//! What the tenant received: how many events, and how many bytes.
+//! What the tenant received, and what became of it.
+
+use std::collections::BTreeMap;
 
 use actix_web::get;
 use chrono::{Days, NaiveDate};
 use hookgate_domain::clock;
+use hookgate_domain::outcomes::{self, Count};
 use hookgate_domain::usage::{self, By, Month, Usage};
 use hookgate_model::ids::WebhookId;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
 
 use crate::auth::Guarded;
 use crate::auth::permissions::TenantRead;
@@ -59,9 +63,11 @@ impl FromFields for Filters {
     }
 }
 
-/// What came on one day, or for one webhook.
+/// What came on one day, or for one webhook, and what became of it.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = UsageEntry, example = json!({"day": "2026-11-21", "webhook_id": null, "events": 1204, "body_bytes": 1804800}))]
+#[schema(as = UsageEntry, example = json!({"day": "2026-11-21", "webhook_id": null, "events": 1204, "body_bytes": 1804800,
+    "duplicates": 3, "refused": {"rate_limited": 12, "address_not_allowed": 5}, "runs": {"succeeded": 1180, "filtered": 20,
+    "failed": 4}}))]
 pub struct EntryView {
     /// The day, in UTC; null in a sum of several.
     #[schema(value_type = Option<String>, format = Date, example = "2026-11-21")]
@@ -74,6 +80,15 @@ pub struct EntryView {
     /// The bytes of their bodies, as they were sent.
     #[schema(example = 1_804_800)]
     body_bytes: i64,
+    /// Deliveries that came before, and were answered without another event.
+    #[schema(example = 3)]
+    duplicates: i64,
+    /// Refused requests, by the code of their refusal.
+    #[schema(example = json!({"rate_limited": 12, "address_not_allowed": 5}))]
+    refused: BTreeMap<String, i64>,
+    /// Runs that ended, by their outcome: `succeeded`, `failed`, `filtered`, `crashed`. A run that is retried ends once more.
+    #[schema(example = json!({"succeeded": 1180, "filtered": 20, "failed": 4}))]
+    runs: BTreeMap<String, i64>,
 }
 
 /// What the tenant received in a month.
@@ -91,23 +106,48 @@ pub struct MonthView {
 /// What the tenant received.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Usage, example = json!({"data": [{"day": "2026-11-21", "webhook_id": null, "events": 1204,
-    "body_bytes": 1804800}], "this_month": {"events": 1204, "body_bytes": 1804800}}))]
+    "body_bytes": 1804800, "duplicates": 0, "refused": {}, "runs": {"succeeded": 1204}}], "this_month": {"events": 1204, "body_bytes": 1804800}}))]
 pub struct UsageView {
-    /// Days, the first in front, or webhooks. Those without events are left out.
+    /// Days, the first in front, or webhooks. Those to which nothing came are left out.
     data: Vec<EntryView>,
     /// The whole of this month so far (UTC), which quotas are kept by.
     this_month: MonthView,
 }
 
-impl From<Usage> for EntryView {
-    fn from(usage: Usage) -> Self {
-        Self {
-            day: usage.day,
-            webhook_id: usage.webhook_id.map(WebhookId::from),
-            events: usage.events,
-            body_bytes: usage.body_bytes,
-        }
+/// The entries of what was received and what became of it, in their order.
+fn entries(received: Vec<Usage>, outcomes: Vec<Count>) -> Vec<EntryView> {
+    let mut entries = BTreeMap::<_, EntryView>::new();
+    let mut entry = |day: Option<NaiveDate>, webhook: Option<Uuid>, count: &dyn Fn(&mut EntryView)| {
+        count(entries.entry((day, webhook)).or_insert_with(|| EntryView {
+            day,
+            webhook_id: webhook.map(WebhookId::from),
+            events: 0,
+            body_bytes: 0,
+            duplicates: 0,
+            refused: BTreeMap::new(),
+            runs: BTreeMap::new(),
+        }));
+    };
+    for usage in received {
+        entry(usage.day, usage.webhook_id, &|entry| {
+            (entry.events, entry.body_bytes) = (usage.events, usage.body_bytes);
+        });
     }
+    for Count {
+        day,
+        webhook_id,
+        kind,
+        name,
+        count,
+    } in outcomes
+    {
+        entry(day, webhook_id, &|entry| match kind.as_str() {
+            "refused" => drop(entry.refused.insert(name.clone(), count)),
+            "run" => drop(entry.runs.insert(name.clone(), count)),
+            _ => entry.duplicates = count,
+        });
+    }
+    entries.into_values().collect()
 }
 
 impl From<Month> for MonthView {
@@ -121,7 +161,9 @@ impl From<Month> for MonthView {
 
 /// Read the usage of the tenant
 ///
-/// Accepted events and the bytes of their bodies, by day or webhook. Nodes add what they have taken every few seconds.
+/// Accepted events and the bytes of their bodies, duplicates, refusals by reason and runs by outcome, by day or webhook. Nodes add
+/// what they have counted every few seconds. Quotas are kept by events and bytes; of the rest a node that is killed forgets what it
+/// has not added yet. Requests to URLs that there are not belong to nobody, and are not counted.
 #[utoipa::path(tag = "account", operation_id = "getUsage", security(("bearer" = ["tenant:read"])), params(Filters),
     responses((status = 200, description = "What was received", body = UsageView)))]
 #[get("/usage")]
@@ -137,15 +179,17 @@ async fn read(caller: Guarded<TenantRead>, Query(filters): Query<Filters>) -> Ap
         return Err(ApiError::field("?from", FieldCode::Invalid, detail));
     }
     let Filters { webhook_id, by, .. } = filters;
-    let (entries, month) = caller
+    let (data, month) = caller
         .run(move |conn, scope| {
             let by = by.unwrap_or(By::Day);
-            let entries = usage::between(conn, scope, (from, to), webhook_id, by)?;
-            Ok::<_, ApiError>((entries, usage::month(conn, scope, now)?))
+            let received = usage::between(conn, scope, (from, to), webhook_id, by)?;
+            let outcomes = outcomes::between(conn, scope, (from, to), webhook_id, by)?;
+            let data = entries(received, outcomes);
+            Ok::<_, ApiError>((data, usage::month(conn, scope, now)?))
         })
         .await?;
     Ok(Reply::ok(UsageView {
-        data: entries.into_iter().map(EntryView::from).collect(),
+        data,
         this_month: month.into(),
     }))
 }
