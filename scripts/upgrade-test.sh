@@ -13,9 +13,8 @@ if ! commit=$(git rev-parse --quiet --verify "$older^{commit}"); then
 fi
 mkdir -p "$source"
 git archive "$commit" | tar -x -C "$source"
-# Into the same directory, so that what both versions depend on is built once; the program is then put aside.
-(cd "$source" && CARGO_TARGET_DIR=$target cargo build --locked -p hookgate)
-mv "$target/debug/hookgate" "$source/hookgate"
+# Into a directory of its own: cargo would take what two versions build in one for the same.
+(cd "$source" && CARGO_TARGET_DIR=$source/target cargo build --locked -p hookgate)
 cargo build --locked -p hookgate -p hookgate-testkit --bins
-HOOKGATE_OLDER=$source/hookgate "$target/debug/with-servers" \
+HOOKGATE_OLDER=$source/target/debug/hookgate "$target/debug/with-servers" \
   cargo test --locked -p hookgate --test it -- --ignored --nocapture upgrade::

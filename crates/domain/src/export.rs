@@ -72,7 +72,7 @@ pub const TABLES: [Table; 28] = [
 ];
 
 /// Tables that are not exported: what only the service needs, what it counts, and what opens something.
-pub const NOT_EXPORTED: [&str; 9] = [
+pub const NOT_EXPORTED: [&str; 10] = [
     "deduplication_keys",
     "duplicates",
     "failed_callbacks",
@@ -82,6 +82,7 @@ pub const NOT_EXPORTED: [&str; 9] = [
     "pairings",
     "url_tokens",
     "usage",
+    "outcomes",
 ];
 
 /// A row.

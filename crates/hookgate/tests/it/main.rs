@@ -33,4 +33,5 @@ mod tenants;
 mod tls;
 mod tracing;
 mod upgrade;
+mod usage;
 mod walks;

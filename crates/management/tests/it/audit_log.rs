@@ -228,6 +228,7 @@ async fn every_table_of_tenants_is_audited_or_known_as_data() {
         "runs",
         "samples",
         "sessions",
+        "outcomes",
         "usage",
     ];
     assert_eq!(unaudited, data);

@@ -24,8 +24,14 @@ async fn usage_is_summed_by_day_or_webhook() {
     #[expect(clippy::disallowed_methods, reason = "the day that the database counts by")]
     let today = Utc::now().date_naive();
     let yesterday = today - Days::new(1);
-    let of_day = |day: chrono::NaiveDate, events: u32| json!({"day": day, "webhook_id": null, "events": events, "body_bytes": events * 100});
-    let of_webhook = |webhook: &serde_json::Value, events: u32| json!({"day": null, "webhook_id": webhook["id"], "events": events, "body_bytes": events * 100});
+    let of_day = |day: chrono::NaiveDate, events: u32| {
+        json!({"day": day, "webhook_id": null, "events": events, "body_bytes": events * 100,
+        "duplicates": 0, "refused": {}, "runs": {}})
+    };
+    let of_webhook = |webhook: &serde_json::Value, events: u32| {
+        json!({"day": null, "webhook_id": webhook["id"], "events": events,
+        "body_bytes": events * 100, "duplicates": 0, "refused": {}, "runs": {}})
+    };
     for (query, expected) in [
         (String::new(), json!([of_day(yesterday, 8), of_day(today, 5)])),
         (format!("?to={yesterday}"), json!([of_day(yesterday, 8)])),
