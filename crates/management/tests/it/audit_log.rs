@@ -222,13 +222,13 @@ async fn every_table_of_tenants_is_audited_or_known_as_data() {
         "failed_callbacks",
         "idempotency_keys",
         "jobs",
+        "outcomes",
         "pairings",
         "records",
         "refusals",
         "runs",
         "samples",
         "sessions",
-        "outcomes",
         "usage",
     ];
     assert_eq!(unaudited, data);

@@ -49,7 +49,8 @@ fn fill(service: &Service, world: &World) {
          INSERT INTO destination_pauses (tenant_id, destination_id, reason) VALUES ('{tenant}', '{destination}', 'gone') ON CONFLICT DO NOTHING;
          INSERT INTO captures (tenant_id, webhook_id, opened_at, expires_at, most, most_samples, most_bytes)
            VALUES ('{tenant}', '{webhook}', now(), now(), 1, 1, 1) ON CONFLICT DO NOTHING;
-         INSERT INTO usage (tenant_id, day, webhook_id, events, body_bytes) VALUES ('{tenant}', now(), '{webhook}', 1, 1) ON CONFLICT DO NOTHING",
+         INSERT INTO usage (tenant_id, day, webhook_id, events, body_bytes) VALUES ('{tenant}', now(), '{webhook}', 1, 1) ON CONFLICT DO NOTHING;
+         INSERT INTO outcomes (tenant_id, day, webhook_id, kind, name, count) VALUES ('{tenant}', now(), '{webhook}', 'duplicate', '', 1)",
     ));
 }
 

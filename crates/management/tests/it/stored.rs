@@ -217,6 +217,12 @@ pub fn usage(service: &Service, webhook: &Value, days_ago: u32, events: u32) {
         tenant(service, webhook),
         uuid(&webhook["id"]),
     ));
+    service.database.execute(&format!(
+        "INSERT INTO outcomes (tenant_id, day, webhook_id, kind, name, count) \
+         VALUES ('{}', (now() AT TIME ZONE 'UTC')::date - {days_ago}, '{}', 'refused', 'rate_limited', {events})",
+        tenant(service, webhook),
+        uuid(&webhook["id"]),
+    ));
 }
 
 /// Stores one of each.

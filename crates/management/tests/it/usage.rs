@@ -26,11 +26,11 @@ async fn usage_is_summed_by_day_or_webhook() {
     let yesterday = today - Days::new(1);
     let of_day = |day: chrono::NaiveDate, events: u32| {
         json!({"day": day, "webhook_id": null, "events": events, "body_bytes": events * 100,
-        "duplicates": 0, "refused": {}, "runs": {}})
+        "duplicates": 0, "refused": {"rate_limited": events}, "runs": {}})
     };
     let of_webhook = |webhook: &serde_json::Value, events: u32| {
         json!({"day": null, "webhook_id": webhook["id"], "events": events,
-        "body_bytes": events * 100, "duplicates": 0, "refused": {}, "runs": {}})
+        "body_bytes": events * 100, "duplicates": 0, "refused": {"rate_limited": events}, "runs": {}})
     };
     for (query, expected) in [
         (String::new(), json!([of_day(yesterday, 8), of_day(today, 5)])),
