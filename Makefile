@@ -16,19 +16,21 @@ test: ## all tests, against private servers (ARGS=-p hookgate-ingress for one cr
 	@cargo build --locked --workspace --bins
 	@$(TARGET)/debug/with-servers cargo test --locked --no-fail-fast $(or $(ARGS),--workspace)
 
-check: ## formatting, lints, that the fuzz targets compile, the layers of the crates, and that openapi/openapi.json is current
+check: ## formatting, lints, that the fuzz targets compile, the layers of the crates, and that openapi/*.json are current
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo check --locked --quiet --manifest-path fuzz/Cargo.toml --target-dir $(TARGET)/fuzz-check
 	cargo test --locked --quiet --workspace --test layers
 	$(CARGO_RUN) -p hookgate -- openapi | diff -u openapi/openapi.json - || { echo "run make openapi" >&2; exit 1; }
+	$(CARGO_RUN) -p hookgate -- openapi --admin | diff -u openapi/admin.json - || { echo "run make openapi" >&2; exit 1; }
 
 fmt: ## format the code
 	cargo fmt --all
 
-openapi: ## write openapi/openapi.json from the code
+openapi: ## write openapi/openapi.json and openapi/admin.json from the code
 	@cargo build --locked -p hookgate
 	$(TARGET)/debug/hookgate openapi > openapi/openapi.json
+	$(TARGET)/debug/hookgate openapi --admin > openapi/admin.json
 
 bench: ## measure the durable ingest against a bare handler and a naive one; the figures go to bench/
 	@scripts/install-deps.sh test

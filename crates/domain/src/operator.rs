@@ -242,12 +242,22 @@ pub enum Person {
     Email(String),
 }
 
-/// Takes away a person's second factor, with its recovery codes, and ends their logins. Gives the person, and whether they had one;
-/// of one who had none nothing is changed. In the running transaction.
+impl Person {
+    /// Understands what was typed: an id, else an address.
+    pub fn parse(typed: &str) -> Self {
+        let typed = typed.trim();
+        typed
+            .parse()
+            .map_or_else(|_| Self::Email(typed.to_owned()), Self::Id)
+    }
+}
+
+/// Takes away a person's second factor, with its recovery codes, and ends their logins. Gives the person; `None` when they have no
+/// second factor, and then nothing is changed. In the running transaction.
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub fn remove_second_factor(conn: &mut PgConnection, person: &Person) -> Result<(User, bool)> {
+pub fn remove_second_factor(conn: &mut PgConnection, person: &Person) -> Result<Option<User>> {
     let query = users::table.select(User::as_select());
     let user: User = match person {
         Person::Id(id) => query.filter(users::id.eq(id.uuid())).first(conn)?,
@@ -256,9 +266,9 @@ pub fn remove_second_factor(conn: &mut PgConnection, person: &Person) -> Result<
     let confirmed = totp_secrets::table
         .find(user.id.uuid())
         .filter(totp_secrets::confirmed_at.is_not_null());
-    let had_one = diesel::delete(confirmed).execute(conn)? > 0;
-    if had_one {
-        login_sessions::revoke_others(conn, user.id, None, clock::now())?;
+    if diesel::delete(confirmed).execute(conn)? == 0 {
+        return Ok(None);
     }
-    Ok((user, had_one))
+    login_sessions::revoke_others(conn, user.id, None, clock::now())?;
+    Ok(Some(user))
 }

@@ -15,6 +15,7 @@ mod services;
 mod settings;
 mod signing_keys;
 mod tenants;
+mod users;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,10 +74,15 @@ enum Command {
         #[command(subcommand)]
         action: master_key::Action,
     },
-    /// List, suspend and resume tenants.
+    /// List, suspend and resume tenants, and give them plans.
     Tenants {
         #[command(subcommand)]
         action: tenants::Action,
+    },
+    /// Help people who have lost their second factor.
+    Users {
+        #[command(subcommand)]
+        action: users::Action,
     },
     /// Check settings, database, Redis and clocks, and say what to do; ends with 1 when something is broken.
     Doctor(doctor::Arguments),
@@ -86,7 +92,11 @@ enum Command {
         action: signing_keys::Action,
     },
     /// Print the management API's OpenAPI document.
-    Openapi,
+    Openapi {
+        /// Print that of the operator's API instead.
+        #[arg(long)]
+        admin: bool,
+    },
     /// Print the settings in effect, without secrets.
     Settings,
     /// Ask the services that run with these settings on this machine whether they are ready, for health checks.
@@ -114,6 +124,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Migrate { revert_last } => migrate::run(&source()?.settings()?, revert_last),
         Command::MasterKey { action } => master_key::run(&source()?.settings()?, action),
         Command::Tenants { action } => tenants::run(&source()?.settings()?, action),
+        Command::Users { action } => users::run(&source()?.settings()?, &action),
         Command::Doctor(arguments) => {
             let is_well = doctor::run(source()?, &arguments)?;
             return Ok(if is_well {
@@ -123,7 +134,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             });
         }
         Command::SigningKeys { action } => signing_keys::run(&source()?.settings()?, action),
-        Command::Openapi => openapi::print(),
+        Command::Openapi { admin } => openapi::print(admin),
         Command::Settings => settings::print(&source()?.settings()?),
         Command::Ready => ready::run(&source()?.settings()?.operator),
     };

@@ -48,6 +48,7 @@ fn prepare(owner: &mut PgConnection, settings: &Settings) -> Result<Vec<String>>
         &settings.database.ingress_url,
         &settings.database.management_url,
         &settings.database.worker_url,
+        &settings.database.admin_url,
     ];
     for url in services.into_iter().flatten() {
         migrations::set_role_password(owner, url.expose_secret())

@@ -24,6 +24,7 @@ pub fn run(settings: Settings, roles: &[Role]) -> Result<()> {
             roles = ?roles,
             ingress = services.ingress_address().map(tracing::field::display),
             management = services.management_address().map(tracing::field::display),
+            admin = services.admin_address().map(tracing::field::display),
             operator = %services.operator_address(),
             "Hookgate is running"
         );

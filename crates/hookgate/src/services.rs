@@ -12,6 +12,7 @@ use hookgate_domain::redis::Redis;
 use hookgate_egress::Client;
 use hookgate_ingress::Ingress;
 use hookgate_management::Management;
+use hookgate_management::admin::{self, Admin};
 use hookgate_worker::Worker;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -50,6 +51,7 @@ impl Display for Role {
 pub struct Services {
     ingress: Option<Ingress>,
     management: Option<Management>,
+    admin: Option<Admin>,
     worker: Option<Worker>,
     operator: Operator,
     export: Option<Export>,
@@ -67,6 +69,7 @@ impl Services {
             redis,
             ingress,
             management,
+            admin,
             worker,
         } = Needs::read(settings, roles)?;
         let metrics = operator::collect()?;
@@ -74,6 +77,7 @@ impl Services {
         let egress = Client::new(&settings.egress).map_err(|reason| anyhow!("egress: {reason}"))?;
         let mut databases = Vec::new();
         let mut services = (None, None, None);
+        let mut operators = None;
         if let Some((database, master_key)) = worker {
             let database = Database::new(&database)?;
             databases.push(("worker", database.clone()));
@@ -104,7 +108,14 @@ impl Services {
             };
             let started =
                 hookgate_management::start(own, database, redis.clone(), master_key, egress.clone()).await;
-            services.1 = Some(started.context("the management API")?);
+            let management = started.context("the management API")?;
+            if let Some((database, own)) = admin {
+                let database = Database::new(&database)?;
+                databases.push(("operator's API", database.clone()));
+                let started = admin::start(&management, own, database).await;
+                operators = Some(started.context("admin.listen (HOOKGATE_ADMIN__LISTEN)")?);
+            }
+            services.1 = Some(management);
         }
         if let Some((database, master_key)) = ingress {
             databases.push(("ingress", Database::new(&database)?));
@@ -126,6 +137,7 @@ impl Services {
         Ok(Self {
             ingress,
             management,
+            admin: operators,
             worker,
             operator,
             export,
@@ -147,6 +159,13 @@ impl Services {
             .and_then(|management| management.addresses.first().copied())
     }
 
+    /// Where the operator's API is.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
+            .as_ref()
+            .and_then(|admin| admin.addresses.first().copied())
+    }
+
     /// Where metrics and health are.
     pub fn operator_address(&self) -> SocketAddr {
         self.operator.address()
@@ -166,6 +185,9 @@ impl Services {
         if let Some(ingress) = self.ingress {
             ingress.stop().await;
         }
+        if let Some(admin) = self.admin {
+            admin.stop().await;
+        }
         if let Some(management) = self.management {
             management.stop().await;
         }
@@ -183,6 +205,7 @@ struct Needs {
     redis: Redis,
     ingress: Option<(DatabaseSettings, MasterKey)>,
     management: Option<(DatabaseSettings, MasterKey)>,
+    admin: Option<(DatabaseSettings, admin::Settings)>,
     worker: Option<(DatabaseSettings, MasterKey)>,
 }
 
@@ -200,6 +223,11 @@ impl Needs {
         let ingress = reach(Role::Ingress, &|| database.ingress());
         let management = reach(Role::Management, &|| database.management());
         let worker = reach(Role::Worker, &|| database.worker());
+        let admin = has(Role::Management)
+            .then(|| keep(settings.admin.settings(), &mut problems))
+            .flatten()
+            .flatten();
+        let admin = admin.and_then(|admin| keep(database.admin(), &mut problems).zip(Some(admin)));
         let Some(redis) = redis.filter(|_| problems.is_empty()) else {
             bail!("{}", problems.join("\n  "));
         };
@@ -208,6 +236,7 @@ impl Needs {
             redis,
             ingress: sealing(ingress),
             management: sealing(management),
+            admin,
             worker: sealing(worker),
         })
     }

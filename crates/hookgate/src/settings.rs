@@ -13,6 +13,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::database::DatabaseSettings;
 use hookgate_domain::redis::Redis;
+use hookgate_management::admin::{self, Tokens};
 use hookgate_management::mail::Mailer;
 use hookgate_model::limits::{CollectionLimits, TenantLimits};
 use secrecy::{ExposeSecret, SecretString};
@@ -56,6 +57,8 @@ pub struct Settings {
     pub ingress: hookgate_ingress::Settings,
     /// The management API.
     pub management: hookgate_management::Settings,
+    /// The operator's API.
+    pub admin: AdminSection,
     /// The flows.
     pub worker: hookgate_worker::Settings,
 }
@@ -87,6 +90,9 @@ pub struct DatabaseSection {
     /// Logs in as `hookgate_worker`.
     #[serde(serialize_with = "redacted")]
     pub worker_url: Option<SecretString>,
+    /// Logs in as `hookgate_admin`, for the operator's API only.
+    #[serde(serialize_with = "redacted")]
+    pub admin_url: Option<SecretString>,
     /// The most connections of each service's pool. Default 8.
     pub pool_size: u32,
     /// How long a query waits for a free connection, in milliseconds. Default 3,000.
@@ -102,11 +108,30 @@ impl Default for DatabaseSection {
             ingress_url: None,
             management_url: None,
             worker_url: None,
+            admin_url: None,
             pool_size: 8,
             acquire_timeout_ms: 3_000,
             statement_timeout_ms: 30_000,
         }
     }
+}
+
+/// The operator's API, `/admin/v1`: a part of the management service that is off by default.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminSection {
+    /// Where it listens. By default nowhere: it is off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// What its callers present: one token, or several while one takes the place of another; at least 32 characters each.
+    #[serde(serialize_with = "all_redacted")]
+    pub tokens: Vec<SecretString>,
+    /// A file with its certificate in PEM: connections are then encrypted. By default they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The file with its private key in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
 }
 
 /// Redis holds no facts: it may be wiped at any moment.
@@ -320,6 +345,26 @@ impl Settings {
     }
 }
 
+impl AdminSection {
+    /// What the operator's API starts with; `None` when it is off.
+    ///
+    /// # Errors
+    /// When there is no token, or one that could be guessed.
+    pub fn settings(&self) -> Result<Option<admin::Settings>> {
+        let Some(listen) = self.listen else {
+            return Ok(None);
+        };
+        let tokens =
+            Tokens::new(&self.tokens).map_err(|reason| anyhow!("{}: {reason}", names("admin.tokens")))?;
+        Ok(Some(admin::Settings {
+            listen,
+            tls_certificate: self.tls_certificate.clone(),
+            tls_key: self.tls_key.clone(),
+            tokens,
+        }))
+    }
+}
+
 impl MailSection {
     /// What sends mails, if anything does.
     ///
@@ -371,6 +416,14 @@ impl DatabaseSection {
     /// When it is not set or is no URL of PostgreSQL.
     pub fn worker(&self) -> Result<DatabaseSettings> {
         self.of("worker", self.worker_url.as_ref())
+    }
+
+    /// What the operator's API connects with.
+    ///
+    /// # Errors
+    /// When it is not set or is no URL of PostgreSQL.
+    pub fn admin(&self) -> Result<DatabaseSettings> {
+        self.of("admin", self.admin_url.as_ref())
     }
 
     fn of(&self, role: &str, url: Option<&SecretString>) -> Result<DatabaseSettings> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hookgate_domain::database::PgConnection;
+use hookgate_domain::redis::Redis;
 use hookgate_domain::redis::changes::Change;
 use hookgate_domain::scope::TenantScope;
 
@@ -27,24 +28,29 @@ where
 {
     let caller = caller.clone();
     let done = actix_web::rt::spawn(trace::carry(async move {
-        let (value, changes) = caller.run(queries).await?;
-        if tokio::time::timeout(ANNOUNCING, announce(&caller, changes))
-            .await
-            .is_err()
-        {
-            tracing::warn!("a change was not announced in time; an ingress learns of it later");
+        let (value, mut changes) = caller.run(queries).await?;
+        if changes.len() > ONE_BY_ONE {
+            changes = vec![Change::Tenant(caller.scope.tenant())];
         }
+        announced(&caller.state().redis, changes).await;
         Ok(value)
     }));
     done.await.map_err(ApiError::internal)?
 }
 
-async fn announce(caller: &Caller, mut changes: Vec<Change>) {
-    if changes.len() > ONE_BY_ONE {
-        changes = vec![Change::Tenant(caller.scope.tenant())];
+/// Announces changes that are committed.
+pub(crate) async fn announced(redis: &Redis, changes: Vec<Change>) {
+    if tokio::time::timeout(ANNOUNCING, announce(redis, changes))
+        .await
+        .is_err()
+    {
+        tracing::warn!("a change was not announced in time; an ingress learns of it later");
     }
+}
+
+async fn announce(redis: &Redis, changes: Vec<Change>) {
     for change in changes {
-        if let Err(error) = caller.state().redis.announce(change).await {
+        if let Err(error) = redis.announce(change).await {
             tracing::warn!(%error, "a change was not announced; an ingress learns of it later");
             return;
         }

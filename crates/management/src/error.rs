@@ -46,7 +46,7 @@ error_codes! {
     /// A header of the request cannot be read.
     InvalidHeader = "invalid_header", BAD_REQUEST, "A header of the request is invalid";
     /// There is no credential, or it does not work.
-    Unauthenticated = "unauthenticated", UNAUTHORIZED, "A valid access token or management key is required";
+    Unauthenticated = "unauthenticated", UNAUTHORIZED, "A valid credential is required";
     /// The access token has expired: refresh it.
     TokenExpired = "token_expired", UNAUTHORIZED, "The access token has expired";
     /// No person has this e-mail address and password.

@@ -4,6 +4,7 @@
 //! `routes/<noun>.rs`, whose extractors say what is proven: [`auth::Guarded`] the caller and the permission,
 //! [`body::Json`] a body without errors, [`page::Paging`] where a list goes on. Every error is an [`error::ApiError`].
 
+pub mod admin;
 pub mod auth;
 pub mod body;
 mod changes;

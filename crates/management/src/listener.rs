@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
 use actix_http::HttpService;
@@ -13,8 +15,6 @@ use actix_web::dev::{AppConfig, ServiceResponse};
 use hookgate_tls::{Acceptor, Files};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::Settings;
-
 /// Connections that the system may hold ready before they are accepted.
 const BACKLOG: u32 = 1024;
 /// How long a peer may go on sending what will not be read, so that it gets its answer before the connection ends.
@@ -22,11 +22,27 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a request's headers may take to arrive, and a TLS handshake.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Listens where the settings say, with an application for each thread.
+/// Where to listen, and how.
+pub struct Listening<'a> {
+    /// Names the threads.
+    pub name: &'static str,
+    /// The address; port 0 for any free one.
+    pub address: SocketAddr,
+    /// A file with a certificate in PEM; without one connections are not encrypted.
+    pub tls_certificate: Option<&'a Path>,
+    /// The file with its private key in PEM.
+    pub tls_key: Option<&'a Path>,
+    /// How many threads serve requests.
+    pub threads: NonZeroUsize,
+    /// How long a stop waits for requests in flight.
+    pub shutdown_timeout_seconds: u64,
+}
+
+/// Listens, with an application for each thread.
 ///
 /// # Errors
 /// When the address is taken, or the certificate cannot be used.
-pub fn listen<F, I, S, B>(settings: &Settings, application: F) -> io::Result<(Server, Vec<SocketAddr>)>
+pub fn listen<F, I, S, B>(listening: &Listening<'_>, application: F) -> io::Result<(Server, Vec<SocketAddr>)>
 where
     F: Fn() -> I + Send + Clone + 'static,
     I: IntoServiceFactory<S, actix_http::Request>,
@@ -35,23 +51,23 @@ where
     S::InitError: std::fmt::Debug,
     B: MessageBody + 'static,
 {
-    let files = Files::of(settings.tls_certificate.as_deref(), settings.tls_key.as_deref());
+    let files = Files::of(listening.tls_certificate, listening.tls_key);
     let tls = Acceptor::new(files.map_err(io::Error::other)?)?;
-    let socket = if settings.listen.is_ipv4() {
+    let socket = if listening.address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
         TcpSocket::new_v6()?
     };
     socket.set_reuseaddr(true)?;
-    socket.bind(settings.listen)?;
+    socket.bind(listening.address)?;
     let listener = socket.listen(BACKLOG)?.into_std()?;
     let addresses = vec![listener.local_addr()?];
     let builder = Server::build()
-        .workers(settings.threads().get())
-        .shutdown_timeout(settings.shutdown_timeout_seconds)
+        .workers(listening.threads.get())
+        .shutdown_timeout(listening.shutdown_timeout_seconds)
         .disable_signals();
     let end = builder.graceful_shutdown_signal();
-    let builder = builder.listen("hookgate-management", listener, move || {
+    let builder = builder.listen(listening.name, listener, move || {
         let (end, tls) = (end.clone(), tls.clone());
         let application = application()
             .into_factory()

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, ErrorCode, FieldCode};
 use crate::fields::{self, Fields, FromFields, Read};
+use crate::state::State;
 
 const LIMIT_DEFAULT: u16 = 50;
 const LIMIT_MOST: u16 = 200;
@@ -119,8 +120,20 @@ impl<F> Paging<F> {
     /// # Errors
     /// 400 when the cursor was not given out for this list and tenant.
     pub fn window(&self, caller: &Caller) -> ApiResult<Window> {
-        let context = format!("cursor/{}/{}", caller.scope.tenant(), self.list);
-        let master_key = caller.state().master_key.clone();
+        self.window_of(&caller.scope.tenant().to_string(), caller.state())
+    }
+
+    /// The part of a list over all tenants that the operator asks for.
+    ///
+    /// # Errors
+    /// 400 when the cursor was not given out for this list.
+    pub(crate) fn window_of_operator(&self, state: &State) -> ApiResult<Window> {
+        self.window_of("operator", state)
+    }
+
+    fn window_of(&self, whose: &str, state: &State) -> ApiResult<Window> {
+        let context = format!("cursor/{whose}/{}", self.list);
+        let master_key = state.master_key.clone();
         let before = self
             .cursor
             .as_deref()
@@ -131,7 +144,7 @@ impl<F> Paging<F> {
             context,
             before,
             limit: self.limit,
-            effort: caller.state().settings.effort(),
+            effort: state.settings.effort(),
         })
     }
 }

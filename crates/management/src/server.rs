@@ -21,9 +21,10 @@ use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt;
 
 use crate::error::{ApiError, ErrorCode};
+use crate::listener::{self, Listening};
 use crate::mail::sender;
 use crate::state::State;
-use crate::{Settings, listener, openapi, routes, trace};
+use crate::{Settings, openapi, routes, trace};
 
 /// How long a stop waits for a mail that is being sent.
 const MAIL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,8 +33,10 @@ const MAIL_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// It cannot listen.
-    #[error("the management API cannot listen on {address}: {reason}")]
+    #[error("{what} cannot listen on {address}: {reason}")]
     Listen {
+        /// What.
+        what: &'static str,
         /// Where.
         address: SocketAddr,
         /// Why not.
@@ -57,6 +60,11 @@ impl Management {
     /// answer.
     pub fn drain(&self) {
         self.state.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// What its handlers share.
+    pub(crate) fn state(&self) -> Data<State> {
+        self.state.clone()
     }
 
     /// Takes no more requests, waits for those in flight, and ends.
@@ -92,7 +100,15 @@ pub async fn start(
     let held = state.clone();
     let document = Data::new(openapi::document());
     let known = Data::new(KnownRoutes::of(&document));
-    let listening = listener::listen(&settings, move || {
+    let listening = Listening {
+        name: "hookgate-management",
+        address,
+        tls_certificate: settings.tls_certificate.as_deref(),
+        tls_key: settings.tls_key.as_deref(),
+        threads: settings.threads(),
+        shutdown_timeout_seconds: settings.shutdown_timeout_seconds,
+    };
+    let listening = listener::listen(&listening, move || {
         App::new()
             .app_data(state.clone())
             .app_data(document.clone())
@@ -105,7 +121,11 @@ pub async fn start(
             .wrap(from_fn(known_methods))
             .wrap(from_fn(trace::middleware))
     });
-    let (server, addresses) = listening.map_err(|reason| StartError::Listen { address, reason })?;
+    let (server, addresses) = listening.map_err(|reason| StartError::Listen {
+        what: "the management API",
+        address,
+        reason,
+    })?;
     let handle = server.handle();
     let sending_mails = tokio::spawn(sender::keep(sending));
     Ok(Management {
@@ -118,11 +138,12 @@ pub async fn start(
     })
 }
 
-/// Every path and the methods it takes, to tell an unknown path from a wrong method.
-struct KnownRoutes(Vec<(ResourceDef, Vec<Method>)>);
+/// Every path of a document and the methods it takes, to tell an unknown path from a wrong method.
+pub(crate) struct KnownRoutes(Vec<(ResourceDef, Vec<Method>)>);
 
 impl KnownRoutes {
-    fn of(document: &OpenApi) -> Self {
+    /// Those of the document.
+    pub(crate) fn of(document: &OpenApi) -> Self {
         Self(
             document
                 .paths
@@ -163,7 +184,7 @@ impl KnownRoutes {
 }
 
 /// Keeps a request with a method that its path does not take from being one for another path that it could be.
-async fn known_methods(
+pub(crate) async fn known_methods(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {

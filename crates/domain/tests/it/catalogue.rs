@@ -227,6 +227,7 @@ fn the_roles_have_only_these_privileges() {
         [
             "hookgate_admin memberships: SELECT",
             "hookgate_admin mails: INSERT",
+            "hookgate_admin outcomes: SELECT",
             "hookgate_admin plans: DELETE,INSERT,SELECT,UPDATE",
             "hookgate_admin tenants: SELECT",
             "hookgate_admin totp_secrets: DELETE",
@@ -307,6 +308,8 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_admin users.email: SELECT",
             "hookgate_admin users.name: SELECT",
             "hookgate_admin users.created_at: SELECT",
+            // For the lock.
+            "hookgate_admin users.created_at: UPDATE",
             "hookgate_admin users.email_verified_at: SELECT",
             "hookgate_admin totp_secrets.user_id: SELECT",
             "hookgate_admin totp_secrets.confirmed_at: SELECT",

@@ -10,6 +10,7 @@ pub(super) struct Banner<'a> {
     pub(super) ingress: SocketAddr,
     pub(super) management: SocketAddr,
     pub(super) operator: SocketAddr,
+    pub(super) admin: Option<SocketAddr>,
     pub(super) account: &'a Account,
     pub(super) moved: &'a [String],
     pub(super) data: String,
@@ -21,10 +22,15 @@ impl Display for Banner<'_> {
             ingress,
             management,
             operator,
+            admin,
             account,
             data,
             ..
         } = self;
+        let admin = admin.map_or_else(
+            || "off: admin.listen is not set".to_owned(),
+            |address| format!("http://{address}/admin/v1  (its token is admin_token in {data}/dev.toml)"),
+        );
         for sentence in self.moved {
             writeln!(f, "{sentence}")?;
         }
@@ -43,6 +49,7 @@ Hookgate is running. Ctrl-C stops it; the data stays in {data} (--fresh starts a
   management API    http://{management}/v1
   documentation     http://{management}/docs
   metrics           http://{operator}/metrics
+  operator's API    {admin}
 
   account           {email}  password {password}
   tenant            {tenant_id}

@@ -23,6 +23,9 @@ pub(super) struct Remembered {
     pub(super) password: String,
     pub(super) tenant_id: Option<String>,
     pub(super) management_key: Option<String>,
+    /// Opens the operator's API. A file of an earlier version has none.
+    #[serde(default = "random_token")]
+    pub(super) admin_token: String,
 }
 
 /// The file and what is in it.
@@ -55,6 +58,7 @@ impl Keepsake {
                     password: random_text(),
                     tenant_id: None,
                     management_key: None,
+                    admin_token: random_token(),
                 },
             }
         };
@@ -86,6 +90,14 @@ impl Keepsake {
     pub(super) fn master_key(&self) -> &str {
         &self.values.master_key
     }
+}
+
+/// 256 random bits.
+fn random_token() -> String {
+    clock::secret_bytes::<32>()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// 128 random bits that can be typed.

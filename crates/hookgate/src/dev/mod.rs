@@ -18,6 +18,8 @@ use crate::settings::{LogFormat, Settings, Source};
 use keepsake::Keepsake;
 
 const DATABASE: &str = "hookgate";
+/// Where the operator's API is, unless it is set otherwise.
+const ADMIN_LISTEN: &str = "127.0.0.1:8083";
 
 /// Starts everything, prints what to do with it, and stops everything at a signal.
 ///
@@ -89,6 +91,8 @@ fn private(source: Source, address: &Address, keepsake: &Keepsake) -> Source {
         .by_default("log.format", LogFormat::Text)
         .by_default("log.filter", "warn")
         .by_default("egress.allowed_private_networks", ["127.0.0.0/8", "::1/128"])
+        .by_default("admin.listen", ADMIN_LISTEN)
+        .by_default("admin.tokens", [&keepsake.values.admin_token])
         .always("master_key", keepsake.master_key())
         .always("redis.url", address.redis(""))
         .always("database.owner_url", address.postgres(OWNER, DATABASE))
@@ -104,6 +108,7 @@ fn private(source: Source, address: &Address, keepsake: &Keepsake) -> Source {
             "database.worker_url",
             address.postgres("hookgate_worker", DATABASE),
         )
+        .always("database.admin_url", address.postgres("hookgate_admin", DATABASE))
 }
 
 /// The settings, with free ports.
@@ -115,11 +120,15 @@ fn settings(
 ) -> Result<(Settings, Vec<String>)> {
     let source = private(source, address, keepsake);
     let mut settings = source.settings()?;
-    let moved = ports::choose([
+    let mut addresses = vec![
         ("ingress.listen", &mut settings.ingress.listen),
         ("management.listen", &mut settings.management.listen),
         ("operator.listen", &mut settings.operator.listen),
-    ])?;
+    ];
+    if let Some(listen) = &mut settings.admin.listen {
+        addresses.push(("admin.listen", listen));
+    }
+    let moved = ports::choose(addresses)?;
     if !source.has("mail.smtp_url") {
         settings.mail.folder.get_or_insert_with(|| data.join("mails"));
         settings.mail.shows_links = true;
@@ -143,6 +152,7 @@ async fn serve(services: &Services, keepsake: &mut Keepsake, moved: &[String], d
         ingress,
         management,
         operator: services.operator_address(),
+        admin: services.admin_address(),
         account: &account,
         moved,
         data: shown(data),

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 const TRIES: u16 = 100;
 
 /// Moves each address to the next free port, if its own is taken. Returns a sentence for each that was moved.
-pub(super) fn choose<const N: usize>(addresses: [(&str, &mut SocketAddr); N]) -> Result<Vec<String>> {
+pub(super) fn choose(addresses: Vec<(&str, &mut SocketAddr)>) -> Result<Vec<String>> {
     // They are held until all are chosen, so that no two get the same.
     let mut held = Vec::new();
     let mut moved = Vec::new();
@@ -45,7 +45,11 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         let (mut first, mut second) = (address, "127.0.0.1:0".parse().unwrap());
-        let moved = choose([("ingress.listen", &mut first), ("management.listen", &mut second)]).unwrap();
+        let moved = choose(vec![
+            ("ingress.listen", &mut first),
+            ("management.listen", &mut second),
+        ])
+        .unwrap();
         assert!(first.port() > address.port() && second.port() > 0);
         assert_eq!(moved.len(), 1);
         assert!(moved[0].contains(&address.port().to_string()) && moved[0].contains(&first.to_string()));

@@ -6,7 +6,7 @@ use hookgate_domain::crypto::{KeyId, MasterKey};
 use hookgate_domain::database::{DatabaseSettings, PgConnection};
 use hookgate_domain::inspection::{self, Login};
 use hookgate_domain::sealed::{self, Column};
-use hookgate_domain::{Error, Result, clock, migrations, signing_keys};
+use hookgate_domain::{Error, Result, clock, migrations, plans, signing_keys};
 
 use super::finding::{Report, Status};
 use super::judge_clock;
@@ -58,10 +58,24 @@ const fn grants(role: Role) -> Grants {
     }
 }
 
+/// The operator's API is a part of the management service, with a role of its own.
+const OF_ADMIN: Grants = Grants {
+    needed: &["SELECT tenants", "SELECT memberships", "UPDATE plans"],
+    forbidden: &[
+        "SELECT events",
+        "SELECT secrets",
+        "SELECT webhooks",
+        "DELETE tenants",
+    ],
+};
+
 /// Looks at the database of each role; what is the same for all is looked at once.
 pub(super) fn look(settings: &Settings, roles: &[Role], master_key: Option<&MasterKey>, report: &mut Report) {
     if let Some(key) = master_key {
         judge_all_sealed(settings, key, report);
+    }
+    if roles.contains(&Role::Management) && settings.admin.listen.is_some() {
+        look_as_admin(settings, report);
     }
     let mut is_first = true;
     for role in roles.iter().copied() {
@@ -77,13 +91,36 @@ pub(super) fn look(settings: &Settings, roles: &[Role], master_key: Option<&Mast
             Ok(())
         });
         if let Err(error) = outcome {
-            report.error(
-                check,
-                format!("a question was not answered: {error}"),
-                "run `hookgate migrate` with this version",
-            );
+            unanswered(&check, &error, report);
         }
     }
+}
+
+fn look_as_admin(settings: &Settings, report: &mut Report) {
+    const CHECK: &str = "postgres.admin";
+    if let Err(error) = settings.admin.settings() {
+        report.error("settings.admin", format!("{error:#}"), "set it");
+    }
+    let Some(mut conn) = reach(CHECK, settings.database.admin(), report) else {
+        return;
+    };
+    let outcome = inspection::login(&mut conn).and_then(|login| {
+        if judge_login(&login, "admin", CHECK, report) {
+            judge_grants(&mut conn, &OF_ADMIN, CHECK, report)?;
+        }
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        unanswered(CHECK, &error, report);
+    }
+}
+
+fn unanswered(check: &str, error: &Error, report: &mut Report) {
+    report.error(
+        check,
+        format!("a question was not answered: {error}"),
+        "run `hookgate migrate` with this version",
+    );
 }
 
 fn database(settings: &Settings, role: Role) -> Attempt<DatabaseSettings> {
@@ -173,10 +210,10 @@ fn look_as(
     report: &mut Report,
 ) -> Result<()> {
     let login = inspection::login(conn)?;
-    if !judge_login(&login, role, check, report) {
+    if !judge_login(&login, &role.to_string(), check, report) {
         return Ok(());
     }
-    judge_grants(conn, role, check, report)?;
+    judge_grants(conn, &grants(role), check, report)?;
     match role {
         Role::Ingress => {
             judge_durability(conn, report)?;
@@ -189,6 +226,9 @@ fn look_as(
             if let Some(key) = master_key {
                 judge_signing_keys(conn, key, report)?;
             }
+            if let Some(name) = &settings.management.plan_of_new_tenants {
+                judge_plan(conn, name, report)?;
+            }
         }
         Role::Worker => {
             judge_jobs(conn, report)?;
@@ -199,7 +239,7 @@ fn look_as(
 }
 
 /// Whether the connection is the right role's, on a server that takes writes.
-fn judge_login(login: &Login, role: Role, check: &str, report: &mut Report) -> bool {
+fn judge_login(login: &Login, role: &str, check: &str, report: &mut Report) -> bool {
     let expected = format!("hookgate_{role}");
     let powers = [
         (login.is_superuser, "is a superuser"),
@@ -256,9 +296,9 @@ fn judge_login(login: &Login, role: Role, check: &str, report: &mut Report) -> b
     true
 }
 
-fn judge_grants(conn: &mut PgConnection, role: Role, check: &str, report: &mut Report) -> Result<()> {
+fn judge_grants(conn: &mut PgConnection, grants: &Grants, check: &str, report: &mut Report) -> Result<()> {
     let check = format!("{check}.grants");
-    let Grants { needed, forbidden } = grants(role);
+    let Grants { needed, forbidden } = *grants;
     let held = inspection::held_privileges(conn, &[needed, forbidden].concat())?;
     let is_held = |privilege: &&&str| held.iter().any(|held| held == *privilege);
     let missing: Vec<&str> = needed.iter().filter(|one| !is_held(one)).copied().collect();
@@ -277,6 +317,21 @@ fn judge_grants(conn: &mut PgConnection, role: Role, check: &str, report: &mut R
     }
     if missing.is_empty() && excess.is_empty() {
         report.ok(check, "may do its part, and no more");
+    }
+    Ok(())
+}
+
+/// Nobody can register while new tenants are to get a plan that is not there.
+fn judge_plan(conn: &mut PgConnection, name: &str, report: &mut Report) -> Result<()> {
+    const CHECK: &str = "management.plan_of_new_tenants";
+    match plans::named(conn, name) {
+        Ok(_) => report.ok(CHECK, "is there"),
+        Err(error @ Error::NoSuchPlan(_)) => report.error(
+            CHECK,
+            format!("{error}: nobody can register"),
+            "make it under /admin/v1/plans, or correct the setting",
+        ),
+        Err(error) => return Err(error),
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ pub(super) async fn look(settings: &Settings, roles: &[Role], report: &mut Repor
     }
     if roles.contains(&Role::Management) {
         addresses.push(("management.listen", settings.management.listen));
+        addresses.extend(settings.admin.listen.map(|address| ("admin.listen", address)));
     }
     let is_running = ready::ask(&settings.operator).is_ok();
     for (check, address) in addresses {

@@ -200,3 +200,102 @@ fn a_taken_port_is_said() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("HOOKGATE_INGRESS__LISTEN") && stderr(&output).contains(&address));
 }
+
+#[test]
+fn the_operators_api_starts_with_tokens_that_cannot_be_guessed_and_nothing_prints_them() {
+    let token = "a-token-of-the-operator-that-is-long-enough";
+    let database = TestDatabase::create();
+    let with = |pairs: &[(&str, &str)]| {
+        let mut environment = settings(&[
+            ("HOOKGATE_ADMIN__LISTEN", "127.0.0.1:0"),
+            (
+                "HOOKGATE_MASTER_KEY",
+                "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            ),
+            ("HOOKGATE_REDIS__URL", &database.redis_url()),
+            ("HOOKGATE_DATABASE__MANAGEMENT_URL", &database.management_url()),
+        ]);
+        environment.extend(settings(pairs));
+        environment
+    };
+    let one = format!("[{token:?}]");
+    let short = format!("[{token:?}, \"too-short-by-far\"]");
+    for (pairs, expected) in [
+        (vec![], "admin.tokens (HOOKGATE_ADMIN__TOKENS): at least one"),
+        (
+            vec![("HOOKGATE_ADMIN__TOKENS", short.as_str())],
+            "admin.tokens (HOOKGATE_ADMIN__TOKENS): number 2: at least 32 characters",
+        ),
+        (
+            vec![("HOOKGATE_ADMIN__TOKENS", one.as_str())],
+            "database.admin_url (HOOKGATE_DATABASE__ADMIN_URL) is not set",
+        ),
+    ] {
+        let refused = run(["serve", "--roles", "management"], &with(&pairs));
+        let told = stderr(&refused);
+        assert!(!refused.status.success() && told.contains(expected), "{told}");
+        assert!(!told.contains(token) && !told.contains("too-short"), "{told}");
+    }
+    let shown = stdout(&run(["settings"], &with(&[("HOOKGATE_ADMIN__TOKENS", &one)])));
+    assert!(
+        shown.contains("tokens = [\"(set)\"]") && !shown.contains(token),
+        "{shown}"
+    );
+}
+
+#[test]
+fn the_operator_helps_at_the_command_line() {
+    let database = TestDatabase::create();
+    let tenant = database.tenant("Engines");
+    let user = database.user(tenant, "ada@example.com", "owner", "no hash");
+    database.execute(&format!(
+        "INSERT INTO plans (id, name) VALUES (gen_random_uuid(), 'Small');
+         INSERT INTO totp_secrets (user_id, secret, confirmed_at) VALUES ('{}', '\\x01', now())",
+        user.uuid()
+    ));
+    let environment = settings(&[
+        ("HOOKGATE_DATABASE__OWNER_URL", &database.owner_url()),
+        ("HOOKGATE_REDIS__URL", &database.redis_url()),
+    ]);
+    let tenant = tenant.to_string();
+    let plan_of = || {
+        database
+            .query_text("SELECT coalesce((SELECT name FROM plans WHERE id = plan_id), 'none') FROM tenants")
+    };
+    let set = run(["tenants", "set-plan", &tenant, "Small"], &environment);
+    assert!(set.status.success(), "{}", stderr(&set));
+    assert_eq!(plan_of(), ["Small"]);
+    let unknown = run(["tenants", "set-plan", &tenant, "Large"], &environment);
+    assert!(
+        stderr(&unknown).contains("there is no plan \"Large\""),
+        "{}",
+        stderr(&unknown)
+    );
+    assert!(
+        run(["tenants", "set-plan", &tenant], &environment)
+            .status
+            .success()
+    );
+    assert_eq!(plan_of(), ["none"]);
+    let suspended = run(["tenants", "suspend", &tenant, "--reason", "Spam."], &environment);
+    assert!(stdout(&suspended).contains("suspended"), "{}", stderr(&suspended));
+    assert_eq!(
+        database.query_text("SELECT suspension_reason FROM tenants"),
+        ["Spam."]
+    );
+
+    let remove = ["users", "remove-second-factor", "Ada@example.com"];
+    let removed = run(remove, &environment);
+    assert!(
+        stdout(&removed).contains("ada@example.com"),
+        "{}",
+        stderr(&removed)
+    );
+    assert_eq!(
+        database.query_text("SELECT count(*)::text FROM totp_secrets"),
+        ["0"]
+    );
+    assert!(stderr(&run(remove, &environment)).contains("has no second factor"));
+    let nobody = run(["users", "remove-second-factor", "eve@example.com"], &environment);
+    assert!(stderr(&nobody).contains("there is no person"));
+}

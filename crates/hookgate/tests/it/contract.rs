@@ -16,6 +16,7 @@ fn a_published_linter_finds_nothing() {
     let directory = typescript_packages();
     let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/spectral.yaml");
     let linter = format!("{directory}/@stoplight/spectral-cli/dist/index.js");
+    let of_operator = OPENAPI.replace("openapi.json", "admin.json");
     node(
         &directory,
         &[
@@ -26,6 +27,7 @@ fn a_published_linter_finds_nothing() {
             "--ruleset",
             rules,
             OPENAPI,
+            &of_operator,
         ],
     );
 }

@@ -14,7 +14,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// Starts it on ports of its own; also what it prints.
 pub fn dev(directory: &Path, arguments: &[&str]) -> (Background, String) {
     let listen = |port: u16| format!("127.0.0.1:{port}");
-    let environment: Vec<(String, String)> = ["INGRESS", "MANAGEMENT", "OPERATOR"]
+    let environment: Vec<(String, String)> = ["INGRESS", "MANAGEMENT", "OPERATOR", "ADMIN"]
         .map(|part| (format!("HOOKGATE_{part}__LISTEN"), listen(free_port())))
         .into();
     let mut command = hookgate(directory, &environment);
@@ -110,6 +110,7 @@ fn a_taken_port_is_said_and_another_is_used() {
         ("INGRESS", port),
         ("MANAGEMENT", free_port()),
         ("OPERATOR", free_port()),
+        ("ADMIN", free_port()),
     ]
     .map(|(part, port)| (format!("HOOKGATE_{part}__LISTEN"), format!("127.0.0.1:{port}")))
     .into();

@@ -1,4 +1,4 @@
-//! The walks of `docs/walks.md`, pasted into a shell beside `hookgate dev`.
+//! The walks of `docs/walks.md`, and the commands of `docs/operators.md`, pasted into a shell beside `hookgate dev`.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -8,11 +8,12 @@ use crate::dev::{dev, open_to_the_servers_user};
 use crate::process::{Background, free_port};
 
 const WALKS: &str = include_str!("../../../../docs/walks.md");
+const OPERATORS: &str = include_str!("../../../../docs/operators.md");
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is to be pasted, in its order.
-fn blocks() -> Vec<&'static str> {
-    let after = WALKS.split("```sh\n").skip(1);
+fn blocks(page: &str) -> Vec<&str> {
+    let after = page.split("```sh\n").skip(1);
     after.filter_map(|rest| Some(rest.split_once("```")?.0)).collect()
 }
 
@@ -40,7 +41,7 @@ fn the_walks_work_as_pasted() {
     let mut shell = Background::start(shell);
     let _servers = Group(shell.id());
     let (chat, erp) = (free_port().to_string(), free_port().to_string());
-    let blocks: Vec<String> = blocks()
+    let blocks: Vec<String> = blocks(WALKS)
         .into_iter()
         .map(|block| {
             block
@@ -79,5 +80,62 @@ fn the_walks_work_as_pasted() {
         "the same order, the same answer: {printed}"
     );
     shell.type_in(end);
+    assert!(hookgate.stop("INT", PATIENCE).success(), "{}", hookgate.output());
+}
+
+#[test]
+fn the_operators_commands_work_as_pasted() {
+    let directory = tempfile::tempdir().unwrap();
+    open_to_the_servers_user(directory.path());
+    let (mut hookgate, banner) = dev(directory.path(), &[]);
+    let (_, address) = banner.split_once("operator's API").expect("the banner");
+    let address = address.split_whitespace().next().unwrap();
+    let script = blocks(OPERATORS)
+        .concat()
+        .replace("http://127.0.0.1:8083/admin/v1", address);
+    let mut shell = Command::new("sh");
+    let output = shell
+        .args(["-c", &script])
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let answers: Vec<serde_json::Value> = printed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+        .collect();
+    let told: Vec<String> = answers
+        .iter()
+        .map(|answer| {
+            let events = &answer["limits_in_effect"]["events_per_month"];
+            format!(
+                "{} {} {events} {}",
+                answer["status"], answer["plan"]["name"], answer["code"]
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "null null null null",
+            r#""active" null null null"#,
+            "null null null null",
+            r#""active" "Small" 250000 null"#,
+            "null null null null",
+            r#""active" "Small" 100000 null"#,
+            r#""suspended" "Small" 100000 null"#,
+            r#""active" "Small" 100000 null"#,
+            r#""deleted" "Small" 100000 null"#,
+            r#""active" "Small" 100000 null"#,
+            r#"409 null null "wrong_state""#,
+        ],
+        "{printed}"
+    );
+    assert_eq!(answers[4]["limits"]["requests_per_second"], 50);
     assert!(hookgate.stop("INT", PATIENCE).success(), "{}", hookgate.output());
 }

@@ -18,6 +18,8 @@ pub(crate) enum Notice {
     SecondFactorEnabled,
     /// Logins ask for no codes any more.
     SecondFactorDisabled,
+    /// The operator has taken the second factor away.
+    SecondFactorRemoved,
 }
 
 impl Notice {
@@ -57,6 +59,13 @@ impl Notice {
                 "Logging in to your Hookgate account needs no code of an authenticator app any more."
                     .to_owned(),
                 reset,
+            ),
+            Self::SecondFactorRemoved => (
+                "Your second factor was removed",
+                "The operator of this installation has removed the second factor of your Hookgate account, as was asked for, and ended \
+                 its logins. Logging in needs the password alone from now on: set up a second factor again."
+                    .to_owned(),
+                "tell the operator of this installation, and choose a new password at once",
             ),
         };
         Written {

@@ -54,11 +54,17 @@ fn operation_of(path: &str, kind: Kind, operation: &mut Operation, schemas: &Sch
         operation.security = Some(Vec::new());
     }
     let mut codes = stated_codes(operation);
-    if path.starts_with("/v1/") {
+    let is_operators = path.starts_with("/admin/");
+    if path.starts_with("/v1/") || is_operators {
         codes.extend([ErrorCode::Unavailable, ErrorCode::Internal]);
     }
     if guarded {
-        codes.extend([ErrorCode::Unauthenticated, ErrorCode::TokenExpired]);
+        codes.push(ErrorCode::Unauthenticated);
+        codes.push(if is_operators {
+            ErrorCode::TooManyRequests
+        } else {
+            ErrorCode::TokenExpired
+        });
         if names_scope(operation) {
             codes.extend([
                 ErrorCode::Forbidden,
@@ -90,7 +96,7 @@ fn operation_of(path: &str, kind: Kind, operation: &mut Operation, schemas: &Sch
     {
         codes.extend([ErrorCode::InvalidRequest, ErrorCode::InvalidCursor]);
     }
-    let is_kept = !UNKEPT.iter().any(|prefix| path.starts_with(prefix));
+    let is_kept = !is_operators && !UNKEPT.iter().any(|prefix| path.starts_with(prefix));
     if guarded && kind == Kind::Post && is_kept {
         codes.extend([
             ErrorCode::InvalidHeader,

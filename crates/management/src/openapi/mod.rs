@@ -65,12 +65,72 @@ const TAGS: [(&str, &str); 19] = [
     ("service", "Whether the service works"),
 ];
 
-/// The document. The same every time.
+const OF_OPERATOR: &str = "\
+For whoever runs this installation: what tenants may use, and whether.
+
+It is on a listener of its own (`admin.listen`). Send `Authorization: Bearer` with one of `admin.tokens`; nothing else that opens \
+the management API works here, and these tokens work nowhere else. Lists, errors, `ETag` and `If-Match` are as there. A POST takes no \
+`Idempotency-Key`: done twice, each comes to the same.";
+
+const TAGS_OF_OPERATOR: [(&str, &str); 3] = [
+    ("tenants", "Who there is, what they may use, and whether"),
+    ("plans", "Limits with a name"),
+    ("people", "Who has to be helped"),
+];
+
+/// The document of the management API. The same every time.
 pub fn document() -> OpenApi {
     let (_, collected) = App::new()
         .into_utoipa_app()
         .configure(routes::register)
         .split_for_parts();
+    let credential = Credential {
+        name: "bearer",
+        description: "An access token (a JWT that works for 15 minutes), or a management key (`hgm_…`). An operation names the scope \
+                      that a key needs for it; a person's role gives the same permissions.",
+    };
+    complete(
+        "Hookgate management API",
+        DESCRIPTION,
+        &TAGS,
+        &credential,
+        collected,
+    )
+}
+
+/// The document of the operator's API. The same every time.
+pub fn admin_document() -> OpenApi {
+    let (_, collected) = App::new()
+        .into_utoipa_app()
+        .configure(routes::admin::register)
+        .split_for_parts();
+    let credential = Credential {
+        name: "operator",
+        description: "One of the tokens of the setting `admin.tokens`.",
+    };
+    complete(
+        "Hookgate operator's API",
+        OF_OPERATOR,
+        &TAGS_OF_OPERATOR,
+        &credential,
+        collected,
+    )
+}
+
+/// What callers of an API present.
+struct Credential {
+    name: &'static str,
+    description: &'static str,
+}
+
+/// Gives what was collected of an API all that its operations have in common.
+fn complete(
+    title: &str,
+    description: &str,
+    tags: &[(&str, &str)],
+    credential: &Credential,
+    collected: OpenApi,
+) -> OpenApi {
     let mut components = collected.components.unwrap_or_default();
     let mut schemas = Vec::new();
     Problem::schemas(&mut schemas);
@@ -84,26 +144,25 @@ pub fn document() -> OpenApi {
         .insert(RunOutcome::name().into_owned(), RunOutcome::schema());
     shapes::name_variants(&mut components);
     shapes::open_objects(&mut components);
-    let components = ComponentsBuilder::from(components)
-        .security_scheme(
-            "bearer",
-            SecurityScheme::Http(
-                HttpBuilder::new()
-                    .scheme(HttpAuthScheme::Bearer)
-                    .description(Some(
-                        "An access token (a JWT that works for 15 minutes), or a management key (`hgm_…`). An operation \
-                         names the scope that a key needs for it; a person's role gives the same permissions.",
-                    ))
-                    .build(),
-            ),
-        )
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some(credential.description))
         .build();
+    let components = ComponentsBuilder::from(components)
+        .security_scheme(credential.name, SecurityScheme::Http(bearer))
+        .build();
+    let tags = tags.iter().map(|(name, description)| {
+        TagBuilder::new()
+            .name(*name)
+            .description(Some(*description))
+            .build()
+    });
     let mut document = OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
-                .title("Hookgate management API")
+                .title(title)
                 .version(env!("CARGO_PKG_VERSION"))
-                .description(Some(DESCRIPTION))
+                .description(Some(description))
                 .contact(Some(
                     ContactBuilder::new()
                         .name(Some("Hookgate"))
@@ -124,22 +183,17 @@ pub fn document() -> OpenApi {
             .build()]))
         .paths(collected.paths)
         .components(Some(components))
-        .tags(Some(TAGS.map(|(name, description)| {
-            TagBuilder::new()
-                .name(name)
-                .description(Some(description))
-                .build()
-        })))
+        .tags(Some(tags))
         .build();
     complete::complete(&mut document);
     shapes::drop_unused(&mut document);
     document
 }
 
-/// The document as it is kept in `openapi/openapi.json`.
+/// A document as it is kept in `openapi/`.
 ///
 /// # Errors
 /// When it cannot be written as JSON.
-pub fn document_text() -> Result<String, serde_json::Error> {
-    Ok(serde_json::to_string_pretty(&document())? + "\n")
+pub fn text(document: &OpenApi) -> Result<String, serde_json::Error> {
+    Ok(serde_json::to_string_pretty(document)? + "\n")
 }

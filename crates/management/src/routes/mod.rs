@@ -31,6 +31,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{auth as authentication, idempotency};
 
+pub mod admin;
 pub mod allowlists;
 pub mod api_keys;
 pub mod attempts;

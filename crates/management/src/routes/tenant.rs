@@ -111,7 +111,7 @@ impl TenantWithLimits {
 /// What a tenant may use; null is no limit. Only the operator changes it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TenantLimits)]
-struct TenantLimitsView {
+pub struct TenantLimitsView {
     /// Requests per second to all of its webhooks together, in the long run; more get 429 with `Retry-After`.
     requests_per_second: Option<u32>,
     /// Requests that may come at once after a pause.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use actix_web::get;
 use chrono::{Days, NaiveDate};
 use hookgate_domain::clock;
+use hookgate_domain::database::PgConnection;
 use hookgate_domain::outcomes::{self, Count};
+use hookgate_domain::scope::TenantScope;
 use hookgate_domain::usage::{self, By, Month, Usage};
 use hookgate_model::ids::WebhookId;
 use serde::Serialize;
@@ -30,7 +32,7 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 /// What is wanted.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Filters {
+pub struct Filters {
     /// The first day, in UTC; by default 29 days before the last. Days are kept for 400 days.
     #[param(value_type = Option<String>, format = Date, example = "2026-11-01")]
     from: Option<NaiveDate>,
@@ -168,28 +170,32 @@ impl From<Month> for MonthView {
     responses((status = 200, description = "What was received", body = UsageView)))]
 #[get("/usage")]
 async fn read(caller: Guarded<TenantRead>, Query(filters): Query<Filters>) -> ApiResult<Reply<UsageView>> {
-    let now = clock::now();
-    let to = filters.to.unwrap_or_else(|| now.date_naive());
-    let from = filters
-        .from
-        .or_else(|| to.checked_sub_days(Days::new(DAYS - 1)))
-        .unwrap_or(to);
-    if from > to {
-        let detail = "must not be after the last day";
-        return Err(ApiError::field("?from", FieldCode::Invalid, detail));
-    }
-    let Filters { webhook_id, by, .. } = filters;
-    let (data, month) = caller
-        .run(move |conn, scope| {
-            let by = by.unwrap_or(By::Day);
-            let received = usage::between(conn, scope, (from, to), webhook_id, by)?;
-            let outcomes = outcomes::between(conn, scope, (from, to), webhook_id, by)?;
-            let data = entries(received, outcomes);
-            Ok::<_, ApiError>((data, usage::month(conn, scope, now)?))
+    let usage = caller.run(move |conn, scope| filters.read(conn, scope)).await?;
+    Ok(Reply::ok(usage))
+}
+
+impl Filters {
+    /// What the tenant received.
+    ///
+    /// # Errors
+    /// 400 when the first day is after the last.
+    pub(super) fn read(&self, conn: &mut PgConnection, scope: &TenantScope) -> ApiResult<UsageView> {
+        let now = clock::now();
+        let to = self.to.unwrap_or_else(|| now.date_naive());
+        let from = self
+            .from
+            .or_else(|| to.checked_sub_days(Days::new(DAYS - 1)))
+            .unwrap_or(to);
+        if from > to {
+            let detail = "must not be after the last day";
+            return Err(ApiError::field("?from", FieldCode::Invalid, detail));
+        }
+        let by = self.by.unwrap_or(By::Day);
+        let received = usage::between(conn, scope, (from, to), self.webhook_id, by)?;
+        let outcomes = outcomes::between(conn, scope, (from, to), self.webhook_id, by)?;
+        Ok(UsageView {
+            data: entries(received, outcomes),
+            this_month: usage::month(conn, scope, now)?.into(),
         })
-        .await?;
-    Ok(Reply::ok(UsageView {
-        data,
-        this_month: month.into(),
-    }))
+    }
 }

@@ -41,12 +41,21 @@ impl Operation {
     }
 }
 
+/// That of the management API, and the operator's.
+fn documents() -> [Value; 2] {
+    [openapi::document(), openapi::admin_document()]
+        .map(|document| serde_json::to_value(document).expect("JSON"))
+}
+
 fn document() -> Value {
-    serde_json::to_value(openapi::document()).expect("JSON")
+    documents()[0].clone()
 }
 
 fn operations() -> Vec<Operation> {
-    let document = document();
+    operations_of(&document())
+}
+
+fn operations_of(document: &Value) -> Vec<Operation> {
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, value) in item.as_object().expect("operations") {
@@ -62,27 +71,34 @@ fn operations() -> Vec<Operation> {
 }
 
 #[test]
-fn the_kept_document_is_current() {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/openapi.json"));
-    let kept = std::fs::read_to_string(path).unwrap_or_default();
-    let current = openapi::document_text().expect("JSON");
-    assert!(
-        kept == current,
-        "openapi/openapi.json is not current: run `make openapi`"
-    );
+fn the_kept_documents_are_current() {
+    for (name, document) in [
+        ("openapi.json", openapi::document()),
+        ("admin.json", openapi::admin_document()),
+    ] {
+        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi")).join(name);
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
+        let current = openapi::text(&document).expect("JSON");
+        assert!(
+            kept == current,
+            "openapi/{name} is not current: run `make openapi`"
+        );
+    }
 }
 
 #[test]
-fn the_document_is_the_same_every_time() {
-    assert_eq!(
-        openapi::document_text().expect("JSON"),
-        openapi::document_text().expect("JSON")
-    );
+fn the_documents_are_the_same_every_time() {
+    assert_eq!(documents(), documents());
 }
 
 #[test]
 fn every_operation_is_described() {
-    let document = document();
+    for document in documents() {
+        is_described(&document);
+    }
+}
+
+fn is_described(document: &Value) {
     let tags: BTreeSet<&str> = document["tags"]
         .as_array()
         .expect("tags")
@@ -90,7 +106,7 @@ fn every_operation_is_described() {
         .filter_map(|tag| tag["name"].as_str())
         .collect();
     let mut ids = BTreeSet::new();
-    for operation in operations() {
+    for operation in operations_of(document) {
         let name = operation.name();
         let value = &operation.value;
         let summary = value["summary"].as_str().unwrap_or_default();
@@ -119,7 +135,7 @@ fn every_operation_is_described() {
 #[test]
 fn every_body_has_an_example() {
     let mut without = Vec::new();
-    for operation in operations() {
+    for operation in documents().iter().flat_map(operations_of) {
         let name = operation.name();
         let bodies = operation.value["requestBody"]["content"]
             .as_object()
@@ -147,7 +163,7 @@ fn every_body_has_an_example() {
 fn every_operation_tells_its_errors() {
     let known: BTreeSet<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
     let mut told = BTreeSet::new();
-    for operation in operations() {
+    for operation in documents().iter().flat_map(operations_of) {
         let name = operation.name();
         let mut codes = BTreeSet::new();
         for (status, response) in operation.responses() {
@@ -168,8 +184,13 @@ fn every_operation_tells_its_errors() {
             }
         }
         let mut demanded = Vec::new();
-        if operation.path.starts_with("/v1/") {
+        let is_operators = operation.path.starts_with("/admin/v1/");
+        if operation.path.starts_with("/v1/") || is_operators {
             demanded.extend(["unavailable", "internal"]);
+        }
+        if is_operators {
+            assert!(operation.is_guarded(), "{name}");
+            demanded.push("too_many_requests");
         }
         if operation.is_guarded() {
             demanded.push("unauthenticated");

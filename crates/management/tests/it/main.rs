@@ -5,6 +5,7 @@
 mod service;
 
 mod account;
+mod admin;
 mod allowlists;
 mod api_keys;
 mod audit_log;

@@ -2,6 +2,7 @@
 
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::redis::Redis;
+use hookgate_management::admin::{self, Admin, Tokens};
 use hookgate_management::{Management, Settings};
 use hookgate_testkit::TestDatabase;
 use reqwest::header::HeaderMap;
@@ -15,6 +16,9 @@ pub fn master_key() -> MasterKey {
 
 /// The password of everyone.
 pub const PASSWORD: &str = "three plain words";
+
+/// Opens the operator's API.
+pub const OPERATORS_TOKEN: &str = "the-operators-token-of-32-characters-at-least";
 
 /// A running service with a database of its own.
 pub struct Service {
@@ -104,6 +108,23 @@ impl Service {
         Self::start_with(|settings| settings.stream_seconds = 1).await
     }
 
+    /// Starts the operator's API beside it; whoever calls it with the token is the operator.
+    pub async fn operators_api(&self) -> (Admin, Caller) {
+        let settings = admin::Settings {
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            tls_certificate: None,
+            tls_key: None,
+            tokens: Tokens::new(&[OPERATORS_TOKEN.into(), "y".repeat(32).into()]).expect("tokens"),
+        };
+        let started = admin::start(&self.management, settings, self.database.admin()).await;
+        let admin = started.expect("it starts");
+        let operator = Caller {
+            base: format!("http://{}", admin.addresses[0]),
+            ..self.caller(OPERATORS_TOKEN)
+        };
+        (admin, operator)
+    }
+
     /// Starts it on a database and a Redis.
     pub async fn start_on(database: TestDatabase, redis: Redis, set: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings {
@@ -175,6 +196,19 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// What they present.
+    pub fn credential(&self) -> &str {
+        self.credential.as_deref().unwrap_or_default()
+    }
+
+    /// The same caller, with another credential, or none.
+    pub fn presenting(&self, credential: Option<&str>) -> Self {
+        Self {
+            credential: credential.map(str::to_owned),
+            ..self.clone()
+        }
+    }
+
     /// The same caller, who sends one more header.
     pub fn with(&self, name: &str, value: &str) -> Self {
         let mut caller = self.clone();

@@ -8,8 +8,8 @@ use crate::service::{Answer, Caller, PASSWORD, Service};
 use crate::smtp::SmtpServer;
 
 /// Somebody with a second factor.
-struct Person {
-    caller: Caller,
+pub struct Person {
+    pub caller: Caller,
     secret: Vec<u8>,
     recovery_codes: Vec<String>,
     /// The code that has confirmed it.
@@ -30,7 +30,7 @@ fn decoded(text: &str) -> Vec<u8> {
         .collect()
 }
 
-async fn login(service: &Service, more: Value) -> Answer {
+pub async fn login(service: &Service, more: Value) -> Answer {
     let mut body = json!({"email": "ada@example.com", "password": PASSWORD});
     for (name, value) in more.as_object().expect("fields") {
         body[name] = value.clone();
@@ -38,7 +38,7 @@ async fn login(service: &Service, more: Value) -> Answer {
     service.stranger().post("/v1/auth/login", body).await
 }
 
-async fn enrolled(service: &Service) -> Person {
+pub async fn enrolled(service: &Service) -> Person {
     let caller = service.register("ada@example.com").await;
     let enrolment = caller
         .post("/v1/me/totp", json!({"password": PASSWORD}))

@@ -27,6 +27,8 @@ const FREE_UNDER_ATTACK: u32 = 3;
 /// What counts a person in a network, and a network.
 const PERSON_THERE: &str = "there";
 const NETWORK: &str = "network";
+/// What counts wrong tokens of the operator in a network.
+const OPERATOR: &str = "operator";
 /// What counts wrong codes of a person.
 const CODES: &str = "codes";
 
@@ -90,6 +92,32 @@ impl Attempt {
         state.failures.forget(PERSON_THERE, &self.person_there);
         let _ = in_time(state.redis.forget_failures(PERSON_THERE, &self.person_there)).await;
         take_back(state, NETWORK, &self.network).await;
+    }
+}
+
+/// An attempt to show a token of the operator. It counts as failed until it [`succeeded`](OperatorAttempt::succeeded).
+#[must_use]
+pub struct OperatorAttempt {
+    network: String,
+}
+
+impl OperatorAttempt {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// 429 while the network has to wait.
+    pub async fn begin(state: &State, address: Option<IpAddr>) -> ApiResult<Self> {
+        let network = network_key(address);
+        let free = state.settings.login_failures_per_network;
+        match fail(state, OPERATOR, &network, free).await {
+            Some(wait) => Err(too_many("too many wrong tokens from this network; wait", wait)),
+            None => Ok(Self { network }),
+        }
+    }
+
+    /// Takes it back.
+    pub async fn succeeded(self, state: &State) {
+        take_back(state, OPERATOR, &self.network).await;
     }
 }
 

@@ -1,0 +1,1 @@
+REVOKE UPDATE (created_at) ON users FROM hookgate_admin;

@@ -1,0 +1,1 @@
+REVOKE SELECT ON outcomes FROM hookgate_admin;
