@@ -243,9 +243,12 @@ pub fn partition_days(conn: &mut PgConnection, today: NaiveDate) -> Result<Parti
     .get_result(conn)?)
 }
 
-/// Jobs that could be claimed.
-#[derive(Debug, QueryableByName)]
+/// Jobs that could be claimed, of the tenants of one plan.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct DueJobs {
+    /// The plan's name; `None` for tenants that have none, and for all together.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub plan: Option<String>,
     /// How many.
     #[diesel(sql_type = BigInt)]
     pub count: i64,
@@ -254,18 +257,37 @@ pub struct DueJobs {
     pub oldest: Option<DateTime<Utc>>,
 }
 
+impl DueJobs {
+    /// Those of all plans together.
+    pub fn of_all(plans: &[Self]) -> Self {
+        Self {
+            plan: None,
+            count: plans.iter().map(|due| due.count).sum(),
+            oldest: plans.iter().filter_map(|due| due.oldest).min(),
+        }
+    }
+}
+
 /// Counts the jobs that are due over all tenants, as the worker: neither held, nor behind others of their session, nor of a
-/// suspended tenant.
+/// suspended tenant. There is an entry for each plan, also when nothing is due, and one for tenants without a plan when something is.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
-pub fn due_jobs(conn: &mut PgConnection) -> Result<DueJobs> {
+pub fn due_jobs(conn: &mut PgConnection) -> Result<Vec<DueJobs>> {
+    // By tenant first: then the jobs are gone through once, and what is joined are tenants.
     Ok(sql_query(
-        "SELECT count(*) AS count, min(greatest(due_at, leased_until)) AS oldest FROM jobs
-         WHERE NOT is_held AND NOT is_queued AND greatest(due_at, leased_until) <= now()
-           AND NOT EXISTS (SELECT FROM tenants WHERE tenants.id = jobs.tenant_id AND tenants.status <> 'active')",
+        "WITH of_tenant AS (
+           SELECT tenant_id, count(*) AS count, min(greatest(due_at, leased_until)) AS oldest FROM jobs
+           WHERE NOT is_held AND NOT is_queued AND greatest(due_at, leased_until) <= now() GROUP BY tenant_id
+         ), of_plan AS (
+           SELECT plan_id, sum(count)::bigint AS count, min(oldest) AS oldest
+           FROM of_tenant LEFT JOIN tenants ON tenants.id = tenant_id
+           WHERE tenants.status IS DISTINCT FROM 'suspended' GROUP BY plan_id
+         )
+         SELECT plans.name AS plan, coalesce(count, 0) AS count, oldest
+         FROM of_plan FULL JOIN plans ON plans.id = of_plan.plan_id",
     )
-    .get_result(conn)?)
+    .load(conn)?)
 }
 
 #[derive(QueryableByName)]

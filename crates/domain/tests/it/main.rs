@@ -4,4 +4,5 @@
 
 mod catalogue;
 mod draws;
+mod due_jobs;
 mod failures;

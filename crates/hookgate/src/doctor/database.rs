@@ -4,7 +4,7 @@ use anyhow::Result as Attempt;
 use chrono::{Days, TimeDelta};
 use hookgate_domain::crypto::{KeyId, MasterKey};
 use hookgate_domain::database::{DatabaseSettings, PgConnection};
-use hookgate_domain::inspection::{self, Login};
+use hookgate_domain::inspection::{self, DueJobs, Login};
 use hookgate_domain::sealed::{self, Column};
 use hookgate_domain::{Error, Result, clock, migrations, plans, signing_keys};
 
@@ -452,7 +452,7 @@ fn judge_all_sealed(settings: &Settings, key: &MasterKey, report: &mut Report) {
 
 fn judge_jobs(conn: &mut PgConnection, report: &mut Report) -> Result<()> {
     const CHECK: &str = "jobs";
-    let due = inspection::due_jobs(conn)?;
+    let due = DueJobs::of_all(&inspection::due_jobs(conn)?);
     let age = due
         .oldest
         .map_or(TimeDelta::zero(), |oldest| clock::now() - oldest);

@@ -111,6 +111,7 @@ fn a_running_dev_installation_is_well() {
     );
     for check in [
         "postgres.durability",
+        "postgres.admin.grants",
         "master_key",
         "partitions",
         "jobs",
@@ -120,6 +121,40 @@ fn a_running_dev_installation_is_well() {
         assert!(text.contains(check), "{check}: {text}");
     }
     assert!(process.stop("INT", Duration::from_secs(20)).success());
+}
+
+#[test]
+fn the_operators_api_is_looked_at_when_it_is_on() {
+    let database = TestDatabase::create();
+    database.execute(
+        "SELECT ensure_partitions((now() AT TIME ZONE 'UTC')::date + day) FROM generate_series(3, 7) AS day",
+    );
+    let off = environment(&database);
+    assert_eq!(beside_durability(problems(&off)), Vec::<String>::new());
+    let on = with(
+        &off,
+        "HOOKGATE_ADMIN__LISTEN",
+        &format!("127.0.0.1:{}", free_port()),
+    );
+    let found = beside_durability(problems(&on)).join("\n");
+    for expected in [
+        "error settings.admin: admin.tokens (HOOKGATE_ADMIN__TOKENS): at least one",
+        "error postgres.admin: database.admin_url (HOOKGATE_DATABASE__ADMIN_URL) is not set",
+    ] {
+        assert!(found.contains(expected), "{found}");
+    }
+    let on = with(&on, "HOOKGATE_ADMIN__TOKENS", &format!("[{:?}]", "x".repeat(32)));
+    let on = with(&on, "HOOKGATE_DATABASE__ADMIN_URL", &database.admin_url());
+    assert_eq!(beside_durability(problems(&on)), Vec::<String>::new());
+    database.execute("GRANT SELECT ON secrets TO hookgate_admin");
+    let on = with(&on, "HOOKGATE_MANAGEMENT__PLAN_OF_NEW_TENANTS", "Small");
+    assert_eq!(
+        beside_durability(problems(&on)),
+        [
+            "error postgres.admin.grants: it may SELECT secrets, which it must not",
+            "error management.plan_of_new_tenants: there is no plan \"Small\": nobody can register",
+        ]
+    );
 }
 
 #[test]
