@@ -7,7 +7,7 @@ use std::ops::Range;
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use hookgate_model::ids::AuditEntryId;
+use hookgate_model::ids::{AuditEntryId, TenantId};
 use ipnet::IpNet;
 use serde_json::Value;
 use uuid::Uuid;
@@ -153,6 +153,22 @@ pub fn delete_older(conn: &mut PgConnection, before: DateTime<Utc>, most: i64) -
         "DELETE FROM audit_log WHERE (tenant_id, id) IN (SELECT tenant_id, id FROM audit_log WHERE id < $1 LIMIT $2)",
     )
     .bind::<diesel::sql_types::Uuid, _>(page::floor(before))
+    .bind::<diesel::sql_types::BigInt, _>(most)
+    .execute(conn)?)
+}
+
+/// Deletes a tenant's entries but the newest, at most so many. For the maintenance.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn delete_surplus(conn: &mut PgConnection, tenant: TenantId, newest: i64, most: i64) -> Result<usize> {
+    Ok(diesel::sql_query(
+        "DELETE FROM audit_log USING (
+           SELECT tenant_id, id FROM audit_log WHERE tenant_id = $1 ORDER BY id DESC OFFSET $2 LIMIT $3) surplus
+         WHERE audit_log.tenant_id = surplus.tenant_id AND audit_log.id = surplus.id",
+    )
+    .bind::<diesel::sql_types::Uuid, _>(tenant.uuid())
+    .bind::<diesel::sql_types::BigInt, _>(newest)
     .bind::<diesel::sql_types::BigInt, _>(most)
     .execute(conn)?)
 }

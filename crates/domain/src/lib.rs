@@ -48,6 +48,7 @@ pub mod records;
 pub mod redis;
 pub mod refusals;
 pub mod replays;
+pub mod retention;
 pub mod revisions;
 pub mod routing;
 pub mod runs;

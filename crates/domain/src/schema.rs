@@ -24,6 +24,7 @@ diesel::table! {
         suspended_at -> Nullable<Timestamptz>,
         suspension_reason -> Text,
         plan_id -> Nullable<Uuid>,
+        retention_days -> Nullable<Integer>,
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Tenant {
     pub suspension_reason: String,
     /// Its plan, as it is stored.
     pub plan_id: Option<Uuid>,
+    /// How many days it wants to keep what it received; as long as it may, when it does not say.
+    pub retention_days: Option<i32>,
 }
 
 /// Whether a tenant can be worked with: when it is neither suspended nor deleted, which come and go apart.
@@ -241,11 +243,13 @@ pub fn update(
     conn: &mut PgConnection,
     scope: &TenantScope,
     name: &str,
+    retention_days: Option<i32>,
     now: DateTime<Utc>,
 ) -> Result<Tenant> {
     Ok(diesel::update(tenants::table.find(scope.uuid()))
         .set((
             tenants::name.eq(name),
+            tenants::retention_days.eq(retention_days),
             tenants::updated_at.eq(now),
             tenants::version.eq(tenants::version + 1),
         ))
@@ -291,6 +295,15 @@ pub fn restore(conn: &mut PgConnection, scope: &TenantScope) -> Result<Tenant> {
         ))
         .returning(Tenant::as_returning())
         .get_result(conn)?)
+}
+
+/// All tenants. For workers.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn ids(conn: &mut PgConnection) -> Result<Vec<TenantId>> {
+    let found: Vec<Uuid> = tenants::table.select(tenants::id).load(conn)?;
+    Ok(found.into_iter().map(TenantId::from).collect())
 }
 
 /// The tenants whose time to be erased has come. For workers.

@@ -82,6 +82,7 @@ impl Services {
             let database = Database::new(&database)?;
             databases.push(("worker", database.clone()));
             let worker = hookgate_worker::Settings {
+                tenant_limits: settings.tenant_limits.0,
                 collections: settings.collections,
                 ..settings.worker.clone()
             };

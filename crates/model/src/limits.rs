@@ -80,6 +80,9 @@ pub struct TenantLimits {
     /// Callers that may wait for a result at the same time, on each node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_callers: Option<u32>,
+    /// Days that what it received is kept, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
 }
 
 impl TenantLimits {
@@ -91,6 +94,7 @@ impl TenantLimits {
         body_bytes_per_month: Some(0),
         body_bytes: Some(0),
         waiting_callers: Some(0),
+        retention_days: Some(0),
     };
 
     /// The limits in effect, each by itself: a tenant's own, else its plan's, else the operator's default. No limit is `None` here.
@@ -112,6 +116,7 @@ impl TenantLimits {
             body_bytes_per_month: in_effect_of_month(|limits| limits.body_bytes_per_month),
             body_bytes: in_effect(|limits| limits.body_bytes),
             waiting_callers: in_effect(|limits| limits.waiting_callers),
+            retention_days: in_effect(|limits| limits.retention_days),
         }
     }
 
@@ -151,6 +156,7 @@ mod tests {
             body_bytes_per_month: most.map(u64::from),
             body_bytes: most,
             waiting_callers: most,
+            retention_days: most,
         };
         for ((own, plan, default), expected) in cases {
             let in_effect = TenantLimits::in_effect(all(own), Some(all(plan)), all(default));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookgate_model::limits::CollectionLimits;
+use hookgate_model::limits::{CollectionLimits, TenantLimits};
 use serde::{Deserialize, Serialize};
 
 /// The settings of the worker.
@@ -58,6 +58,11 @@ pub struct Settings {
     pub refused_bytes_per_webhook: u64,
     /// How often the maintenance runs, in seconds; it also runs at the start. Default 3,600.
     pub maintenance_seconds: u64,
+    /// Entries of the audit log that are kept per tenant; older ones go. Default 1,000,000.
+    pub audit_entries_per_tenant: u32,
+    /// What a tenant without limits of its own may use: a section of the program's settings, which all services read.
+    #[serde(skip)]
+    pub tenant_limits: TenantLimits,
     /// What a collection may hold: a section of the program's settings, which the management API reads too.
     #[serde(skip)]
     pub collections: CollectionLimits,
@@ -88,6 +93,8 @@ impl Default for Settings {
             refusals_per_webhook: 1_000,
             refused_bytes_per_webhook: 64 << 20,
             maintenance_seconds: 3_600,
+            audit_entries_per_tenant: 1_000_000,
+            tenant_limits: TenantLimits::NONE,
             collections: CollectionLimits::default(),
         }
     }

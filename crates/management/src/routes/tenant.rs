@@ -19,7 +19,7 @@ use crate::body::{Patch, Reply};
 use crate::changes::change;
 use crate::error::{ApiError, ApiResult, ErrorCode, FieldCode};
 use crate::etag::IfMatch;
-use crate::fields::{Fields, FromFields, text};
+use crate::fields::{Fields, FromFields, integer, text};
 use crate::query::Query;
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
@@ -29,6 +29,9 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
         .service(delete)
         .service(restore);
 }
+
+/// The most days that a tenant can ask for.
+const RETENTION_DAYS_MOST: i64 = 3_650;
 
 /// A tenant.
 #[derive(Debug, Serialize, ToSchema)]
@@ -66,6 +69,7 @@ impl From<tenants::Tenant> for Tenant {
             suspended_at,
             suspension_reason,
             plan_id: _,
+            retention_days: _,
         } = tenant;
         Self {
             id,
@@ -84,12 +88,16 @@ impl From<tenants::Tenant> for Tenant {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"id": "tnt_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Analytical Engines", "status": "active",
     "suspended_at": null, "suspension_reason": null, "delete_at": null,
-    "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z", "plan": "Business", "limits": {"requests_per_second": 500,
+    "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z", "retention_days": 14, "plan": "Business", "limits": {"requests_per_second": 500,
     "burst": 1000, "events_per_month": 1_000_000, "body_bytes_per_month": null, "body_bytes": null,
-    "waiting_callers": 200}}))]
+    "waiting_callers": 200, "retention_days": 30}}))]
 pub struct TenantWithLimits {
     #[serde(flatten)]
     tenant: Tenant,
+    /// How many days it keeps events, runs, attempts and refusals, if it wants them gone before the installation and its limits
+    /// would.
+    #[schema(example = 14)]
+    retention_days: Option<i32>,
     /// The name of its plan; null when it has none.
     #[schema(example = "Business")]
     plan: Option<String>,
@@ -103,6 +111,7 @@ impl TenantWithLimits {
         Self {
             limits: TenantLimits::in_effect(tenant.limits, of_plan, defaults).into(),
             plan: plan.map(|plan| plan.name),
+            retention_days: tenant.retention_days,
             tenant: tenant.into(),
         }
     }
@@ -124,6 +133,8 @@ pub struct TenantLimitsView {
     body_bytes: Option<u32>,
     /// Callers that may wait for a result at the same time, on each node of the ingress; more get 429.
     waiting_callers: Option<u32>,
+    /// Days that what it received is kept, at most; what the installation keeps for all goes before.
+    retention_days: Option<u32>,
 }
 
 impl From<TenantLimits> for TenantLimitsView {
@@ -136,23 +147,32 @@ impl From<TenantLimits> for TenantLimitsView {
             body_bytes_per_month: limits.body_bytes_per_month,
             body_bytes: limits.body_bytes,
             waiting_callers: limits.waiting_callers,
+            retention_days: limits.retention_days,
         }
     }
 }
 
 /// What can be changed of a tenant.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"name": "Analytical Engines"}))]
+#[schema(example = json!({"name": "Analytical Engines", "retention_days": 14}))]
 pub struct TenantSettings {
     /// What it is called.
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,
+    /// How many days to keep events, runs, attempts and refusals; null for as long as the installation and the tenant's limits
+    /// allow. What is older is deleted within the hour, but for what still has work before it.
+    #[schema(minimum = 1, maximum = 3650)]
+    pub retention_days: Option<i32>,
 }
 
 impl FromFields for TenantSettings {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let name = fields.required("name", text(1..=limits::NAME_CHARACTERS));
-        Some(Self { name: name? })
+        let retention_days = fields.optional("retention_days", integer(1..=RETENTION_DAYS_MOST));
+        Some(Self {
+            name: name?,
+            retention_days: retention_days?,
+        })
     }
 }
 
@@ -176,7 +196,7 @@ async fn read(caller: Guarded<TenantRead>) -> ApiResult<Reply<TenantWithLimits>>
 
 /// Change the tenant
 ///
-/// Its name. Limits of a tenant are the operator's to change.
+/// Its name, and how long it keeps what it received. Limits of a tenant are the operator's to change.
 #[utoipa::path(tag = "account", operation_id = "updateTenant", security(("bearer" = ["tenant:write"])),
     request_body(content = TenantPatch, content_type = "application/merge-patch+json"),
     responses((status = 200, description = "The tenant as it is now", body = TenantWithLimits)))]
@@ -186,16 +206,40 @@ async fn update(
     if_match: IfMatch,
     patch: TenantPatch,
 ) -> ApiResult<Reply<TenantWithLimits>> {
+    let defaults = caller.state().settings.tenant_limits;
     let changed = caller
         .run(move |conn, scope| {
             let current = tenants::lock(conn, scope)?;
             if_match.check(current.version)?;
-            let settings = patch.apply(&TenantSettings { name: current.name })?;
-            let tenant = tenants::update(conn, scope, &settings.name, clock::now())?;
-            Ok::<_, ApiError>(with_plan(conn, tenant)?)
+            let settings = patch.apply(&TenantSettings {
+                name: current.name,
+                retention_days: current.retention_days,
+            })?;
+            let TenantSettings { name, retention_days } = settings;
+            let tenant = tenants::update(conn, scope, &name, retention_days, clock::now())?;
+            let (tenant, plan) = with_plan(conn, tenant)?;
+            let of_plan = plan.as_ref().map(|plan| plan.limits);
+            let limits = TenantLimits::in_effect(tenant.limits, of_plan, defaults);
+            may_keep(retention_days, limits)?;
+            Ok((tenant, plan))
         })
         .await?;
     Ok(show(changed, &caller.state().settings))
+}
+
+fn may_keep(days: Option<i32>, limits: TenantLimits) -> ApiResult<()> {
+    let wanted = days.and_then(|days| u32::try_from(days).ok());
+    match limits
+        .retention_days
+        .filter(|most| wanted.is_some_and(|wanted| wanted > *most))
+    {
+        Some(most) => Err(ApiError::field(
+            "/retention_days",
+            FieldCode::OutOfRange,
+            format!("must be at most {most}: the tenant's limits allow no more"),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The name of the tenant, given again by whoever deletes it.

@@ -74,7 +74,7 @@ async fn a_tenant_sees_what_the_operator_allows_it() {
     let account = service.register_account("ada@example.com").await;
     let owner = service.caller(account["tokens"]["access_token"].as_str().expect("a token"));
     let mut expected = json!({"requests_per_second": 500, "burst": 500, "events_per_month": 1_000_000,
-        "body_bytes_per_month": null, "body_bytes": null, "waiting_callers": null});
+        "body_bytes_per_month": null, "body_bytes": null, "waiting_callers": null, "retention_days": null});
     assert_eq!(owner.get("/v1/tenant").await.is(200)["limits"], expected);
 
     let tenant: TenantId = account["tenant"]["id"]
@@ -129,7 +129,7 @@ async fn a_tenants_plan_stands_between_its_own_limits_and_the_defaults() {
     );
     let owner = service.register("ada@example.com").await;
     let limits = json!({"requests_per_second": null, "burst": null, "events_per_month": 100,
-        "body_bytes_per_month": null, "body_bytes": 512, "waiting_callers": null});
+        "body_bytes_per_month": null, "body_bytes": 512, "waiting_callers": null, "retention_days": null});
     let tenant = owner.get("/v1/tenant").await.is(200);
     assert_eq!((&tenant["plan"], &tenant["limits"]), (&json!("Small"), &limits));
     let renamed = owner.patch("/v1/tenant", json!({"name": "Looms"})).await.is(200);
@@ -144,4 +144,30 @@ async fn a_tenants_plan_stands_between_its_own_limits_and_the_defaults() {
     assert_eq!(plans, ["Small"]);
     service.database.execute("UPDATE tenants SET plan_id = NULL");
     assert_eq!(owner.get("/v1/tenant").await.is(200)["plan"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_tenant_says_how_long_it_keeps_what_it_received() {
+    let limits = TenantLimits {
+        retention_days: Some(30),
+        ..TenantLimits::NONE
+    };
+    let service = Service::start_with(|settings| settings.tenant_limits = limits).await;
+    let owner = service.register("ada@example.com").await;
+    let tenant = owner.get("/v1/tenant").await.is(200);
+    assert_eq!(
+        (&tenant["retention_days"], &tenant["limits"]["retention_days"]),
+        (&json!(null), &json!(30))
+    );
+    let set =
+        async |days: serde_json::Value| owner.patch("/v1/tenant", json!({"retention_days": days})).await;
+    assert_eq!(set(json!(7)).await.is(200)["retention_days"], 7);
+    set(json!(31))
+        .await
+        .is_invalid(&[("/retention_days", "out_of_range")]);
+    set(json!(0))
+        .await
+        .is_invalid(&[("/retention_days", "out_of_range")]);
+    assert_eq!(owner.get("/v1/tenant").await.is(200)["retention_days"], 7);
+    assert_eq!(set(json!(null)).await.is(200)["retention_days"], json!(null));
 }

@@ -13,6 +13,7 @@ mod killed;
 mod maintenance;
 mod notifications;
 mod records;
+mod retention;
 mod retries;
 mod sessions;
 mod stage;
