@@ -138,6 +138,19 @@ pub fn all(store: &Store) -> Vec<Query> {
             "events: webhook, type and outcome",
             format!("/v1/events?webhook_id={busy}&event_type=order.paid&outcome=failed"),
         ),
+        large("events: text that many have", "/v1/events?text=order.paid".into()),
+        large(
+            "events: text of one body in 2,000",
+            "/v1/events?text=customer77%40example.com".into(),
+        ),
+        large(
+            "events: text that none has",
+            "/v1/events?text=nobody%40example.com".into(),
+        ),
+        large(
+            "events: text of one old event, by its webhook",
+            format!("/v1/events?text={NEEDLE}&webhook_id={rare}"),
+        ),
         large("runs: newest page", "/v1/runs".into()),
         large("runs: failed", "/v1/runs?outcome=failed".into()),
         large(

@@ -320,6 +320,7 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_admin login_sessions.revoked_at: UPDATE",
             "hookgate_worker plans.id: SELECT",
             "hookgate_worker plans.name: SELECT",
+            "hookgate_worker plans.limits: SELECT",
             "hookgate_ingress api_keys.last_used_at: UPDATE",
             "hookgate_ingress captures.taken: UPDATE",
             "hookgate_ingress captures.ended_at: UPDATE",
@@ -377,6 +378,8 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker tenants.status: SELECT",
             "hookgate_worker tenants.delete_at: SELECT",
             "hookgate_worker tenants.plan_id: SELECT",
+            "hookgate_worker tenants.limits: SELECT",
+            "hookgate_worker tenants.retention_days: SELECT",
             "hookgate_worker webhooks.tenant_id: SELECT",
             "hookgate_worker webhooks.id: SELECT",
             "hookgate_worker webhooks.status: SELECT",
@@ -417,7 +420,7 @@ fn functions_with_the_owners_rights_are_these() {
         "SELECT format('%s: %s', p.proname, string_agg(g.grantee::regrole::text, ',' ORDER BY g.grantee::regrole::text)) AS line
             FROM pg_proc p, aclexplode(p.proacl) g
             WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef AND g.grantee <> p.proowner GROUP BY p.proname",
-        &["complete_pairing: hookgate_ingress", "drop_partitions: hookgate_worker", "ensure_partitions: hookgate_ingress,hookgate_management,hookgate_worker", "erase_tenant: hookgate_worker"],
+        &["complete_pairing: hookgate_ingress", "delete_older: hookgate_worker", "drop_partitions: hookgate_worker", "ensure_partitions: hookgate_ingress,hookgate_management,hookgate_worker", "erase_tenant: hookgate_worker"],
     );
 }
 

@@ -221,7 +221,7 @@ async fn update(
             let of_plan = plan.as_ref().map(|plan| plan.limits);
             let limits = TenantLimits::in_effect(tenant.limits, of_plan, defaults);
             may_keep(retention_days, limits)?;
-            Ok((tenant, plan))
+            Ok::<_, ApiError>((tenant, plan))
         })
         .await?;
     Ok(show(changed, &caller.state().settings))

@@ -18,7 +18,7 @@ const TABLES: [&str; 6] = [
 /// Gives a tenant's webhook a row of each table for each age in days: the event's UUID is that of its time.
 fn fill(stage: &Stage, tenant: &str, ages: &[i32]) {
     for age in ages {
-        stage.execute(&format!(
+        stage.database.execute(&format!(
             "SELECT ensure_partitions((now() AT TIME ZONE 'UTC')::date - least({age}, 7));
              INSERT INTO events (tenant_id, id, webhook_id, url_id, environment, method, suffix, path, query, headers, body_codec,
                body_bytes, body)
@@ -75,7 +75,7 @@ async fn what_a_tenant_keeps_no_longer_goes_and_nothing_else() {
     for tenant in [&short, &usual, &long] {
         fill(&stage, tenant, &ages);
     }
-    stage.execute(&format!(
+    stage.database.execute(&format!(
         "UPDATE tenants SET retention_days = 2 WHERE id = '{short}';
          UPDATE tenants SET limits = '{{\"retention_days\": 0}}' WHERE id = '{long}'"
     ));
@@ -95,7 +95,7 @@ async fn live_work_stays() {
     let tenant = stage.tenant.uuid().to_string();
     fill(&stage, &tenant, &[1, 3, 4, 6]);
     // The event of four days ago waits for a retry; a replay has come to the one of six days ago.
-    stage.execute(&format!(
+    stage.database.execute(&format!(
         "UPDATE tenants SET retention_days = 2 WHERE id = '{tenant}';
          INSERT INTO jobs (tenant_id, id, webhook_id, revision_id, event_ids, due_at)
          SELECT tenant_id, id, '{}', gen_random_uuid(), ARRAY[id], now() + interval '1 year' FROM events
@@ -109,7 +109,7 @@ async fn live_work_stays() {
     assert_eq!(counts(&stage, &tenant)[2], "2", "the attempts of both");
 
     fill(&stage, &tenant, &[5, 7]);
-    stage.execute(&format!(
+    stage.database.execute(&format!(
         "INSERT INTO replays (tenant_id, id, filter, revision, events_per_second, matched, before, created_by, due_at, after)
          SELECT '{tenant}', gen_random_uuid(), '{{}}', 'current', 1, 9, uuidv7_floor(now()), 'a', now() + interval '1 year',
            uuidv7_floor(now() - interval '6 days')"
@@ -124,14 +124,14 @@ async fn live_work_stays() {
 async fn a_part_that_fails_keeps_no_other_from_being_done() {
     let stage = Stage::new();
     let webhook = stage.webhook(set_only());
-    stage.execute(&format!(
+    stage.database.execute(&format!(
         "UPDATE tenants SET delete_at = now() - interval '1 day' WHERE id = '{}';
          CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'on purpose'; END $$;
          CREATE TRIGGER refuse BEFORE DELETE ON webhooks FOR EACH ROW EXECUTE FUNCTION refuse()",
         stage.tenant.uuid()
     ));
     let other = stage.database.tenant("Other").uuid();
-    stage.execute(&format!(
+    stage.database.execute(&format!(
         "INSERT INTO idempotency_keys (tenant_id, actor, key, request_digest, created_at)
          SELECT '{other}', 'a', 'b', '', now() - interval '3 days'"
     ));
