@@ -75,7 +75,8 @@ pub fn shorter_than(conn: &mut PgConnection, days: u32, defaults: TenantLimits) 
 impl Retention {
     /// What is older than this moment goes.
     pub fn oldest(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        now - TimeDelta::days(self.days.into())
+        now.checked_sub_signed(TimeDelta::days(self.days.into()))
+            .unwrap_or(DateTime::UNIX_EPOCH)
     }
 }
 

@@ -249,7 +249,7 @@ async fn what_a_tenant_may_use_is_its_own_else_its_plans_else_the_settings() {
         .is(200);
     assert_eq!(changed["plan"], json!({"id": id(&plan), "name": "Small"}));
     let in_effect = json!({"requests_per_second": 5, "burst": 5, "events_per_month": null,
-        "body_bytes_per_month": null, "body_bytes": 1024, "waiting_callers": null});
+        "body_bytes_per_month": null, "body_bytes": 1024, "waiting_callers": null, "retention_days": null});
     assert_eq!(changed["limits_in_effect"], in_effect);
     let own = owner.get("/v1/tenant").await.is(200);
     assert_eq!((&own["plan"], &own["limits"]), (&json!("Small"), &in_effect));

@@ -8,12 +8,14 @@ use crate::fields::{Fields, FromFields, integer};
 
 /// The greatest whole number that every reader of JSON keeps exactly.
 const WHOLE: i64 = (1 << 53) - 1;
+/// The most days that can be set.
+const DAYS_MOST: i64 = 3_650;
 
 /// Limits of a tenant's own, or of a plan. A number is a limit and 0 is none; null leaves it to what comes next: after a tenant's own
 /// limits its plan, after that the operator's settings (`tenant_limits`).
 #[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
 #[schema(as = Limits, example = json!({"requests_per_second": 100, "burst": 500, "events_per_month": 1_000_000, "body_bytes_per_month": null,
-    "body_bytes": null, "waiting_callers": 50}))]
+    "body_bytes": null, "waiting_callers": 50, "retention_days": 30}))]
 pub struct OwnLimits {
     /// Requests per second to all webhooks of a tenant together, in the long run.
     #[schema(maximum = 100_000)]
@@ -33,6 +35,9 @@ pub struct OwnLimits {
     /// Callers that may wait for a result at the same time, on each node of the ingress.
     #[schema(maximum = 4_294_967_295_i64)]
     waiting_callers: Option<u32>,
+    /// Days that what the tenant received is kept, at most; what the installation keeps (`worker.retention_days`) goes before.
+    #[schema(maximum = 3_650)]
+    retention_days: Option<u32>,
 }
 
 impl FromFields for OwnLimits {
@@ -45,6 +50,7 @@ impl FromFields for OwnLimits {
         let body_bytes_per_month = fields.optional("body_bytes_per_month", integer(0..=WHOLE));
         let body_bytes = fields.optional("body_bytes", integer(count.clone()));
         let waiting_callers = fields.optional("waiting_callers", integer(count));
+        let retention_days = fields.optional("retention_days", integer(0..=DAYS_MOST));
         Some(Self {
             requests_per_second: requests_per_second?,
             burst: burst?,
@@ -52,6 +58,7 @@ impl FromFields for OwnLimits {
             body_bytes_per_month: body_bytes_per_month?,
             body_bytes: body_bytes?,
             waiting_callers: waiting_callers?,
+            retention_days: retention_days?,
         })
     }
 }
@@ -65,6 +72,7 @@ impl From<TenantLimits> for OwnLimits {
             body_bytes_per_month,
             body_bytes,
             waiting_callers,
+            retention_days,
         } = limits;
         Self {
             requests_per_second,
@@ -73,6 +81,7 @@ impl From<TenantLimits> for OwnLimits {
             body_bytes_per_month,
             body_bytes,
             waiting_callers,
+            retention_days,
         }
     }
 }
@@ -86,6 +95,7 @@ impl From<OwnLimits> for TenantLimits {
             body_bytes_per_month,
             body_bytes,
             waiting_callers,
+            retention_days,
         } = limits;
         Self {
             requests_per_second,
@@ -94,6 +104,7 @@ impl From<OwnLimits> for TenantLimits {
             body_bytes_per_month,
             body_bytes,
             waiting_callers,
+            retention_days,
         }
     }
 }

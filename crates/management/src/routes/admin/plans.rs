@@ -30,7 +30,7 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 /// A plan.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"id": "pln_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Business", "limits": {"requests_per_second": 100,
-    "burst": 500, "events_per_month": 1_000_000, "body_bytes_per_month": null, "body_bytes": null, "waiting_callers": 50},
+    "burst": 500, "events_per_month": 1_000_000, "body_bytes_per_month": null, "body_bytes": null, "waiting_callers": 50, "retention_days": null},
     "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z"}))]
 struct Plan {
     id: PlanId,
@@ -55,7 +55,7 @@ impl From<plans::Plan> for Plan {
 /// A plan, with how many have it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"id": "pln_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Business", "limits": {"requests_per_second": 100,
-    "burst": 500, "events_per_month": 1_000_000, "body_bytes_per_month": null, "body_bytes": null, "waiting_callers": 50},
+    "burst": 500, "events_per_month": 1_000_000, "body_bytes_per_month": null, "body_bytes": null, "waiting_callers": 50, "retention_days": null},
     "created_at": "2026-11-21T12:00:00Z", "updated_at": "2026-11-21T12:00:00Z", "tenants": 12}))]
 struct PlanInUse {
     #[serde(flatten)]
@@ -67,7 +67,7 @@ struct PlanInUse {
 /// What can be set of a plan.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({"name": "Business", "limits": {"requests_per_second": 100, "burst": 500, "events_per_month": 1_000_000,
-    "waiting_callers": 50}}))]
+    "waiting_callers": 50, "retention_days": null}}))]
 struct PlanSettings {
     /// What it is called; tenants see it, metrics are labelled with it, and no other plan has the same.
     #[schema(min_length = 1, max_length = 64)]

@@ -76,9 +76,9 @@ impl From<(tenants::Tenant, Option<plans::Plan>)> for TenantWithPlan {
     "suspended_at": null, "suspension_reason": null, "delete_at": null, "created_at": "2026-11-21T12:00:00Z",
     "updated_at": "2026-11-21T12:00:00Z", "plan": {"id": "pln_01k9z3v8e5f2q8r7w6t5y4x3m2", "name": "Business"},
     "limits": {"requests_per_second": null, "burst": null, "events_per_month": 2_000_000, "body_bytes_per_month": null,
-        "body_bytes": null, "waiting_callers": null},
+        "body_bytes": null, "waiting_callers": null, "retention_days": null},
     "limits_in_effect": {"requests_per_second": 100, "burst": 500, "events_per_month": 2_000_000, "body_bytes_per_month": null,
-        "body_bytes": null, "waiting_callers": 50},
+        "body_bytes": null, "waiting_callers": 50, "retention_days": null},
     "owners": [{"id": "usr_01k9z3v8e5f2q8r7w6t5y4x3m2", "email": "ada@example.com", "name": "Ada"}],
     "this_month": {"events": 1204, "body_bytes": 1804800}, "webhooks": 7}))]
 struct TenantDetails {
