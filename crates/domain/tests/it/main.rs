@@ -6,3 +6,4 @@ mod catalogue;
 mod draws;
 mod due_jobs;
 mod failures;
+mod suspensions;
