@@ -37,6 +37,15 @@ impl Address {
         self.postgres(SUPERUSER, database)
     }
 
+    /// The same on whichever of two servers takes writes: this one, or another one that follows it.
+    pub fn postgres_with(&self, other: &Self, role: &str, database: &str) -> String {
+        let [own, other] =
+            [self, other].map(|address| address.sockets.display().to_string().replace('/', "%2F"));
+        format!(
+            "postgres://{role}@{own}:{POSTGRES_PORT},{other}:{POSTGRES_PORT}/{database}?target_session_attrs=read-write"
+        )
+    }
+
     /// The URL of the Redis. A `prefix` keeps the channels and keys of several users apart; empty for none.
     pub fn redis(&self, prefix: &str) -> String {
         let socket = self.sockets.join(REDIS_SOCKET);

@@ -34,6 +34,8 @@ pub struct Options {
     pub throwaway: bool,
     /// Further PostgreSQL settings, by name.
     pub postgres: Vec<(String, String)>,
+    /// Makes the PostgreSQL a standby of another private one, which it follows until it is promoted.
+    pub standby_of: Option<Address>,
 }
 
 impl Default for Options {
@@ -42,6 +44,7 @@ impl Default for Options {
             durable: true,
             throwaway: false,
             postgres: Vec::new(),
+            standby_of: None,
         }
     }
 }

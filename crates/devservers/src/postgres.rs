@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 
 use crate::account::Account;
-use crate::address::{POSTGRES_PORT as PORT, SUPERUSER};
+use crate::address::{Address, POSTGRES_PORT as PORT, SUPERUSER};
 use crate::child::{self, Child, wait_until};
 use crate::place::Place;
 use crate::{OWNER, Options, binaries};
@@ -71,36 +71,38 @@ impl Postgres {
             child: None,
         };
         if made_by.is_none() {
-            postgres.initialise()?;
+            postgres.initialise(options.standby_of.as_ref())?;
         }
         Ok(postgres)
     }
 
     /// Makes the data directory under another name and renames it, so that a half-made one is never taken for whole.
-    fn initialise(&self) -> Result<()> {
+    fn initialise(&self, primary: Option<&Address>) -> Result<()> {
         let making = self.data.with_extension("making");
         if making.exists() {
             fs::remove_dir_all(&making)?;
         }
-        let output = self
-            .tool("initdb")
+        let (name, mut command) = match primary {
+            None => {
+                let mut command = self.tool("initdb");
+                command.args(["-E", "UTF8", "--locale=C", "--auth=trust", "--no-instructions"]);
+                ("initdb", command)
+            }
+            Some(primary) => {
+                let mut command = self.tool("pg_basebackup");
+                command.arg("-h").arg(primary.sockets());
+                command.args(["-p", PORT, "--write-recovery-conf", "--checkpoint=fast"]);
+                ("pg_basebackup", command)
+            }
+        };
+        command
             .arg("-D")
             .arg(&making)
-            .args([
-                "-U",
-                SUPERUSER,
-                "-E",
-                "UTF8",
-                "--locale=C",
-                "--auth=trust",
-                "--no-sync",
-                "--no-instructions",
-            ])
-            .output()
-            .context("starting initdb")?;
+            .args(["-U", SUPERUSER, "--no-sync"]);
+        let output = command.output().with_context(|| format!("starting {name}"))?;
         if !output.status.success() {
             bail!(
-                "initdb failed: {}",
+                "{name} failed: {}",
                 String::from_utf8_lossy(&output.stderr).trim()
             );
         }

@@ -7,13 +7,17 @@ pub use diesel::pg::PgConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::database_url::with_timeouts;
 use crate::error::{Error, Result};
 use crate::trace;
+
+/// What PostgreSQL shows as the name of the pools' connections.
+const APPLICATION: &str = "hookgate";
 
 /// How a service reaches Postgres.
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
-    /// A `postgres://` URL of the service's role.
+    /// A `postgres://` URL of the service's role, as libpq reads it: with one host or several.
     pub url: SecretString,
     /// The most connections that the pool opens.
     pub pool_size: u32,
@@ -57,7 +61,7 @@ impl Database {
             .connection_customizer(Box::new(Session {
                 statement_timeout: settings.statement_timeout,
             }))
-            .build_unchecked(ConnectionManager::new(settings.url.expose_secret()));
+            .build_unchecked(ConnectionManager::new(conninfo(settings)));
         Ok(Self { pool })
     }
 
@@ -103,9 +107,14 @@ impl Database {
 /// [`Error::Unavailable`] when Postgres cannot be reached.
 pub fn connect(settings: &DatabaseSettings) -> Result<PgConnection> {
     use diesel::Connection;
-    let mut conn = PgConnection::establish(settings.url.expose_secret())?;
+    let mut conn = PgConnection::establish(&conninfo(settings))?;
     prepare(&mut conn, settings.statement_timeout)?;
     Ok(conn)
+}
+
+/// A server that is away is given up soon, also in the middle of a query: the next one may have taken its place.
+fn conninfo(settings: &DatabaseSettings) -> String {
+    with_timeouts(settings.url.expose_secret(), APPLICATION)
 }
 
 fn prepare(conn: &mut PgConnection, statement_timeout: Duration) -> Result<(), diesel::result::Error> {

@@ -6,32 +6,9 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool, Date, Integer, Nullable, Text, Timestamptz};
-use secrecy::{ExposeSecret, SecretString};
-use url::Url;
 
 use crate::clock;
-use crate::database::{self, DatabaseSettings};
-use crate::error::{Error, Result};
-
-/// How long PostgreSQL may take to take a connection, in seconds.
-const CONNECT_SECONDS: &str = "5";
-
-/// Connects, without waiting long for a server that is silent.
-///
-/// # Errors
-/// [`Error::Unavailable`] with what libpq or the server said.
-pub fn connect(settings: &DatabaseSettings) -> Result<PgConnection> {
-    let mut url = Url::parse(settings.url.expose_secret())
-        .map_err(|_| Error::Query("the database URL is not a URL".into()))?;
-    if !url.query_pairs().any(|(name, _)| name == "connect_timeout") {
-        url.query_pairs_mut()
-            .append_pair("connect_timeout", CONNECT_SECONDS);
-    }
-    database::connect(&DatabaseSettings {
-        url: SecretString::from(String::from(url)),
-        ..settings.clone()
-    })
-}
+use crate::error::Result;
 
 /// As whom a connection works.
 #[derive(Debug, QueryableByName)]

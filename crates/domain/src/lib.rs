@@ -16,6 +16,7 @@ pub mod clock;
 pub mod collections;
 pub mod crypto;
 pub mod database;
+mod database_url;
 pub mod deduplication;
 pub mod destinations;
 pub mod drift;

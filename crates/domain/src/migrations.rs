@@ -5,8 +5,8 @@ use diesel::migration::MigrationSource;
 use diesel::pg::{Pg, PgConnection};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use url::Url;
 
+use crate::database_url;
 use crate::error::{Error, Result};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
@@ -106,9 +106,7 @@ pub fn difference(conn: &mut PgConnection) -> Result<Difference> {
 /// # Errors
 /// [`Error::Query`] when the URL cannot be read or the owner may not alter the role.
 pub fn set_role_password(owner: &mut PgConnection, service_url: &str) -> Result<()> {
-    let url = Url::parse(service_url).map_err(|_| Error::Query("the database URL is not a URL".into()))?;
-    let decode = |text: &str| percent_decode(text);
-    let (role, Some(password)) = (decode(url.username()), url.password().map(decode)) else {
+    let Some((role, password)) = database_url::credentials(service_url) else {
         return Ok(());
     };
     if !ROLES.contains(&role.as_str()) {
@@ -122,11 +120,4 @@ pub fn set_role_password(owner: &mut PgConnection, service_url: &str) -> Result<
     }
     owner.batch_execute(&format!("ALTER ROLE {role} PASSWORD '{quoted}'"))?;
     Ok(())
-}
-
-fn percent_decode(text: &str) -> String {
-    url::form_urlencoded::parse(format!("v={}", text.replace('+', "%2B")).as_bytes())
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
 }

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::libpq::{Connected, PgError, RawConnection, Row};
 use crate::database::DatabaseSettings;
+use crate::database_url::with_timeouts;
 
 /// How long after a failed connection the next one is tried. Meanwhile everything fails at once.
 const RECONNECT_AFTER: Duration = Duration::from_millis(100);
@@ -141,25 +142,6 @@ pub fn day_name(day: i64) -> String {
         .unwrap_or_default()
         .format("%Y%m%d")
         .to_string()
-}
-
-/// The connection string with bounds on connecting and on an unreachable peer, unless it sets its own.
-fn with_timeouts(url: &str, application: &str) -> String {
-    let mut conninfo = url.to_owned();
-    for (name, value) in [
-        ("connect_timeout", "2"),
-        ("keepalives_idle", "5"),
-        ("keepalives_interval", "2"),
-        ("keepalives_count", "3"),
-        ("tcp_user_timeout", "5000"),
-        ("application_name", application),
-    ] {
-        if !url.contains(&format!("{name}=")) {
-            conninfo.push(if conninfo.contains('?') { '&' } else { '?' });
-            conninfo.push_str(&format!("{name}={value}"));
-        }
-    }
-    conninfo
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ fn reach(check: &str, database: Attempt<DatabaseSettings>, report: &mut Report) 
             return None;
         }
     };
-    match inspection::connect(&database) {
+    match hookgate_domain::database::connect(&database) {
         Ok(conn) => Some(conn),
         Err(error) => {
             let (detail, action) = explain(&error);

@@ -11,6 +11,7 @@ mod commands;
 mod contract;
 mod dev;
 mod doctor;
+mod failover;
 mod flows;
 mod generated_clients;
 mod github;
