@@ -7,3 +7,4 @@ mod draws;
 mod due_jobs;
 mod failures;
 mod suspensions;
+mod sentinel;
