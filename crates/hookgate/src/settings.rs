@@ -138,7 +138,7 @@ pub struct AdminSection {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisSection {
-    /// `redis://host:6379` or `redis+unix:///socket`; `?prefix=name:` shares one Redis between installations.
+    /// `redis://host:6379`, `redis+unix:///socket` or `redis+sentinel://host,host:26379/service`; `?prefix=name:` shares one Redis between installations.
     #[serde(serialize_with = "redacted")]
     pub url: Option<SecretString>,
 }
