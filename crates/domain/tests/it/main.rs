@@ -6,5 +6,5 @@ mod catalogue;
 mod draws;
 mod due_jobs;
 mod failures;
-mod suspensions;
 mod sentinel;
+mod suspensions;
