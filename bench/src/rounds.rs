@@ -49,6 +49,7 @@ pub fn start_servers() -> Result<Servers> {
         postgres: POSTGRES
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
+        standby_of: None,
     };
     let servers = Servers::start_temporary(&options)?;
     hookgate_testkit::servers::make_template(&servers)?;
