@@ -19,7 +19,7 @@ use keepsake::Keepsake;
 
 const DATABASE: &str = "hookgate";
 /// Where the operator's API is, unless it is set otherwise.
-const ADMIN_LISTEN: &str = "127.0.0.1:8083";
+const ADMIN_LISTEN: &str = "127.0.0.1:8085";
 
 /// Starts everything, prints what to do with it, and stops everything at a signal.
 ///

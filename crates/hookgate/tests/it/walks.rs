@@ -92,7 +92,7 @@ fn the_operators_commands_work_as_pasted() {
     let address = address.split_whitespace().next().unwrap();
     let script = blocks(OPERATORS)
         .concat()
-        .replace("http://127.0.0.1:8083/admin/v1", address);
+        .replace("http://127.0.0.1:8085/admin/v1", address);
     let mut shell = Command::new("sh");
     let output = shell
         .args(["-c", &script])

@@ -22,7 +22,6 @@ macro_rules! demands {
 demands!(
     TenantRead,
     TenantWrite,
-    TenantOwn,
     MembersRead,
     MembersWrite,
     ManagementKeysRead,
