@@ -4,6 +4,8 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -175,9 +177,9 @@ pub struct MailSection {
     /// Write them into files of this folder instead, for development.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
-    /// Whether each mail's link is printed, too: what `hookgate dev` does.
+    /// Whether each mail's link is printed, too, at present: what `hookgate dev` does once it is ready.
     #[serde(skip)]
-    pub shows_links: bool,
+    pub shows_links: Arc<AtomicBool>,
 }
 
 impl Default for MailSection {
@@ -186,7 +188,7 @@ impl Default for MailSection {
             smtp_url: None,
             from: "Hookgate <hookgate@localhost.localdomain>".to_owned(),
             folder: None,
-            shows_links: false,
+            shows_links: Arc::default(),
         }
     }
 }
@@ -378,7 +380,7 @@ impl MailSection {
         let mailer = match (url, &self.folder) {
             (None, None) => return Ok(None),
             (Some(url), None) => Mailer::smtp(url.expose_secret(), &self.from),
-            (None, Some(folder)) => Mailer::folder(folder.clone(), &self.from, self.shows_links),
+            (None, Some(folder)) => Mailer::folder(folder.clone(), &self.from, Arc::clone(&self.shows_links)),
             (Some(_), Some(_)) => bail!("mail.smtp_url and mail.folder: set one of them"),
         };
         mailer.map(Some).map_err(|reason| anyhow!(reason))

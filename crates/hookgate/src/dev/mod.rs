@@ -7,6 +7,7 @@ mod ports;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use hookgate_devservers::{Address, OWNER, Options, Servers};
@@ -47,7 +48,8 @@ pub fn run(source: Source, data: &Path, fresh: bool) -> Result<()> {
     migrate::apply(&settings)?;
     let outcome = services::runtime()?.block_on(async {
         let services = Services::start(&settings, &Role::ALL).await?;
-        let outcome = serve(&services, &mut keepsake, &moved, &data).await;
+        let shows_links = &settings.mail.shows_links;
+        let outcome = serve(&services, &mut keepsake, &moved, &data, shows_links).await;
         println!("\nStopping");
         services.stop().await;
         outcome
@@ -131,7 +133,6 @@ fn settings(
     let moved = ports::choose(addresses)?;
     if !source.has("mail.smtp_url") {
         settings.mail.folder.get_or_insert_with(|| data.join("mails"));
-        settings.mail.shows_links = true;
     }
     if !source.has("management.public_url") {
         settings.management.public_url = format!("http://{}", settings.ingress.listen).parse()?;
@@ -140,7 +141,13 @@ fn settings(
 }
 
 /// Makes the account ready, prints the banner, and waits for a signal.
-async fn serve(services: &Services, keepsake: &mut Keepsake, moved: &[String], data: &Path) -> Result<()> {
+async fn serve(
+    services: &Services,
+    keepsake: &mut Keepsake,
+    moved: &[String],
+    data: &Path,
+    shows_links: &AtomicBool,
+) -> Result<()> {
     let (ingress, management) = services
         .ingress_address()
         .zip(services.management_address())
@@ -158,6 +165,8 @@ async fn serve(services: &Services, keepsake: &mut Keepsake, moved: &[String], d
         data: shown(data),
     };
     println!("{banner}");
+    // Not before: the account's own mail is for nobody.
+    shows_links.store(true, Ordering::Relaxed);
     StopSignals::listen()?.first().await;
     Ok(())
 }

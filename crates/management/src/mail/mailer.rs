@@ -5,6 +5,8 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hookgate_model::ids::MailId;
@@ -28,7 +30,10 @@ pub struct Mailer {
 #[derive(Clone)]
 enum Transport {
     Smtp(AsyncSmtpTransport<Tokio1Executor>),
-    Folder { folder: PathBuf, shows_links: bool },
+    Folder {
+        folder: PathBuf,
+        shows_links: Arc<AtomicBool>,
+    },
 }
 
 impl fmt::Debug for Mailer {
@@ -54,11 +59,11 @@ impl Mailer {
         })
     }
 
-    /// Writes each mail into a file, and prints its link if that is wanted.
+    /// Writes each mail into a file, and prints its link while that is wanted.
     ///
     /// # Errors
     /// What is wrong with the sender's address.
-    pub fn folder(folder: PathBuf, from: &str, shows_links: bool) -> Result<Self, &'static str> {
+    pub fn folder(folder: PathBuf, from: &str, shows_links: Arc<AtomicBool>) -> Result<Self, &'static str> {
         Ok(Self {
             from: mailbox(from)?,
             transport: Transport::Folder { folder, shows_links },
@@ -84,7 +89,7 @@ impl Mailer {
             Transport::Folder { folder, shows_links } => {
                 let path = folder.join(format!("{id}.eml"));
                 write(folder, &path, &message.formatted()).map_err(|error| format!("{path:?}: {error}"))?;
-                if *shows_links {
+                if shows_links.load(Ordering::Relaxed) {
                     let what = link.unwrap_or(subject).replace('\n', " ");
                     println!("Mail to {recipient}: {what}  ({})", path.display());
                 }

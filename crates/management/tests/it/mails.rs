@@ -1,6 +1,7 @@
 //! Mails: they tell of what was committed, arrive although a server refuses them for a while, and nothing keeps their tokens.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hookgate_management::mail::Mailer;
@@ -163,7 +164,7 @@ async fn what_is_rolled_back_is_not_mailed() {
 async fn in_development_a_mail_is_a_file() {
     let folder = tempfile::tempdir().expect("a directory");
     let mails = folder.path().join("mails");
-    let mailer = Mailer::folder(mails.clone(), "hookgate@example.com", false).expect("a mailer");
+    let mailer = Mailer::folder(mails.clone(), "hookgate@example.com", Arc::default()).expect("a mailer");
     let service = Service::start_with(|settings| settings.mailer = Some(mailer)).await;
     let owner = service.register("ada@example.com").await;
     let invitation = json!({"email": "grace@example.com", "role": "editor"});
