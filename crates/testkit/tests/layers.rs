@@ -58,6 +58,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
             "hookgate-domain",
             "hookgate-egress",
             "hookgate-ingress",
+            "hookgate-management",
             "hookgate-worker",
             "hookgate-devservers",
             "hookgate-testkit",
