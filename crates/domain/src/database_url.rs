@@ -31,11 +31,11 @@ pub fn credentials(url: &str) -> Option<(String, String)> {
     Some((percent_decoded(user), percent_decoded(password)))
 }
 
-fn percent_decoded(text: &str) -> String {
-    url::form_urlencoded::parse(format!("v={}", text.replace('+', "%2B")).as_bytes())
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
+/// A part of a URL, as it is meant.
+pub fn percent_decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 #[cfg(test)]
@@ -57,6 +57,10 @@ mod tests {
             ),
             ("postgres://u:p+%40%2F@/hookgate?host=a,b", known),
             ("postgres://u@db/hookgate", None),
+            (
+                "postgres://u:a&b+c@db/hookgate",
+                Some(("u".to_owned(), "a&b+c".to_owned())),
+            ),
             ("postgres://db/hookgate?user=u&password=p", None),
             ("hookgate", None),
         ] {

@@ -204,7 +204,7 @@ pub fn revoke_own(
     if ended == 0 { Err(Error::NotFound) } else { Ok(()) }
 }
 
-/// Ends all logins of a person, but one, in the running transaction. Those that are being made fail.
+/// Ends all logins of a person, but one, in the running transaction. Those that are being made and rest on one of them fail.
 ///
 /// # Errors
 /// When Postgres cannot be reached.

@@ -11,7 +11,7 @@ use hookgate_model::limits::TenantLimits;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The tables that a tenant's retention shortens. Events go last: what belongs to one is not left without it.
 pub const TABLES: [&str; 6] = [
@@ -35,7 +35,7 @@ pub struct Retention {
 /// The tenants that keep what they received for fewer days than the installation.
 ///
 /// # Errors
-/// [`Error::Unreadable`] when stored limits are; when Postgres cannot be reached.
+/// When Postgres cannot be reached.
 pub fn shorter_than(conn: &mut PgConnection, days: u32, defaults: TenantLimits) -> Result<Vec<Retention>> {
     #[derive(QueryableByName)]
     struct Row {
@@ -53,13 +53,14 @@ pub fn shorter_than(conn: &mut PgConnection, days: u32, defaults: TenantLimits) 
          FROM tenants LEFT JOIN plans ON plans.id = plan_id",
     )
     .load(conn)?;
-    let read = |document| {
-        serde_json::from_value::<TenantLimits>(document).map_err(|_| Error::Unreadable { what: "limits" })
-    };
+    let read = serde_json::from_value::<TenantLimits>;
     let mut shorter = Vec::new();
     for row in rows {
-        let plan = row.plan.map(read).transpose()?;
-        let limits = TenantLimits::in_effect(read(row.limits)?, plan, defaults);
+        let (Ok(plan), Ok(own)) = (row.plan.map(read).transpose(), read(row.limits)) else {
+            tracing::error!(tenant = %TenantId::from(row.id), "the limits of a tenant cannot be read; nothing of it is deleted by its age");
+            continue;
+        };
+        let limits = TenantLimits::in_effect(own, plan, defaults);
         let wanted = row.retention_days.and_then(|days| u32::try_from(days).ok());
         let kept = [wanted, limits.retention_days].into_iter().flatten().min();
         if let Some(kept) = kept.filter(|kept| *kept < days) {

@@ -19,6 +19,7 @@ use hookgate_management::admin::{self, Tokens};
 use hookgate_management::mail::Mailer;
 use hookgate_model::limits::{CollectionLimits, TenantLimits};
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::otlp;
@@ -66,9 +67,22 @@ pub struct Settings {
 }
 
 /// A number is a limit, 0 (each one's default) is none.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct TenantLimitsSection(pub TenantLimits);
+
+impl<'de> Deserialize<'de> for TenantLimitsSection {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let given = serde_json::Map::deserialize(deserializer)?;
+        // Stored limits may have more than this version knows, settings may not.
+        let known = serde_json::to_value(TenantLimits::NONE).map_err(D::Error::custom)?;
+        if let Some(unknown) = given.keys().find(|name| known.get(name).is_none()) {
+            return Err(D::Error::custom(format_args!("unknown field: found `{unknown}`")));
+        }
+        let limits = serde_json::from_value(given.into()).map_err(D::Error::custom)?;
+        Ok(Self(limits))
+    }
+}
 
 impl Default for TenantLimitsSection {
     fn default() -> Self {

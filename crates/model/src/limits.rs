@@ -59,8 +59,10 @@ fn rate(per_second: Option<NonZeroU32>, burst: Option<NonZeroU32>) -> Option<Rat
 
 /// What one tenant may use. A number is a limit, 0 is none; what is absent in a tenant's own limits is its plan's, and what is
 /// absent there the operator's default.
+///
+/// What a newer version has stored besides is passed over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct TenantLimits {
     /// Requests per second to all of its webhooks, in the long run.
     #[serde(skip_serializing_if = "Option::is_none")]

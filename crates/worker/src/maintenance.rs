@@ -76,13 +76,13 @@ impl Pass<'_> {
         let (now, settings) = (self.now, &self.shared.settings);
         // Also while another worker is at the rest: events cannot be stored on a day without partitions.
         let days = self.shared.database.run(move |conn| make_days(conn, now)).await;
-        self.note("making days", days)?;
+        self.note("making days", days).await?;
         let oldest = now
             .date_naive()
             .checked_sub_days(Days::new(settings.retention_days.max(1).into()))
             .unwrap_or_default();
         let dropped = self.drop_days(oldest).await;
-        self.note("dropping days", dropped)?;
+        self.note("dropping days", dropped).await?;
         self.erase_tenants().await?;
         self.shorten_retention().await?;
         let before = oldest.and_time(NaiveTime::MIN).and_utc();
@@ -112,7 +112,6 @@ impl Pass<'_> {
             audit::delete_older(conn, audited, most)
         })
         .await?;
-        self.bound_audit_logs().await?;
         let (newest, bytes) = (settings.refusals_per_webhook, settings.refused_bytes_per_webhook);
         self.alone("refusals", move |conn| {
             maintenance::trim_refusals(conn, newest).map(drop)
@@ -125,13 +124,15 @@ impl Pass<'_> {
         self.alone("what has expired", move |conn| {
             maintenance::delete_expired(conn, now)
         })
-        .await
+        .await?;
+        // Last: it looks at every tenant.
+        self.bound_audit_logs().await
     }
 
-    /// Notes what became of a part; what else there is goes on.
-    fn note(&mut self, part: &'static str, outcome: Result<()>) -> Result<()> {
+    /// Notes what became of a part; what else there is goes on, also when the part waited too long for a lock, or took too long.
+    async fn note(&mut self, part: &'static str, outcome: Result<()>) -> Result<()> {
         match outcome {
-            Err(error @ Error::Unavailable(_)) => Err(error),
+            Err(error @ Error::Unavailable(_)) if self.shared.database.ping().await.is_err() => Err(error),
             Err(error) => {
                 tracing::warn!(part, %error, "a part of the maintenance failed; it is tried again");
                 metrics::counter!("hookgate_maintenance_failures_total", "part" => part).increment(1);
@@ -165,10 +166,10 @@ impl Pass<'_> {
             .database
             .run(move |conn| tenants::to_be_erased(conn, now))
             .await;
-        let due = self.known("erasing tenants", due)?;
+        let due = self.known("erasing tenants", due).await?;
         for tenant in due {
             let erased = self.erase(tenant).await;
-            self.note("erasing tenants", erased)?;
+            self.note("erasing tenants", erased).await?;
         }
         Ok(())
     }
@@ -208,10 +209,10 @@ impl Pass<'_> {
             .run(move |conn| retention::shorter_than(conn, days, defaults))
             .await;
         let mut behind = TimeDelta::zero();
-        for retention in self.known(PART, shorter)? {
+        for retention in self.known(PART, shorter).await? {
             let deleted = self.shorten(retention).await;
             behind = behind.max(*deleted.as_ref().unwrap_or(&TimeDelta::zero()));
-            self.note(PART, deleted.map(drop))?;
+            self.note(PART, deleted.map(drop)).await?;
         }
         metrics::gauge!("hookgate_retention_behind_seconds").set(behind.num_seconds() as f64);
         Ok(())
@@ -249,7 +250,7 @@ impl Pass<'_> {
     async fn bound_audit_logs(&mut self) -> Result<()> {
         let newest = self.shared.settings.audit_entries_per_tenant.into();
         let tenants = self.shared.database.run(tenants::ids).await;
-        for tenant in self.known("audit log", tenants)? {
+        for tenant in self.known("audit log", tenants).await? {
             self.in_chunks("audit log", move |conn, most| {
                 audit::delete_surplus(conn, tenant, newest, most)
             })
@@ -259,10 +260,10 @@ impl Pass<'_> {
     }
 
     /// What a part begins with; nothing when that failed.
-    fn known<T>(&mut self, part: &'static str, found: Result<Vec<T>>) -> Result<Vec<T>> {
+    async fn known<T>(&mut self, part: &'static str, found: Result<Vec<T>>) -> Result<Vec<T>> {
         match found {
             Ok(found) => Ok(found),
-            Err(error) => self.note(part, Err(error)).map(|()| Vec::new()),
+            Err(error) => self.note(part, Err(error)).await.map(|()| Vec::new()),
         }
     }
 
@@ -277,7 +278,7 @@ impl Pass<'_> {
             .database
             .run(move |conn| maintenance::alone(conn, work));
         let done = done.await.map(drop);
-        self.note(part, done)
+        self.note(part, done).await
     }
 
     /// Deletes in small transactions, so that nobody waits long for a row, until little is left.
@@ -290,7 +291,7 @@ impl Pass<'_> {
             let chunk = move |conn: &mut _| maintenance::alone(conn, |conn| delete(conn, CHUNK));
             let deleted = match self.shared.database.run(chunk).await {
                 Ok(deleted) => deleted.unwrap_or(0),
-                Err(error) => return self.note(part, Err(error)),
+                Err(error) => return self.note(part, Err(error)).await,
             };
             if i64::try_from(deleted).unwrap_or(i64::MAX) < CHUNK || self.shared.stopping.is_cancelled() {
                 return Ok(());

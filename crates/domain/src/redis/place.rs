@@ -1,10 +1,15 @@
 //! Where a Redis is, as its URL says.
 
+use std::time::Duration;
+
+use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
-use redis::{Client, ConnectionAddr};
+use redis::{Client, ConnectionAddr, IntoConnectionInfo};
+use socket2::TcpKeepalive;
 use url::Url;
 
 use super::link::Server;
+use crate::database_url::percent_decoded;
 use crate::error::{Error, Result};
 
 const SENTINELS: &str = "redis+sentinel://";
@@ -23,11 +28,24 @@ impl Place {
             Some(rest) => sentinels(rest),
             None => {
                 let (url, prefix) = split_prefix(text, "the Redis URL is not a URL")?;
-                let server = Server::One(Client::open(url)?);
+                let server = url.into_connection_info()?.set_tcp_settings(patience());
+                let server = Server::One(Client::open(server)?);
                 Ok(Self { server, prefix })
             }
         }
     }
+}
+
+/// A server that has gone without a word is missed within seconds, also by who only listens.
+fn patience() -> TcpSettings {
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(5))
+        .with_interval(Duration::from_secs(2))
+        .with_retries(3);
+    TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(keepalive)
+        .set_user_timeout(Duration::from_secs(5))
 }
 
 /// `user:password@host,host:port/service/db?prefix=…&sentinel_username=…&sentinel_password=…`
@@ -45,13 +63,8 @@ fn sentinels(rest: &str) -> Result<Place> {
         &format!("redis://{credentials}{at}sentinel/{path}"),
         "the Redis URL is not a URL",
     )?;
-    let decoded = |text: &str| {
-        let pairs = format!("v={}", text.replace('+', "%2B"));
-        let value = url::form_urlencoded::parse(pairs.as_bytes()).next();
-        value.map(|(_, value)| value.into_owned()).unwrap_or_default()
-    };
     let mut segments = url.path_segments().into_iter().flatten();
-    let service = decoded(segments.next().unwrap_or_default());
+    let service = percent_decoded(segments.next().unwrap_or_default());
     if service.is_empty() {
         return Err(wrong("names no service"));
     }
@@ -70,12 +83,13 @@ fn sentinels(rest: &str) -> Result<Place> {
     let clients = hosts.split(',').map(|host| {
         let address = address(host).ok_or_else(|| wrong("has a host that cannot be read"))?;
         let mut builder = SentinelClientBuilder::new([address], &service, SentinelServerType::Master)?
+            .set_client_to_redis_tcp_settings(patience())
             .set_client_to_redis_db(database);
         if !url.username().is_empty() {
-            builder = builder.set_client_to_redis_username(decoded(url.username()));
+            builder = builder.set_client_to_redis_username(percent_decoded(url.username()));
         }
         if let Some(password) = url.password() {
-            builder = builder.set_client_to_redis_password(decoded(password));
+            builder = builder.set_client_to_redis_password(percent_decoded(password));
         }
         if let Some(username) = of_sentinel("sentinel_username") {
             builder = builder.set_client_to_sentinel_username(username);

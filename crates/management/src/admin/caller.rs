@@ -134,15 +134,14 @@ async fn authenticate(request: &HttpRequest) -> ApiResult<Operator> {
         .and_then(|text| text.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
-    let attempt = throttle::OperatorAttempt::begin(&state, address).await?;
     if bearer.is_some_and(|token| access.tokens.has(token)) {
-        attempt.succeeded(&state).await;
         Ok(Operator {
             state,
             access,
             address,
         })
     } else {
+        throttle::operator_failed(&state, address).await?;
         Err(ApiError::new(
             ErrorCode::Unauthenticated,
             "send Authorization: Bearer with one of admin.tokens",

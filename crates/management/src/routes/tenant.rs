@@ -211,6 +211,7 @@ async fn update(
         .run(move |conn, scope| {
             let current = tenants::lock(conn, scope)?;
             if_match.check(current.version)?;
+            let before = current.retention_days;
             let settings = patch.apply(&TenantSettings {
                 name: current.name,
                 retention_days: current.retention_days,
@@ -220,7 +221,10 @@ async fn update(
             let (tenant, plan) = with_plan(conn, tenant)?;
             let of_plan = plan.as_ref().map(|plan| plan.limits);
             let limits = TenantLimits::in_effect(tenant.limits, of_plan, defaults);
-            may_keep(retention_days, limits)?;
+            // What the operator has lowered since stays as it is wished, and counts for less.
+            if retention_days != before {
+                may_keep(retention_days, limits)?;
+            }
             Ok::<_, ApiError>((tenant, plan))
         })
         .await?;

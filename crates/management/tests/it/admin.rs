@@ -145,12 +145,13 @@ async fn whoever_guesses_tokens_waits_where_they_are() {
             .await
             .is_problem(401, "unauthenticated");
     }
-    let waits = from("203.0.113.7").get("/admin/v1/plans").await;
+    let guesser = from("203.0.113.7").presenting(Some(&guess));
+    let waits = guesser.get("/admin/v1/plans").await;
     waits.is_problem(429, "too_many_requests");
     assert_eq!(waits.header("retry-after"), "1");
-    // Elsewhere nobody waits, however often they come.
-    for _ in 0..10 {
-        from("198.51.100.1").get("/admin/v1/plans").await.is(200);
+    // Nobody else waits, however often they come, not even beside the guesser.
+    for address in ["198.51.100.1", "203.0.113.7"].repeat(5) {
+        from(address).get("/admin/v1/plans").await.is(200);
     }
 }
 
@@ -362,6 +363,28 @@ async fn plans_are_made_changed_and_deleted_when_nobody_has_them() {
         .post("/admin/v1/plans", json!({"name": "One more"}))
         .await
         .is_problem(409, "limit_reached");
+}
+
+#[tokio::test]
+async fn the_plan_of_new_tenants_keeps_its_name() {
+    let service =
+        Service::start_with(|settings| settings.plan_of_new_tenants = Some("Free".to_owned())).await;
+    let (_admin, operator) = service.operators_api().await;
+    let plan = operator
+        .post("/admin/v1/plans", json!({"name": "Free"}))
+        .await
+        .is(201);
+    let path = format!("/admin/v1/plans/{}", id(&plan));
+    operator
+        .patch(&path, json!({"name": "Gratis"}))
+        .await
+        .is_problem(409, "in_use");
+    operator.delete(&path).await.is_problem(409, "in_use");
+    operator
+        .patch(&path, json!({"limits": {"burst": 9}}))
+        .await
+        .is(200);
+    tenant(&service, "ada@example.com", "Engines").await;
 }
 
 #[tokio::test]

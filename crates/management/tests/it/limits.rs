@@ -169,5 +169,20 @@ async fn a_tenant_says_how_long_it_keeps_what_it_received() {
         .await
         .is_invalid(&[("/retention_days", "out_of_range")]);
     assert_eq!(owner.get("/v1/tenant").await.is(200)["retention_days"], 7);
+    // Lowered by the operator below what is wished, and with a limit that only a newer version knows.
+    service
+        .database
+        .execute(r#"UPDATE tenants SET limits = '{"retention_days": 3, "moons": 1}'"#);
+    let renamed = owner
+        .patch("/v1/tenant", json!({"name": "Another"}))
+        .await
+        .is(200);
+    assert_eq!(
+        (&renamed["retention_days"], &renamed["limits"]["retention_days"]),
+        (&json!(7), &json!(3))
+    );
+    set(json!(6))
+        .await
+        .is_invalid(&[("/retention_days", "out_of_range")]);
     assert_eq!(set(json!(null)).await.is(200)["retention_days"], json!(null));
 }

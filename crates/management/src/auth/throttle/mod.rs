@@ -95,29 +95,16 @@ impl Attempt {
     }
 }
 
-/// An attempt to show a token of the operator. It counts as failed until it [`succeeded`](OperatorAttempt::succeeded).
-#[must_use]
-pub struct OperatorAttempt {
-    network: String,
-}
-
-impl OperatorAttempt {
-    /// Begins one.
-    ///
-    /// # Errors
-    /// 429 while the network has to wait.
-    pub async fn begin(state: &State, address: Option<IpAddr>) -> ApiResult<Self> {
-        let network = network_key(address);
-        let free = state.settings.login_failures_per_network;
-        match fail(state, OPERATOR, &network, free).await {
-            Some(wait) => Err(too_many("too many wrong tokens from this network; wait", wait)),
-            None => Ok(Self { network }),
-        }
-    }
-
-    /// Takes it back.
-    pub async fn succeeded(self, state: &State) {
-        take_back(state, OPERATOR, &self.network).await;
+/// Counts a wrong token of the operator. Whoever has a right one never waits: it is looked at first, since it cannot be guessed.
+///
+/// # Errors
+/// 429 while the network has to wait.
+pub async fn operator_failed(state: &State, address: Option<IpAddr>) -> ApiResult<()> {
+    let network = network_key(address);
+    let free = state.settings.login_failures_per_network;
+    match fail(state, OPERATOR, &network, free).await {
+        Some(wait) => Err(too_many("too many wrong tokens from this network; wait", wait)),
+        None => Ok(()),
     }
 }
 

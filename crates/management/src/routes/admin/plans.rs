@@ -165,15 +165,20 @@ async fn update(
     patch: PlanPatch,
 ) -> ApiResult<Reply<Plan>> {
     let own = operator.clone();
+    let registers = operator.state().settings.plan_of_new_tenants.clone();
     let plan = operator
         .and_announce(Change::Plan(id), async move {
             own.run(move |conn| {
                 let current = plans::lock(conn, id)?;
                 if_match.check(current.version)?;
+                let before = current.name.clone();
                 let wanted = patch.apply(&PlanSettings {
                     name: current.name,
                     limits: current.limits.into(),
                 })?;
+                if wanted.name != before {
+                    required_by_new_tenants(&before, registers.as_deref())?;
+                }
                 plans::update(conn, id, &wanted.name, &wanted.limits.into())
                     .on_constraint("plans_name_key", name_taken)
             })
@@ -184,6 +189,18 @@ async fn update(
     Ok(Reply::ok(Plan::from(plan)).version(version))
 }
 
+/// Refuses what would leave new tenants without their plan, and so nobody able to register.
+fn required_by_new_tenants(plan: &str, of_new_tenants: Option<&str>) -> ApiResult<()> {
+    if of_new_tenants == Some(plan) {
+        Err(ApiError::new(
+            ErrorCode::InUse,
+            "new tenants get this plan by its name: change management.plan_of_new_tenants first",
+        ))
+    } else {
+        Ok(())
+    }
+}
+
 /// Delete a plan
 ///
 /// One that no tenant has.
@@ -191,8 +208,11 @@ async fn update(
     responses((status = 204, description = "The plan is gone"), (status = 409, description = "in_use")))]
 #[delete("/plans/{id}")]
 async fn delete(operator: Operator, Path((id,)): Path<(PlanId,)>) -> ApiResult<NoContent> {
+    let registers = operator.state().settings.plan_of_new_tenants.clone();
     operator
         .run(move |conn| {
+            let plan = plans::lock(conn, id)?;
+            required_by_new_tenants(&plan.name, registers.as_deref())?;
             plans::delete(conn, id).on_constraint("tenants_plan_fkey", || {
                 ApiError::new(
                     ErrorCode::InUse,
