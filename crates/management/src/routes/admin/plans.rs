@@ -156,7 +156,7 @@ async fn read(operator: Operator, Path((id,)): Path<(PlanId,)>) -> ApiResult<Rep
 #[utoipa::path(tag = "plans", operation_id = "updatePlan", security(("operator" = [])),
     request_body(content = PlanPatch, content_type = "application/merge-patch+json"),
     responses((status = 200, description = "The plan as it is now", body = Plan),
-              (status = 409, description = "name_taken")))]
+              (status = 409, description = "name_taken, in_use")))]
 #[patch("/plans/{id}")]
 async fn update(
     operator: Operator,
