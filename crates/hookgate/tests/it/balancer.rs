@@ -18,9 +18,10 @@ async fn restarts_fail_no_request_and_kills_only_those_in_flight() {
 
     let mut in_flight = 0;
     let few = |name: &str, failures: Vec<String>| {
+        // One each, and another one of who asks again while the system still closes the connections of the one that is dead.
         let most = match name {
-            "ingress" => SENDERS,
-            "management" => CLIENTS,
+            "ingress" => 2 * SENDERS,
+            "management" => 2 * CLIENTS,
             _ => 0,
         };
         assert!(failures.len() <= most, "{name} was killed: {failures:?}");
