@@ -4,37 +4,38 @@
 //! Functions run inside a [`TenantScope::transaction`] that the caller opened.
 
 mod export;
+mod filter;
 mod insert;
 mod search;
+mod status;
 
 pub use export::{Exported, export};
+pub use filter::EventFilter;
 pub use insert::take_refused;
 pub use search::Text;
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use diesel::pg::{Pg, PgConnection};
+use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use hookgate_model::deduplication::Remembered;
-use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::flow::variables::EventInput;
 use hookgate_model::ids::{EventId, RefusalId, ReplayId, RevisionId, UrlId, WebhookId};
 use hookgate_model::protection::Masked;
 use hookgate_model::webhook::Environment;
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::page::{self, Found, Page};
-use crate::schema::{duplicates, events, revisions, runs};
+use crate::schema::events;
 use crate::scope::TenantScope;
 use crate::stored_json::MaybeJson;
+use filter::{matching, nth_below};
 use search::{end_of_slice, with_text};
+use status::with_status;
 
 /// An event without its headers and body.
 #[derive(Debug, Clone)]
@@ -127,53 +128,6 @@ impl Event {
             event_type: self.event_type,
             delivery_id: self.delivery_id,
         }
-    }
-}
-
-/// Which events are wanted; `None` means any.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct EventFilter {
-    /// Of this webhook.
-    pub webhook_id: Option<WebhookId>,
-    /// To this URL.
-    pub url_id: Option<UrlId>,
-    /// In this environment.
-    pub environment: Option<Environment>,
-    /// With this method.
-    pub method: Option<String>,
-    /// Of this type.
-    pub event_type: Option<String>,
-    /// Of this delivery.
-    pub delivery_id: Option<String>,
-    /// That came again, or did not.
-    pub duplicated: Option<bool>,
-    /// Whose run ended like this.
-    pub outcome: Option<String>,
-    /// That this replay made.
-    pub replay_id: Option<ReplayId>,
-    /// Received at this moment or later.
-    pub from: Option<DateTime<Utc>>,
-    /// Received before this moment.
-    pub to: Option<DateTime<Utc>>,
-}
-
-impl EventFilter {
-    /// Whether an index finds what it wants.
-    fn is_indexed(&self) -> bool {
-        let indexed = Self {
-            webhook_id: self.webhook_id,
-            from: self.from,
-            to: self.to,
-            ..Self::default()
-        };
-        *self == indexed
-    }
-
-    /// The part of a range of ids that is within its time.
-    fn within(&self, ids: Range<Uuid>) -> Range<Uuid> {
-        let time = page::between(self.from, self.to);
-        ids.start.max(time.start)..ids.end.min(time.end)
     }
 }
 
@@ -310,89 +264,6 @@ pub(crate) fn ids_after(
         .load(conn)?)
 }
 
-/// The events of a range of ids, as far as an index finds them.
-fn indexed(scope: &TenantScope, filter: &EventFilter, ids: &Range<Uuid>) -> events::BoxedQuery<'static, Pg> {
-    let mut query = events::table
-        .filter(events::tenant_id.eq(scope.uuid()))
-        .filter(events::id.ge(ids.start))
-        .filter(events::id.lt(ids.end))
-        .into_boxed();
-    if let Some(webhook) = filter.webhook_id {
-        query = query.filter(events::webhook_id.eq(webhook.uuid()));
-    }
-    query
-}
-
-/// The id of the n-th event below an id, of those that an index finds.
-fn nth_below(
-    conn: &mut PgConnection,
-    scope: &TenantScope,
-    filter: &EventFilter,
-    below: Uuid,
-    n: i64,
-) -> Result<Option<Uuid>> {
-    let nth = indexed(scope, filter, &filter.within(Uuid::nil()..below))
-        .order(events::id.desc())
-        .offset(n - 1)
-        .limit(1)
-        .select(events::id);
-    Ok(nth.first(conn).optional()?)
-}
-
-/// The events of a range of ids that a filter finds. What other tables say is asked for that range alone.
-fn matching(scope: &TenantScope, filter: &EventFilter, ids: Range<Uuid>) -> events::BoxedQuery<'static, Pg> {
-    let ids = filter.within(ids);
-    let mut query = indexed(scope, filter, &ids);
-    if let Some(url) = filter.url_id {
-        query = query.filter(events::url_id.eq(url.uuid()));
-    }
-    if let Some(environment) = filter.environment {
-        query = query.filter(events::environment.eq(environment.as_str()));
-    }
-    if let Some(method) = &filter.method {
-        query = query.filter(events::method.eq(method.clone()));
-    }
-    if let Some(event_type) = &filter.event_type {
-        query = query.filter(events::event_type.eq(event_type.clone()));
-    }
-    if let Some(delivery) = &filter.delivery_id {
-        query = query.filter(events::delivery_id.eq(delivery.clone()));
-    }
-    if let Some(duplicated) = filter.duplicated {
-        let again = diesel::dsl::exists(
-            duplicates::table
-                .filter(duplicates::tenant_id.eq(events::tenant_id))
-                .filter(duplicates::event_id.eq(events::id))
-                .filter(duplicates::event_id.ge(ids.start))
-                .filter(duplicates::event_id.lt(ids.end)),
-        );
-        query = if duplicated {
-            query.filter(again)
-        } else {
-            query.filter(diesel::dsl::not(again))
-        };
-    }
-    if let Some(outcome) = &filter.outcome {
-        let ended = runs::table
-            .filter(runs::tenant_id.eq(events::tenant_id))
-            .filter(runs::id.eq(events::id))
-            .filter(runs::id.ge(ids.start))
-            .filter(runs::id.lt(ids.end))
-            .filter(runs::outcome.eq(outcome.clone()));
-        // A run's webhook is its event's: said twice, so that its index is used, too.
-        query = match filter.webhook_id {
-            Some(webhook) => query.filter(diesel::dsl::exists(
-                ended.filter(runs::webhook_id.eq(webhook.uuid())),
-            )),
-            None => query.filter(diesel::dsl::exists(ended)),
-        };
-    }
-    if let Some(replay) = filter.replay_id {
-        query = query.filter(events::replay_id.eq(replay.uuid()));
-    }
-    query
-}
-
 /// One event.
 ///
 /// # Errors
@@ -491,67 +362,6 @@ impl ContentRow {
             body: body.into(),
         })
     }
-}
-
-fn with_status(conn: &mut PgConnection, scope: &TenantScope, rows: Vec<Row>) -> Result<Vec<Event>> {
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let outcomes: HashMap<Uuid, String> = runs::table
-        .filter(runs::tenant_id.eq(scope.uuid()))
-        .filter(runs::id.eq_any(ids))
-        .select((runs::id, runs::outcome))
-        .load::<(Uuid, String)>(conn)?
-        .into_iter()
-        .collect();
-    let duplicates = duplicates_of(conn, scope, &rows)?;
-    let working = working_revisions(conn, scope, &rows)?;
-    rows.into_iter()
-        .map(|row| {
-            let status = match outcomes.get(&row.id) {
-                Some(outcome) => EventStatus::Finished(outcome.clone()),
-                None if row.revision_id.is_some_and(|id| working.contains(&id)) => EventStatus::Pending,
-                None => EventStatus::Received,
-            };
-            let duplicates = duplicates.get(&row.id).copied();
-            row.into_event(duplicates, status)
-        })
-        .collect()
-}
-
-fn duplicates_of(
-    conn: &mut PgConnection,
-    scope: &TenantScope,
-    rows: &[Row],
-) -> Result<HashMap<Uuid, Duplicates>> {
-    let remembered = rows.iter().filter(|row| row.deduplication.is_some());
-    let found: Vec<(Uuid, i64, DateTime<Utc>)> = duplicates::table
-        .filter(duplicates::tenant_id.eq(scope.uuid()))
-        .filter(duplicates::event_id.eq_any(remembered.map(|row| row.id).collect::<Vec<_>>()))
-        .select((duplicates::event_id, duplicates::count, duplicates::last_at))
-        .load(conn)?;
-    Ok(found
-        .into_iter()
-        .map(|(event, count, last_at)| (event, Duplicates { count, last_at }))
-        .collect())
-}
-
-/// Of the events' revisions, those that leave work behind: an event of one is pending until it has a run. (Whether it
-/// has a job would say the same, but nothing finds a job by its events without reading them all.)
-fn working_revisions(conn: &mut PgConnection, scope: &TenantScope, rows: &[Row]) -> Result<Vec<Uuid>> {
-    let mut ids: Vec<Uuid> = rows.iter().filter_map(|row| row.revision_id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let documents: Vec<(Uuid, Value)> = revisions::table
-        .filter(revisions::tenant_id.eq(scope.uuid()))
-        .filter(revisions::id.eq_any(ids))
-        .select((revisions::id, revisions::document))
-        .load(conn)?;
-    let is_working = |document| {
-        serde_json::from_value::<RevisionDocument>(document).is_ok_and(|document| !document.is_idle())
-    };
-    Ok(documents
-        .into_iter()
-        .filter_map(|(id, document)| is_working(document).then_some(id))
-        .collect())
 }
 
 impl Row {

@@ -5,8 +5,10 @@ use diesel::prelude::*;
 use hookgate_model::ids::EventId;
 use uuid::Uuid;
 
+use super::filter::{indexed, matching};
 use super::search::{ROWS_AT_ONCE, together};
-use super::{ContentRow, Event, EventContent, EventFilter, Row, Text, indexed, matching, with_status};
+use super::status::with_status;
+use super::{ContentRow, Event, EventContent, EventFilter, Row, Text};
 use crate::error::Result;
 use crate::page;
 use crate::schema::events;

@@ -12,7 +12,8 @@ use hookgate_model::headers;
 use regex::bytes::{Regex, RegexBuilder};
 use uuid::Uuid;
 
-use super::{ContentRow, EventContent, EventFilter, Row, indexed, matching};
+use super::filter::{indexed, matching};
+use super::{ContentRow, EventContent, EventFilter, Row};
 use crate::error::Result;
 use crate::schema::events;
 use crate::scope::TenantScope;
