@@ -5,8 +5,10 @@
 
 mod database;
 mod finding;
+mod keys;
 mod listeners;
 mod redis;
+mod server;
 
 use std::path::{Path, PathBuf};
 
