@@ -76,9 +76,9 @@ const TENANTS: i32 = 500;
 
 /// The loose index scan goes from tenant to tenant, one look-up each, however many jobs a tenant has. There is a row
 /// without a job when there is none. The work of suspended tenants stays where it is; what has not begun of a webhook that is
-/// not active is held ([`super::held`]) instead of claimed, unless a caller waits for it; what does not come first in its
-/// session is queued ([`super::session`]). A job whose lease has run out still has its turn. The status is a value, not an EXISTS: that could become
-/// a look at all webhooks.
+/// not active, or that holds something older, is held ([`super::held`]) instead of claimed, unless a caller waits for it; what
+/// does not come first in its session is queued ([`super::session`]). A job whose lease has run out still has its turn. What is
+/// asked of a webhook are values, not an EXISTS: that could become a look at all webhooks.
 const CLAIM: &str = "
 WITH RECURSIVE visited AS (
   (SELECT tenant_id, 1 AS place FROM jobs WHERE tenant_id > $1 AND NOT is_held AND NOT is_queued ORDER BY tenant_id LIMIT 1)
@@ -90,7 +90,7 @@ WITH RECURSIVE visited AS (
 ), firsts AS (
   SELECT job.*, place FROM visited, LATERAL (
     SELECT due.*, row_number() OVER () AS turn FROM (
-      SELECT tenant_id, id, webhook_id, session_id, leased_until, attempt > 0 OR state IS NOT NULL OR answer_to IS NOT NULL AS has_begun FROM jobs
+      SELECT tenant_id, id, webhook_id, session_id, due_at, leased_until, attempt > 0 OR state IS NOT NULL OR answer_to IS NOT NULL AS has_begun FROM jobs
       WHERE jobs.tenant_id = visited.tenant_id AND NOT is_retry AND greatest(due_at, leased_until) <= now()
         AND NOT is_held AND NOT is_queued
       ORDER BY greatest(due_at, leased_until) LIMIT $3 FOR UPDATE SKIP LOCKED) due) job
@@ -99,16 +99,20 @@ WITH RECURSIVE visited AS (
 ), retries AS (
   SELECT job.*, place FROM visited, LATERAL (
     SELECT due.*, row_number() OVER () AS turn FROM (
-      SELECT tenant_id, id, webhook_id, session_id, leased_until, true AS has_begun FROM jobs
+      SELECT tenant_id, id, webhook_id, session_id, due_at, leased_until, true AS has_begun FROM jobs
       WHERE jobs.tenant_id = visited.tenant_id AND is_retry AND greatest(due_at, leased_until) <= now()
         AND NOT is_held AND NOT is_queued
       ORDER BY greatest(due_at, leased_until) LIMIT $3 FOR UPDATE SKIP LOCKED) due) job
   WHERE visited.tenant_id <> ALL ($6) AND NOT EXISTS (
     SELECT FROM tenants WHERE tenants.id = visited.tenant_id AND status = 'suspended') LIMIT $4
 ), chosen AS (
-  SELECT tenant_id, id, place, NOT has_begun AND coalesce((
+  SELECT tenant_id, id, place, NOT has_begun AND (coalesce((
     SELECT status <> 'active' FROM webhooks WHERE webhooks.tenant_id = due.tenant_id AND webhooks.id = due.webhook_id
-  ), false) AS is_stopped, CASE WHEN EXISTS (
+  ), false) OR coalesce((
+    SELECT (held.due_at, held.id) < (due.due_at, due.id) FROM jobs held
+    WHERE held.tenant_id = due.tenant_id AND held.webhook_id = due.webhook_id AND held.is_held AND held.waits_for IS NULL
+    ORDER BY held.due_at, held.id LIMIT 1
+  ), false)) AS is_stopped, CASE WHEN EXISTS (
     SELECT FROM jobs first WHERE first.tenant_id = due.tenant_id AND first.session_id = due.session_id AND first.id <> due.id
       AND (first.leased_until IS NOT NULL OR due.leased_until IS NULL AND first.id < due.id)
   ) THEN session_id END AS queued_in

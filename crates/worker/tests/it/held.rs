@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use diesel::PgConnection;
+use hookgate_domain::jobs::held;
 use hookgate_model::ids::EventId;
 use hookgate_testkit::fixtures::Webhook;
 use hookgate_testkit::receiver::Reply;
@@ -131,6 +133,32 @@ async fn a_pause_holds_what_has_not_begun_and_nothing_else() {
         assert_eq!(stage.run_of(waiting).await.outcome, "succeeded");
         worker.stop().await;
     }
+}
+
+/// Between an activation and the release of what is held, something new may be due first.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_new_does_not_overtake_what_is_held() {
+    let stage = Stage::new();
+    let [webhook, other] = [(); 2].map(|()| stage.webhook(set_only()));
+    let [begun, older, new] = [1, 2, 3].map(|n| stage.event(&webhook, json!({ "n": n })));
+    let others = stage.event(&other, json!({ "n": 4 }));
+    stage.execute(&format!(
+        "UPDATE jobs SET is_held = (id = '{older}'), attempt = (id = '{begun}')::int WHERE id IN ('{older}', '{begun}')",
+        older = older.uuid(),
+        begun = begun.uuid(),
+    ));
+    let claim = async || -> Vec<EventId> {
+        let claimed = stage.claim(10, PATIENCE).await;
+        claimed.iter().map(|job| job.event_ids[0]).collect()
+    };
+    assert_eq!(claim().await, [begun, others]);
+    assert_eq!(stage.held(), 2);
+    let release = |conn: &mut PgConnection| match held::to_release(conn)?[..] {
+        [holding] => held::release(conn, holding, 10),
+        _ => Ok(0),
+    };
+    assert_eq!(stage.database.worker().run(release).await.expect("released"), 2);
+    assert_eq!(claim().await, [older, new]);
 }
 
 /// An ingress that has not heard of the activation yet holds what nobody would release any more.
