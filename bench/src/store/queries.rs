@@ -92,22 +92,25 @@ pub fn all(store: &Store) -> Vec<Query> {
             "events: quiet webhook, one day",
             format!("/v1/events?webhook_id={quiet}&from={middle}&to={after}"),
         ),
+        large("events: one status, common", "/v1/events?status=succeeded".into()),
         large(
-            "events: one outcome, common",
-            "/v1/events?outcome=succeeded".into(),
+            "events: one status, of one in 300",
+            "/v1/events?status=failed".into(),
         ),
         large(
-            "events: one outcome, of one in 300",
-            "/v1/events?outcome=failed".into(),
+            "events: one status that none has",
+            "/v1/events?status=crashed".into(),
         ),
         large(
-            "events: one outcome that none has",
-            "/v1/events?outcome=crashed".into(),
+            "events: one status, quiet webhook",
+            format!("/v1/events?status=failed&webhook_id={quiet}"),
         ),
+        large("events: pending", "/v1/events?status=pending".into()),
         large(
-            "events: one outcome, quiet webhook",
-            format!("/v1/events?outcome=failed&webhook_id={quiet}"),
+            "events: pending, quiet webhook",
+            format!("/v1/events?status=pending&webhook_id={quiet}"),
         ),
+        large("events: received", "/v1/events?status=received".into()),
         large("events: common type", "/v1/events?event_type=order.paid".into()),
         large(
             "events: type that none has",
@@ -136,7 +139,7 @@ pub fn all(store: &Store) -> Vec<Query> {
         ),
         large(
             "events: webhook, type and outcome",
-            format!("/v1/events?webhook_id={busy}&event_type=order.paid&outcome=failed"),
+            format!("/v1/events?webhook_id={busy}&event_type=order.paid&status=failed"),
         ),
         large("events: text that many have", "/v1/events?text=order.paid".into()),
         large(

@@ -26,6 +26,7 @@ use hookgate_model::ids::{EventId, RefusalId, ReplayId, RevisionId, UrlId, Webho
 use hookgate_model::protection::Masked;
 use hookgate_model::webhook::Environment;
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -92,7 +93,8 @@ pub struct Duplicates {
 }
 
 /// How far an event has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum EventStatus {
     /// It is stored, and nothing more is to be done.
     Received,
@@ -100,6 +102,26 @@ pub enum EventStatus {
     Pending,
     /// Its flow has ended with this outcome.
     Finished(String),
+}
+
+impl From<String> for EventStatus {
+    fn from(name: String) -> Self {
+        match name.as_str() {
+            "received" => Self::Received,
+            "pending" => Self::Pending,
+            _ => Self::Finished(name),
+        }
+    }
+}
+
+impl From<EventStatus> for String {
+    fn from(status: EventStatus) -> Self {
+        match status {
+            EventStatus::Received => "received".to_owned(),
+            EventStatus::Pending => "pending".to_owned(),
+            EventStatus::Finished(outcome) => outcome,
+        }
+    }
 }
 
 /// The rest of an event.

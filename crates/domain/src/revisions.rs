@@ -3,6 +3,8 @@
 //!
 //! Functions run inside a [`TenantScope::transaction`] that the caller opened.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -181,4 +183,19 @@ pub fn list(
         .limit(page.limit)
         .select(Revision::as_select())
         .load(conn)?)
+}
+
+/// Of some revisions, those that leave work behind: an event of one is pending until it has a run. (Whether it has a job would
+/// say the same, but nothing finds a job by its events without reading them all.)
+pub(crate) fn with_work(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    of: HashSet<Uuid>,
+) -> Result<HashSet<Uuid>> {
+    let working = revisions::table
+        .filter(revisions::tenant_id.eq(scope.uuid()))
+        .filter(revisions::id.eq_any(of))
+        .filter(revisions::has_work)
+        .select(revisions::id);
+    Ok(working.load(conn)?.into_iter().collect())
 }

@@ -210,6 +210,7 @@ diesel::table! {
         created_at -> Timestamptz,
         created_by -> Text,
         published_at -> Nullable<Timestamptz>,
+        has_work -> Bool,
     }
 }
 

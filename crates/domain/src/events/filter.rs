@@ -3,16 +3,19 @@
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::{exists, not};
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use hookgate_model::ids::{ReplayId, UrlId, WebhookId};
 use hookgate_model::webhook::Environment;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::EventStatus;
 use crate::error::Result;
 use crate::page;
-use crate::schema::{duplicates, events, runs};
+use crate::schema::{duplicates, events, revisions, runs};
 use crate::scope::TenantScope;
 
 /// Which events are wanted; `None` means any.
@@ -33,8 +36,9 @@ pub struct EventFilter {
     pub delivery_id: Option<String>,
     /// That came again, or did not.
     pub duplicated: Option<bool>,
-    /// Whose run ended like this.
-    pub outcome: Option<String>,
+    /// That have come as far as this. The stored name is the one that older versions know, which would else replay everything.
+    #[serde(rename = "outcome")]
+    pub status: Option<EventStatus>,
     /// That this replay made.
     pub replay_id: Option<ReplayId>,
     /// Received at this moment or later.
@@ -119,7 +123,7 @@ pub(super) fn matching(
         query = query.filter(events::delivery_id.eq(delivery.clone()));
     }
     if let Some(duplicated) = filter.duplicated {
-        let again = diesel::dsl::exists(
+        let again = exists(
             duplicates::table
                 .filter(duplicates::tenant_id.eq(events::tenant_id))
                 .filter(duplicates::event_id.eq(events::id))
@@ -129,26 +133,50 @@ pub(super) fn matching(
         query = if duplicated {
             query.filter(again)
         } else {
-            query.filter(diesel::dsl::not(again))
+            query.filter(not(again))
         };
     }
-    if let Some(outcome) = &filter.outcome {
-        let ended = runs::table
-            .filter(runs::tenant_id.eq(events::tenant_id))
-            .filter(runs::id.eq(events::id))
-            .filter(runs::id.ge(ids.start))
-            .filter(runs::id.lt(ids.end))
-            .filter(runs::outcome.eq(outcome.clone()));
-        // A run's webhook is its event's: said twice, so that its index is used, too.
-        query = match filter.webhook_id {
-            Some(webhook) => query.filter(diesel::dsl::exists(
-                ended.filter(runs::webhook_id.eq(webhook.uuid())),
-            )),
-            None => query.filter(diesel::dsl::exists(ended)),
+    if let Some(status) = &filter.status {
+        let has_work = exists(
+            revisions::table
+                .filter(revisions::tenant_id.eq(events::tenant_id))
+                .filter(revisions::id.nullable().eq(events::revision_id))
+                .filter(revisions::has_work),
+        );
+        query = match status {
+            EventStatus::Finished(outcome) => query.filter(has_run(filter.webhook_id, &ids, Some(outcome))),
+            EventStatus::Pending => query
+                .filter(not(has_run(filter.webhook_id, &ids, None)))
+                .filter(has_work),
+            EventStatus::Received => query
+                .filter(not(has_run(filter.webhook_id, &ids, None)))
+                .filter(not(has_work)),
         };
     }
     if let Some(replay) = filter.replay_id {
         query = query.filter(events::replay_id.eq(replay.uuid()));
     }
     query
+}
+
+/// Whether an event of a range of ids has run, and ended like this if that is asked. A run's webhook is its event's: said twice,
+/// so that its index is used, too.
+fn has_run(
+    webhook: Option<WebhookId>,
+    ids: &Range<Uuid>,
+    outcome: Option<&str>,
+) -> Box<dyn BoxableExpression<events::table, Pg, SqlType = Bool>> {
+    let run = runs::table
+        .filter(runs::tenant_id.eq(events::tenant_id))
+        .filter(runs::id.eq(events::id))
+        .filter(runs::id.ge(ids.start))
+        .filter(runs::id.lt(ids.end));
+    let of = |webhook: WebhookId| runs::webhook_id.eq(webhook.uuid());
+    let ended = |outcome: &str| runs::outcome.eq(outcome.to_owned());
+    match (webhook, outcome) {
+        (None, None) => Box::new(exists(run)),
+        (None, Some(outcome)) => Box::new(exists(run.filter(ended(outcome)))),
+        (Some(webhook), None) => Box::new(exists(run.filter(of(webhook)))),
+        (Some(webhook), Some(outcome)) => Box::new(exists(run.filter(of(webhook)).filter(ended(outcome)))),
+    }
 }

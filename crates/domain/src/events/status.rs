@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use hookgate_model::flow::definition::RevisionDocument;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Duplicates, Event, EventStatus, Row};
 use crate::error::Result;
-use crate::schema::{duplicates, revisions, runs};
+use crate::revisions;
+use crate::schema::{duplicates, runs};
 use crate::scope::TenantScope;
 
 /// Events with what other tables say of them.
@@ -29,7 +28,8 @@ pub(super) fn with_status(
         .into_iter()
         .collect();
     let duplicates = duplicates_of(conn, scope, &rows)?;
-    let working = working_revisions(conn, scope, &rows)?;
+    let ran_by = rows.iter().filter_map(|row| row.revision_id).collect();
+    let working = revisions::with_work(conn, scope, ran_by)?;
     rows.into_iter()
         .map(|row| {
             let status = match outcomes.get(&row.id) {
@@ -57,25 +57,5 @@ fn duplicates_of(
     Ok(found
         .into_iter()
         .map(|(event, count, last_at)| (event, Duplicates { count, last_at }))
-        .collect())
-}
-
-/// Of the events' revisions, those that leave work behind: an event of one is pending until it has a run. (Whether it
-/// has a job would say the same, but nothing finds a job by its events without reading them all.)
-fn working_revisions(conn: &mut PgConnection, scope: &TenantScope, rows: &[Row]) -> Result<Vec<Uuid>> {
-    let mut ids: Vec<Uuid> = rows.iter().filter_map(|row| row.revision_id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let documents: Vec<(Uuid, Value)> = revisions::table
-        .filter(revisions::tenant_id.eq(scope.uuid()))
-        .filter(revisions::id.eq_any(ids))
-        .select((revisions::id, revisions::document))
-        .load(conn)?;
-    let is_working = |document| {
-        serde_json::from_value::<RevisionDocument>(document).is_ok_and(|document| !document.is_idle())
-    };
-    Ok(documents
-        .into_iter()
-        .filter_map(|(id, document)| is_working(document).then_some(id))
         .collect())
 }

@@ -1,23 +1,20 @@
 //! Copies of events, with their jobs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
-use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::ids::{EventId, ReplayId, WebhookId};
 use hookgate_model::replay::RevisionChoice;
 use hookgate_model::webhook::Status;
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::schema::revisions;
 use crate::scope::TenantScope;
 use crate::usage::{self, Received};
-use crate::{clock, partitions};
+use crate::{clock, partitions, revisions};
 
 /// Why an event cannot run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,20 +117,8 @@ fn insert_events(
 
 /// A job for each whose revision has anything to do.
 fn insert_jobs(conn: &mut PgConnection, scope: &TenantScope, made: &[(&Source, EventId)]) -> Result<()> {
-    let wanted: HashSet<Uuid> = made.iter().filter_map(|(source, _)| source.revision).collect();
-    let documents: Vec<(Uuid, Value)> = revisions::table
-        .filter(revisions::tenant_id.eq(scope.uuid()))
-        .filter(revisions::id.eq_any(wanted))
-        .select((revisions::id, revisions::document))
-        .load(conn)?;
-    // What cannot be read is left to the worker, which says so in the run.
-    let is_idle = |document| {
-        serde_json::from_value::<RevisionDocument>(document).is_ok_and(|document| document.is_idle())
-    };
-    let working: HashSet<Uuid> = documents
-        .into_iter()
-        .filter_map(|(id, document)| (!is_idle(document)).then_some(id))
-        .collect();
+    let wanted = made.iter().filter_map(|(source, _)| source.revision).collect();
+    let working = revisions::with_work(conn, scope, wanted)?;
     let jobs: Vec<(Uuid, Uuid, Uuid)> = made
         .iter()
         .filter_map(|(source, id)| {

@@ -17,6 +17,7 @@ use hookgate_model::flow::advance::RunOutcome;
 
 use crate::error::Problem;
 use crate::routes;
+use crate::routes::events::StatusName;
 
 const DESCRIPTION: &str = "\
 Webhooks of many tenants: configure them here, and read what came in and what became of it.
@@ -138,10 +139,13 @@ fn complete(
     components
         .schemas
         .insert(Problem::name().into_owned(), Problem::schema());
-    // A parameter refers to it, and parameters bring no schemas along.
+    // Parameters refer to them, and bring no schemas along.
     components
         .schemas
         .insert(RunOutcome::name().into_owned(), RunOutcome::schema());
+    components
+        .schemas
+        .insert(StatusName::name().into_owned(), StatusName::schema());
     shapes::name_variants(&mut components);
     shapes::open_objects(&mut components);
     let bearer = HttpBuilder::new()

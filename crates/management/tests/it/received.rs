@@ -1,5 +1,7 @@
 //! Events, refusals, runs and attempts, as the API shows them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -120,6 +122,59 @@ async fn an_event_tells_how_far_it_has_come() {
         .map(|event| &event["status"])
         .collect();
     assert_eq!(told, ["failed", "received", "received"]);
+}
+
+#[tokio::test]
+async fn events_are_found_by_how_far_they_have_come() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let step = json!({"name": "a", "kind": "set", "values": {}});
+    let mut wanted: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (draft, unfinished) in [
+        (json!({}), "received"),
+        (
+            json!({"response": {"mode": "immediate", "status": 202}}),
+            "received",
+        ),
+        (json!({"flow": {"steps": [step]}}), "pending"),
+        (json!({"response": {"mode": "wait"}}), "pending"),
+    ] {
+        let webhook = create(&owner, json!({"name": "Orders"})).await;
+        let path = path_of(&webhook);
+        let draft = Some(draft.to_string());
+        owner
+            .send(Method::PUT, &format!("{path}/draft"), draft)
+            .await
+            .is(200);
+        let webhook = owner.get(&path).await.is(200);
+        let event = || stored::event(&service, &webhook, &NewEvent::default());
+        wanted.entry(unfinished).or_default().insert(event());
+        for outcome in ["succeeded", "failed", "filtered", "crashed"] {
+            let event = event();
+            stored::run(&service, &webhook, &event, outcome);
+            wanted.entry(outcome).or_default().insert(event);
+        }
+        for (status, wanted) in &wanted {
+            let list = |of: &str| format!("/v1/events?status={status}{of}");
+            let of_webhook = format!("&webhook_id={}", webhook["id"].as_str().expect("an id"));
+            let all = owner.get(&list("")).await.is(200)["data"].clone();
+            let found: BTreeSet<String> = all
+                .as_array()
+                .expect("a list")
+                .iter()
+                .inspect(|event| assert_eq!(event["status"], **status, "{event}"))
+                .map(|event| event["id"].as_str().expect("an id").to_owned())
+                .collect();
+            assert_eq!(&found, wanted, "{status}");
+            let one = owner.get(&list(&of_webhook)).await.is(200);
+            let newest = usize::from(*status == unfinished || !["pending", "received"].contains(status));
+            assert_eq!(one["data"].as_array().expect("a list").len(), newest, "{status}");
+        }
+    }
+    owner
+        .get("/v1/events?status=done")
+        .await
+        .is_invalid(&[("?status", "invalid")]);
 }
 
 #[tokio::test]

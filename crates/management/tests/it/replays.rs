@@ -141,7 +141,7 @@ async fn many_run_again_from_the_oldest_on_and_none_twice() {
         stored::uuid(&json!(failed[3]))
     ));
     stored::event(&service, &other, &NewEvent::default());
-    let filter = json!({"webhook_id": webhook["id"], "outcome": "failed"});
+    let filter = json!({"webhook_id": webhook["id"], "status": "failed"});
     let preview = owner.post("/v1/replays/preview", filter.clone()).await.is(200);
     assert_eq!(preview["matched"], 20);
     let replay = owner
@@ -149,11 +149,7 @@ async fn many_run_again_from_the_oldest_on_and_none_twice() {
         .await
         .is(201);
     assert_eq!(
-        (
-            &replay["status"],
-            &replay["matched"],
-            &replay["filter"]["outcome"]
-        ),
+        (&replay["status"], &replay["matched"], &replay["filter"]["status"]),
         (&json!("running"), &json!(20), &json!("failed"))
     );
     // It fails now itself, and is not part of the replay.

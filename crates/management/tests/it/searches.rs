@@ -60,7 +60,7 @@ async fn what_no_index_finds_is_looked_for_page_by_page() {
     }
     for (path, found) in [
         ("/v1/events?event_type=order.paid", paid.clone()),
-        ("/v1/events?outcome=failed", paid),
+        ("/v1/events?status=failed", paid),
         ("/v1/runs?outcome=failed", run),
         ("/v1/attempts?outcome=failed", attempt),
         ("/v1/refusals?reason=too_large", refusal),

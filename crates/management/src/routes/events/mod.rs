@@ -2,6 +2,7 @@
 
 mod content;
 mod export;
+mod status;
 mod stream;
 mod view;
 
@@ -9,7 +10,7 @@ use std::ops::RangeInclusive;
 
 use actix_web::get;
 use chrono::{DateTime, Utc};
-use hookgate_domain::events::{self, EventFilter, Text};
+use hookgate_domain::events::{self, EventFilter, EventStatus, Text};
 use hookgate_model::body::most_memory;
 use hookgate_model::ids::{EventId, ReplayId, UrlId, WebhookId};
 use hookgate_model::webhook::Environment;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+pub use status::{StatusName, read as read_status};
 pub use view::{EventSummary, EventView};
 
 use crate::auth::Guarded;
@@ -57,9 +59,9 @@ pub struct Filters {
     event_type: Option<String>,
     /// `true`: only events that came again; `false`: only those that did not.
     duplicated: Option<bool>,
-    /// Whose run ended like this.
-    #[param(max_length = 50, example = "failed")]
-    outcome: Option<String>,
+    /// That have come as far as this.
+    #[param(value_type = Option<StatusName>)]
+    status: Option<EventStatus>,
     /// That this replay made.
     replay_id: Option<ReplayId>,
     /// With this delivery id, exactly.
@@ -80,7 +82,7 @@ impl FromFields for Filters {
         let event_type = fields.optional("event_type", text(1..=200));
         let delivery_id = fields.optional("delivery_id", text(1..=255));
         let duplicated = fields.optional("duplicated", parsed);
-        let outcome = fields.optional("outcome", text(1..=50));
+        let status = fields.optional("status", read_status);
         let replay_id = fields.optional("replay_id", parsed);
         let from = fields.optional("from", time);
         let to = fields.optional("to", time);
@@ -92,7 +94,7 @@ impl FromFields for Filters {
             event_type: event_type?,
             delivery_id: delivery_id?,
             duplicated: duplicated?,
-            outcome: outcome?,
+            status: status?,
             replay_id: replay_id?,
             from: from?,
             to: to?,
@@ -143,7 +145,7 @@ impl From<Filters> for EventFilter {
             event_type,
             delivery_id,
             duplicated,
-            outcome,
+            status,
             replay_id,
             from,
             to,
@@ -156,7 +158,7 @@ impl From<Filters> for EventFilter {
             event_type,
             delivery_id,
             duplicated,
-            outcome,
+            status,
             replay_id,
             from,
             to,

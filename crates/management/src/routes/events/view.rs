@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use hookgate_domain::events::{Event, EventContent, EventStatus};
+use hookgate_domain::events::{Event, EventContent};
 use hookgate_model::body::{Body, File};
 use hookgate_model::deduplication::Remembered;
 use hookgate_model::ids::{EventId, RefusalId, ReplayId, RevisionId, UrlId, WebhookId};
@@ -150,11 +150,7 @@ impl FileView {
 impl From<Event> for EventSummary {
     fn from(event: Event) -> Self {
         Self {
-            status: match event.status {
-                EventStatus::Received => "received".to_owned(),
-                EventStatus::Pending => "pending".to_owned(),
-                EventStatus::Finished(outcome) => outcome,
-            },
+            status: event.status.into(),
             received_at: event.id.created_at(),
             address: event.address.map(address),
             masked: event.masked,

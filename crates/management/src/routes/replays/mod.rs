@@ -5,7 +5,7 @@ mod view;
 use actix_web::{get, post};
 use chrono::{DateTime, Utc};
 use hookgate_domain::clock;
-use hookgate_domain::events::{self, EventFilter};
+use hookgate_domain::events::{self, EventFilter, EventStatus};
 use hookgate_domain::replays::{self, NewReplay, NotReplayed};
 use hookgate_model::ids::{EventId, ReplayId, UrlId, WebhookId};
 use hookgate_model::replay::RevisionChoice;
@@ -23,6 +23,7 @@ use crate::error::{ApiError, ApiResult, ErrorCode, FieldCode};
 use crate::fields::{Fields, FromFields, integer, json, object, parsed, text, time};
 use crate::page::{Page, Paging, PagingParams};
 use crate::path::Path;
+use crate::routes::events::{StatusName, read_status};
 
 /// How many events of a replay run in a second, if its maker does not say.
 const EVENTS_PER_SECOND: i32 = 10;
@@ -99,7 +100,7 @@ async fn replay_event(
 
 /// Which events. At least one of the fields must be given.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ReplayFilter, example = json!({"webhook_id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2", "outcome": "failed",
+#[schema(as = ReplayFilter, example = json!({"webhook_id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2", "status": "failed",
     "from": "2026-11-21T12:00:00Z", "to": "2026-11-21T13:00:00Z"}))]
 pub struct FilterBody {
     /// Of this webhook.
@@ -114,9 +115,9 @@ pub struct FilterBody {
     /// Of this type, exactly.
     #[schema(min_length = 1, max_length = 200, example = "order.paid")]
     pub event_type: Option<String>,
-    /// Whose run ended like this, such as `failed`.
-    #[schema(min_length = 1, max_length = 50, example = "failed")]
-    pub outcome: Option<String>,
+    /// That have come as far as this.
+    #[schema(value_type = Option<StatusName>)]
+    pub status: Option<EventStatus>,
     /// Received at this moment or later.
     pub from: Option<DateTime<Utc>>,
     /// Received before this moment. What comes in after the replay was made is never part of it.
@@ -130,7 +131,7 @@ impl FromFields for FilterBody {
         let environment = fields.optional("environment", json);
         let method = fields.optional("method", text(1..=20));
         let event_type = fields.optional("event_type", text(1..=200));
-        let outcome = fields.optional("outcome", text(1..=50));
+        let status = fields.optional("status", read_status);
         let from = fields.optional("from", time);
         let to = fields.optional("to", time);
         let filter = Self {
@@ -139,12 +140,12 @@ impl FromFields for FilterBody {
             environment: environment?,
             method: method?,
             event_type: event_type?,
-            outcome: outcome?,
+            status: status?,
             from: from?,
             to: to?,
         };
         if filter.to_domain() == EventFilter::default() {
-            let detail = "must say which events: by webhook, URL, environment, method, type, outcome or time";
+            let detail = "must say which events: by webhook, URL, environment, method, type, status or time";
             fields.error("", FieldCode::Required, detail);
             return None;
         }
@@ -160,7 +161,7 @@ impl FilterBody {
             environment: self.environment,
             method: self.method.clone(),
             event_type: self.event_type.clone(),
-            outcome: self.outcome.clone(),
+            status: self.status.clone(),
             from: self.from,
             to: self.to,
             ..EventFilter::default()
@@ -174,7 +175,7 @@ impl FilterBody {
             environment: filter.environment,
             method: filter.method,
             event_type: filter.event_type,
-            outcome: filter.outcome,
+            status: filter.status,
             from: filter.from,
             to: filter.to,
         }
@@ -183,7 +184,7 @@ impl FilterBody {
 
 /// Which events run again, on what, and how fast.
 #[derive(ToSchema)]
-#[schema(as = NewReplay, example = json!({"filter": {"webhook_id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2", "outcome": "failed"},
+#[schema(as = NewReplay, example = json!({"filter": {"webhook_id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2", "status": "failed"},
     "revision": "current", "events_per_second": 10}))]
 pub struct NewReplayBody {
     /// Which events.

@@ -13,7 +13,7 @@ use super::FilterBody;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Replay, example = json!({"id": "rpl_01k9z3v8e5f2q8r7w6t5y4x3m2", "status": "running",
     "filter": {"webhook_id": "whk_01k9z3v8e5f2q8r7w6t5y4x3m2", "url_id": null, "environment": null, "method": null,
-        "event_type": null, "outcome": "failed", "from": null, "to": null},
+        "event_type": null, "status": "failed", "from": null, "to": null},
     "revision": "current", "events_per_second": 10, "matched": 1204, "replayed": 310, "skipped": 2,
     "created_by": "usr_01k9z3v8e5f2q8r7w6t5y4x3m2", "created_at": "2026-11-21T12:00:00Z", "finished_at": null}))]
 pub struct ReplayView {

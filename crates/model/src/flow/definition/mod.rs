@@ -116,6 +116,7 @@ const fn default_status() -> u16 {
 
 impl RevisionDocument {
     /// Whether an event has no work behind it: no step runs and nobody waits, so it needs no job and no run.
+    /// The column `revisions.has_work` says the opposite by the same rule.
     pub fn is_idle(&self) -> bool {
         self.flow.steps.is_empty() && self.response.mode == ResponseMode::Immediate
     }
