@@ -78,7 +78,8 @@ const TENANTS: i32 = 500;
 /// without a job when there is none. The work of suspended tenants stays where it is; what has not begun of a webhook that is
 /// not active, or that holds something older, is held ([`super::held`]) instead of claimed, unless a caller waits for it; what
 /// does not come first in its session is queued ([`super::session`]). A job whose lease has run out still has its turn. What is
-/// asked of a webhook are values, not an EXISTS: that could become a look at all webhooks.
+/// asked of a webhook are values, not an EXISTS: that could become a look at all webhooks. Where either part is full, tenants
+/// further on were not looked at: nobody there is served, so that the next claim goes on where this one came to.
 const CLAIM: &str = "
 WITH RECURSIVE visited AS (
   (SELECT tenant_id, 1 AS place FROM jobs WHERE tenant_id > $1 AND NOT is_held AND NOT is_queued ORDER BY tenant_id LIMIT 1)
@@ -116,7 +117,9 @@ WITH RECURSIVE visited AS (
     SELECT FROM jobs first WHERE first.tenant_id = due.tenant_id AND first.session_id = due.session_id AND first.id <> due.id
       AND (first.leased_until IS NOT NULL OR due.leased_until IS NULL AND first.id < due.id)
   ) THEN session_id END AS queued_in
-  FROM (SELECT * FROM (SELECT * FROM firsts UNION ALL SELECT * FROM retries) turns ORDER BY turn, place LIMIT $4) due
+  FROM (SELECT * FROM (SELECT * FROM firsts UNION ALL SELECT * FROM retries) turns
+    WHERE place <= coalesce(least((SELECT max(place) FROM firsts HAVING count(*) >= $4), (SELECT max(place) FROM retries HAVING count(*) >= $4)), $2)
+    ORDER BY turn, place LIMIT $4) due
 ), claimed AS (
   UPDATE jobs SET is_held = is_stopped, lease_token = lease_token + 1,
     leased_until = CASE WHEN NOT is_stopped THEN now() + make_interval(secs => $5) END,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use diesel::PgConnection;
-use hookgate_domain::jobs::ClaimedJob;
 use hookgate_domain::jobs::{self, Completion, FinishedRun, JobResult, Waits};
+use hookgate_domain::jobs::{Claimed, ClaimedJob};
 use hookgate_domain::notifications::Notifier;
 use hookgate_domain::{clock, jobs::Again};
 use hookgate_model::flow::advance::RunOutcome;
@@ -12,6 +12,7 @@ use hookgate_testkit::receiver::Reply;
 use hookgate_testkit::{Receiver, eventually};
 use hookgate_worker::Settings;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::stage::{PATIENCE, Stage, http_step, master_key, set_only, settings};
 
@@ -158,6 +159,31 @@ async fn claims_are_fair_between_tenants_and_between_firsts_and_retries() {
     }
     let retries = stage.number("SELECT count(*) AS number FROM jobs WHERE is_retry AND lease_token > 0");
     assert_eq!(retries, 2, "half of the loud tenant's");
+}
+
+/// The last has only what is tried again, of which there is little: so it is found when nothing else has been of those before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_passes_over_nobody() {
+    let stage = Stage::new();
+    let mut tenants = ["A", "B", "C"].map(|name| stage.database.tenant(name));
+    tenants.sort();
+    for (tenant, jobs) in tenants.into_iter().zip([10, 1, 1]) {
+        let webhook = stage.webhook_of(tenant, set_only());
+        for n in 0..jobs {
+            stage.event(&webhook, json!({ "n": n }));
+        }
+    }
+    let last = tenants[2].uuid();
+    stage.execute(&format!(
+        "UPDATE jobs SET is_retry = true WHERE tenant_id = '{last}'"
+    ));
+    let of =
+        |claimed: &Claimed| -> Vec<_> { claimed.jobs.iter().map(|job| job.lease.scope.tenant()).collect() };
+    let first = stage.claim_after(Uuid::nil(), 4, PATIENCE).await;
+    assert_eq!(of(&first), [tenants[0]; 4]);
+    let next = first.next.expect("there are more");
+    let second = stage.claim_after(next, 4, PATIENCE).await;
+    assert_eq!(of(&second), tenants[1..]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

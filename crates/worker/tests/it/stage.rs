@@ -7,7 +7,7 @@ use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use hookgate_domain::clock;
 use hookgate_domain::crypto::MasterKey;
 use hookgate_domain::destinations::{self, DestinationSettings};
-use hookgate_domain::jobs::{self, ClaimedJob, Claims};
+use hookgate_domain::jobs::{self, Claimed, ClaimedJob, Claims};
 use hookgate_domain::scope::TenantScope;
 use hookgate_domain::secrets;
 use hookgate_model::answer::Answer;
@@ -272,14 +272,19 @@ impl Stage {
 
     /// Claims as a worker does, without working.
     pub async fn claim(&self, jobs: i64, lease: Duration) -> Vec<ClaimedJob> {
+        self.claim_after(Uuid::nil(), jobs, lease).await.jobs
+    }
+
+    /// Claims of the tenants after one.
+    pub async fn claim_after(&self, after: Uuid, jobs: i64, lease: Duration) -> Claimed {
         let claims = Claims {
             jobs,
             per_tenant: 4,
             not_of: Vec::new(),
             lease,
         };
-        let claim = move |conn: &mut PgConnection| jobs::claim(conn, &claims, Uuid::nil());
-        self.database.worker().run(claim).await.expect("claims").jobs
+        let claim = move |conn: &mut PgConnection| jobs::claim(conn, &claims, after);
+        self.database.worker().run(claim).await.expect("claims")
     }
 }
 
