@@ -9,6 +9,7 @@ mod chaos;
 mod cluster;
 mod commands;
 mod contract;
+mod deployment;
 mod dev;
 mod doctor;
 mod failover;

@@ -26,17 +26,8 @@ fn the_example_file_is_the_defaults() {
     assert_eq!(defaults.len(), shown.len());
 }
 
-fn lines(output: &[u8]) -> Vec<String> {
-    String::from_utf8_lossy(output)
-        .lines()
-        .map(str::to_owned)
-        .collect()
-}
-
-#[test]
-fn the_example_file_has_every_setting_with_an_explanation() {
-    let defaults = run(["settings"], &[]);
-    let defaults: toml::Table = toml::from_str(&String::from_utf8(defaults.stdout).unwrap()).unwrap();
+/// The settings that the example file shows, also those that it leaves out, and whether each has a comment before it.
+pub fn example_settings() -> Vec<(String, bool)> {
     let example = std::fs::read_to_string(EXAMPLE).unwrap();
     let mut section = String::new();
     let mut shown = Vec::new();
@@ -49,11 +40,31 @@ fn the_example_file_has_every_setting_with_an_explanation() {
             .split_once(" = ")
             .filter(|(name, _)| is_name(name))
         {
-            assert!(explained, "{section}{name} has no comment before it");
-            shown.push(format!("{section}{name}"));
+            shown.push((format!("{section}{name}"), explained));
         }
         explained = line.starts_with("# ");
     }
+    shown
+}
+
+fn lines(output: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(output)
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_example_file_has_every_setting_with_an_explanation() {
+    let defaults = run(["settings"], &[]);
+    let defaults: toml::Table = toml::from_str(&String::from_utf8(defaults.stdout).unwrap()).unwrap();
+    let shown: Vec<String> = example_settings()
+        .into_iter()
+        .map(|(name, is_explained)| {
+            assert!(is_explained, "{name} has no comment before it");
+            name
+        })
+        .collect();
     for (name, value) in &defaults {
         let names = match value {
             toml::Value::Table(table) => table.keys().map(|key| format!("{name}.{key}")).collect(),
