@@ -34,8 +34,8 @@ use crate::page::{self, Found, Page};
 use crate::schema::events;
 use crate::scope::TenantScope;
 use crate::stored_json::MaybeJson;
-use filter::{matching, nth_below};
-use search::{end_of_slice, with_text};
+use filter::{matching, nth_above, nth_below};
+use search::{end_of_slice, together, with_text};
 use status::with_status;
 
 /// An event without its headers and body.
@@ -239,7 +239,26 @@ fn newest(
         .load(conn)?)
 }
 
-/// The tenant's events after an id, but for some, the oldest first.
+/// What was found of a list that is read on from its oldest row.
+#[derive(Debug)]
+pub struct FoundAfter<T> {
+    /// The rows, the oldest first: when there are as many as were wanted, there may be more among those that were looked at.
+    pub rows: Vec<T>,
+    /// The last row that was looked at; `None` when the list is over.
+    pub seen_to: Option<EventId>,
+}
+
+impl<T> FoundAfter<T> {
+    /// A list that has nothing more.
+    pub(crate) const fn nothing() -> Self {
+        Self {
+            rows: Vec::new(),
+            seen_to: None,
+        }
+    }
+}
+
+/// The tenant's events after an id, but for some, the oldest first: `most` of them among the next `scanned`.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
@@ -250,15 +269,34 @@ pub fn list_after(
     after: EventId,
     except: &[EventId],
     most: i64,
-) -> Result<Vec<Event>> {
+    scanned: i64,
+) -> Result<FoundAfter<Event>> {
     let except: Vec<Uuid> = except.iter().map(|id| id.uuid()).collect();
-    let rows = matching(scope, filter, page::after(after.uuid())..Uuid::max())
+    let (ids, seen_to) = next_slice(conn, scope, filter, after.uuid()..Uuid::max(), scanned)?;
+    let rows = matching(scope, filter, ids)
         .filter(events::id.ne_all(except))
         .order(events::id.asc())
         .limit(most)
         .select(Row::as_select())
         .load(conn)?;
-    with_status(conn, scope, rows)
+    Ok(FoundAfter {
+        rows: with_status(conn, scope, rows)?,
+        seen_to,
+    })
+}
+
+/// The ids of the next events in a range (neither end is part of it), and the last of them, unless there are no more.
+fn next_slice(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    filter: &EventFilter,
+    range: Range<Uuid>,
+    scanned: i64,
+) -> Result<(Range<Uuid>, Option<EventId>)> {
+    let ids = page::after(range.start)..range.end;
+    let last = nth_above(conn, scope, filter, ids.clone(), scanned)?;
+    let end = last.map_or(ids.end, page::after);
+    Ok((ids.start..end, last.map(EventId::from)))
 }
 
 /// How many of the tenant's events there are below an id.
@@ -271,19 +309,35 @@ pub fn count(conn: &mut PgConnection, scope: &TenantScope, filter: &EventFilter,
         .get_result(conn)?)
 }
 
-/// The tenant's events in a range of ids (neither end is part of it), the oldest first.
+/// The tenant's events in a range of ids (neither end is part of it), the oldest first: at most `most` of them among the next
+/// `scanned`, and as many as are handled together for the length of their bodies.
 pub(crate) fn ids_after(
     conn: &mut PgConnection,
     scope: &TenantScope,
     filter: &EventFilter,
     range: Range<Uuid>,
     most: i64,
-) -> Result<Vec<Uuid>> {
-    Ok(matching(scope, filter, page::after(range.start)..range.end)
+    scanned: i64,
+) -> Result<FoundAfter<Uuid>> {
+    let (ids, seen_to) = next_slice(conn, scope, filter, range, scanned)?;
+    let lengths: Vec<(Uuid, i32)> = matching(scope, filter, ids)
         .order(events::id.asc())
         .limit(most)
-        .select(events::id)
-        .load(conn)?)
+        .select((events::id, events::body_bytes))
+        .load(conn)?;
+    let rows: Vec<Uuid> = lengths
+        .iter()
+        .take(together(&lengths))
+        .map(|(id, _)| *id)
+        .collect();
+    // What is left of the slice comes with the next part.
+    let is_part = rows.len() < lengths.len() || i64::try_from(lengths.len()).is_ok_and(|found| found >= most);
+    let seen_to = if is_part {
+        rows.last().copied().map(EventId::from)
+    } else {
+        seen_to
+    };
+    Ok(FoundAfter { rows, seen_to })
 }
 
 /// One event.

@@ -19,7 +19,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::events::{self, EventFilter};
+use crate::events::{self, EventFilter, FoundAfter};
 use crate::page::Page;
 use crate::schema::replays;
 use crate::scope::{TenantScope, transaction};
@@ -28,8 +28,12 @@ use crate::{clock, limits};
 
 pub use copy::NotReplayed;
 
-/// The most events of one transaction.
+/// The most events of one transaction; fewer whose bodies are long.
 const PART: i32 = 200;
+/// The most events that are looked at in one transaction.
+const SCANNED: i64 = 5_000;
+/// When it is tried again to take a replay further that could not be.
+const TRY_AGAIN_AFTER: TimeDelta = TimeDelta::minutes(1);
 
 /// A replay of many events.
 #[derive(Debug, Clone)]
@@ -216,7 +220,8 @@ struct Due {
     before: Uuid,
 }
 
-/// Takes one replay that is due a part further, of whatever tenant. Returns whether there was one.
+/// Takes one replay that is due a part further, of whatever tenant. Returns whether there was one. One that cannot go on is put
+/// off, so that others have their turn.
 ///
 /// # Errors
 /// When Postgres cannot be reached; the part is not done then.
@@ -235,47 +240,49 @@ pub fn advance(conn: &mut PgConnection) -> Result<bool> {
         };
         let scope = TenantScope::proven(TenantId::from(due.tenant_id));
         scope.enter(conn)?;
-        due.go_on(conn, &scope)?;
+        if let Err(error) = conn.transaction(|conn| due.go_on(conn, &scope)) {
+            let replay = ReplayId::from(due.id);
+            tracing::warn!(%error, tenant = %scope.tenant(), %replay, "a replay does not go on; trying again in a minute");
+            diesel::update(replays::table.find((scope.uuid(), due.id)))
+                .set(replays::due_at.eq(clock::now() + TRY_AGAIN_AFTER))
+                .execute(conn)?;
+        }
         Ok(true)
     })
 }
 
 impl Due {
-    fn go_on(self, conn: &mut PgConnection, scope: &TenantScope) -> Result<()> {
+    fn go_on(&self, conn: &mut PgConnection, scope: &TenantScope) -> Result<()> {
         let read = || -> Option<(EventFilter, RevisionChoice)> {
             let filter = serde_json::from_value(self.filter.clone()).ok()?;
             Some((filter, RevisionChoice::parse(&self.revision)?))
         };
         let part = self.events_per_second.clamp(1, PART);
-        let (sources, copied) = match read() {
+        let (found, copied) = match read() {
             Some((filter, revision)) => {
                 let range = self.after..self.before;
-                let sources = events::ids_after(conn, scope, &filter, range, part.into())?;
-                let copied = copy::copy(conn, scope, &sources, revision, Some(self.id.into()))?;
-                (sources, copied)
+                let found = events::ids_after(conn, scope, &filter, range, part.into(), SCANNED)?;
+                let copied = copy::copy(conn, scope, &found.rows, revision, Some(self.id.into()))?;
+                (found, copied)
             }
             // Nothing is known of what it should do: it ends.
-            None => (Vec::new(), Vec::new()),
+            None => (FoundAfter::nothing(), Vec::new()),
         };
         let made = copied.iter().filter(|(_, copied)| copied.is_ok()).count();
-        let (made, seen) = (count(made), count(sources.len()));
+        let (made, seen) = (count(made), count(found.rows.len()));
         let now = clock::now();
-        // A part that is not full was the last.
-        let is_over = seen < i64::from(part);
-        let status = if is_over {
-            ReplayStatus::Finished
-        } else {
-            ReplayStatus::Running
+        let (status, finished_at) = match found.seen_to {
+            Some(_) => (ReplayStatus::Running, None),
+            None => (ReplayStatus::Finished, Some(now)),
         };
-        let pause =
-            TimeDelta::milliseconds(i64::from(part) * 1000 / i64::from(self.events_per_second.max(1)));
+        let pause = TimeDelta::milliseconds(seen * 1000 / i64::from(self.events_per_second.max(1)));
         diesel::update(replays::table.find((scope.uuid(), self.id)))
             .set((
-                replays::after.eq(sources.last().copied().unwrap_or(self.after)),
+                replays::after.eq(found.seen_to.map_or(self.after, |seen_to| seen_to.uuid())),
                 replays::replayed.eq(replays::replayed + made),
                 replays::skipped.eq(replays::skipped + (seen - made)),
                 replays::status.eq(status.as_str()),
-                replays::finished_at.eq(is_over.then_some(now)),
+                replays::finished_at.eq(finished_at),
                 replays::due_at.eq(now + pause),
             ))
             .execute(conn)?;

@@ -99,6 +99,22 @@ pub(super) fn nth_below(
     Ok(nth.first(conn).optional()?)
 }
 
+/// The id of the n-th event of a range of ids, of those that an index finds.
+pub(super) fn nth_above(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    filter: &EventFilter,
+    ids: Range<Uuid>,
+    n: i64,
+) -> Result<Option<Uuid>> {
+    let nth = indexed(scope, filter, &filter.within(ids))
+        .order(events::id.asc())
+        .offset(n - 1)
+        .limit(1)
+        .select(events::id);
+    Ok(nth.first(conn).optional()?)
+}
+
 /// The events of a range of ids that a filter finds. What other tables say is asked for that range alone.
 pub(super) fn matching(
     scope: &TenantScope,

@@ -178,12 +178,14 @@ pub struct RetriedCallbacks {
 /// `dry_run`. What the destination takes at once and in a second bounds how quickly they come.
 #[utoipa::path(tag = "runs", operation_id = "retryCallbacks", security(("bearer" = ["events:write"])),
     request_body = CallbackRetries,
-    responses((status = 200, description = "How many there were, and how many are made again", body = RetriedCallbacks)))]
+    responses((status = 200, description = "How many there were, and how many are made again", body = RetriedCallbacks),
+        (status = 429, description = "too_many_requests")))]
 #[post("/failed-callbacks/retry")]
 async fn retry(
     caller: Guarded<EventsWrite>,
     Json(Retries { filter, dry_run }): Json<Retries>,
 ) -> ApiResult<Reply<RetriedCallbacks>> {
+    let _place = caller.state().searches.take(&caller)?;
     let retried = caller
         .run(move |conn, scope| {
             let matched = failed_callbacks::count(conn, scope, &filter)?;

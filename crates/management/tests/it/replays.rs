@@ -185,6 +185,77 @@ async fn many_run_again_from_the_oldest_on_and_none_twice() {
 }
 
 #[tokio::test]
+async fn a_replay_looks_through_many_events_part_by_part() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    let before = stored::event(&service, &webhook, &NewEvent::default());
+    let others = 7_000;
+    service.database.execute(&format!(
+        "INSERT INTO events SELECT (jsonb_populate_record(events, jsonb_build_object('id',
+           overlay(gen_random_uuid()::text PLACING left(id::text, 15) FROM 1 FOR 15)))).*
+         FROM events, generate_series(1, {others}) WHERE id = '{}'",
+        stored::uuid(&json!(before))
+    ));
+    let wanted = NewEvent {
+        event_type: Some("order.paid"),
+        ..NewEvent::default()
+    };
+    let paid: Vec<String> = (0..3)
+        .map(|_| stored::event(&service, &webhook, &wanted))
+        .collect();
+    let filter = json!({"event_type": "order.paid"});
+    let replay = owner
+        .post("/v1/replays", json!({ "filter": filter }))
+        .await
+        .is(201);
+    assert!(work(&service) > 1, "one part does not come to the end");
+    let id = replay["id"].as_str().expect("an id");
+    let ended = owner.get(&format!("/v1/replays/{id}")).await.is(200);
+    assert_eq!(
+        (&ended["status"], &ended["replayed"]),
+        (&json!("finished"), &json!(3))
+    );
+    let copies = owner.get(&format!("/v1/events?replay_id={id}")).await.is(200);
+    let copies = copies["data"].as_array().expect("a list");
+    let of: Vec<&Value> = copies.iter().rev().map(|copy| &copy["replay_of"]).collect();
+    assert_eq!(of, paid.iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_replay_that_cannot_go_on_holds_up_no_other() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    stored::event(&service, &webhook, &NewEvent::default());
+    let new = json!({"filter": {"webhook_id": webhook["id"]}});
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let replay = owner.post("/v1/replays", new.clone()).await.is(201);
+        ids.push(replay["id"].as_str().expect("an id").to_owned());
+    }
+    service.database.execute(&format!(
+        "CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+         CREATE TRIGGER fails BEFORE INSERT ON events FOR EACH ROW WHEN (NEW.replay_id = '{}') EXECUTE FUNCTION fails()",
+        stored::uuid(&json!(ids[0]))
+    ));
+    // Each has its turn once: the first is put off.
+    let mut worker =
+        connect(&service.database.settings(service.database.worker_url())).expect("a connection");
+    while replays::advance(&mut worker).expect("it goes on") {}
+    let status = async |id: &str| owner.get(&format!("/v1/replays/{id}")).await.is(200)["status"].clone();
+    assert_eq!(
+        (status(&ids[0]).await, status(&ids[1]).await),
+        (json!("running"), json!("finished"))
+    );
+    service
+        .database
+        .execute("DROP TRIGGER fails ON events; UPDATE replays SET due_at = now()");
+    work(&service);
+    assert_eq!(status(&ids[0]).await, "finished");
+}
+
+#[tokio::test]
 async fn a_cancelled_replay_goes_no_further() {
     let service = Service::start().await;
     let owner = service.register("ada@example.com").await;

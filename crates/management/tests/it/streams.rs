@@ -50,6 +50,35 @@ impl Stream {
 }
 
 #[tokio::test]
+async fn a_stream_from_the_past_looks_through_it_part_by_part() {
+    let service = Service::start_with(|settings| settings.scanned_rows = 2).await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    let began = hookgate_domain::clock::now() - chrono::TimeDelta::minutes(1);
+    let wanted = NewEvent {
+        event_type: Some("order.paid"),
+        ..NewEvent::default()
+    };
+    let mut paid = Vec::new();
+    for new in [&NewEvent::default(), &wanted].repeat(6) {
+        let event = stored::event(&service, &webhook, new);
+        paid.extend(new.event_type.map(|_| event));
+    }
+    let from = began.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let path = format!("/v1/events/stream?event_type=order.paid&from={from}");
+    let mut stream = Stream::open(&service, &owner, &path, None).await;
+    stream.next().await.expect("it opens");
+    for event in paid {
+        assert_eq!(stream.next().await.expect("a message").1, event);
+    }
+    // What becomes of an event later is no filter of those that come in.
+    owner
+        .get("/v1/events/stream?status=failed&duplicated=true")
+        .await
+        .is_invalid(&[("?status", "unknown"), ("?duplicated", "unknown")]);
+}
+
+#[tokio::test]
 async fn events_are_told_as_they_come_in() {
     let service = Service::start().await;
     let owner = service.register("ada@example.com").await;

@@ -9,7 +9,7 @@ use hookgate_model::ids::EventId;
 use serde::Serialize;
 use utoipa::IntoParams;
 
-use super::{EventSummary, Filters, Search, SearchParams};
+use super::{EventSummary, Filters, Progress, Search, SearchParams};
 use crate::auth::permissions::{Demand, EventsRead};
 use crate::auth::{Caller, Guarded};
 use crate::error::{ApiError, ApiResult};
@@ -51,15 +51,15 @@ impl FromFields for Wanted {
 /// breaks off is incomplete; `after` goes on after the last line. So can one that comes back for newer events: with a `to` of a minute
 /// ago, as an event can be seen some seconds after its time of receipt.
 #[utoipa::path(tag = "events", operation_id = "exportEvents", security(("bearer" = ["events:read"])),
-    params(Filters, SearchParams, After),
+    params(Filters, Progress, SearchParams, After),
     responses((status = 200, description = "The events", body = String, content_type = "application/jsonl",
         example = json!("{\"id\":\"evt_01k9z3v8e5f2q8r7w6t5y4x3m2\",\"method\":\"POST\",\"body\":\"{\\\"order\\\": 42}\",\"body_base64\":null}\n")),
         (status = 429, description = "too_many_requests")))]
 #[get("/events/export")]
 pub async fn read(caller: Guarded<EventsRead>, Query(wanted): Query<Wanted>) -> ApiResult<HttpResponse> {
-    let Search { filters, text } = wanted.search;
+    let Search { filter, text } = wanted.search;
     let export = EventExport {
-        filter: filters.into(),
+        filter,
         text,
         after: wanted.after,
     };

@@ -57,11 +57,6 @@ pub struct Filters {
     /// Of this type, exactly.
     #[param(max_length = 200, example = "order.paid")]
     event_type: Option<String>,
-    /// `true`: only events that came again; `false`: only those that did not.
-    duplicated: Option<bool>,
-    /// That have come as far as this.
-    #[param(value_type = Option<StatusName>)]
-    status: Option<EventStatus>,
     /// That this replay made.
     replay_id: Option<ReplayId>,
     /// With this delivery id, exactly.
@@ -81,8 +76,6 @@ impl FromFields for Filters {
         let method = fields.optional("method", text(1..=20));
         let event_type = fields.optional("event_type", text(1..=200));
         let delivery_id = fields.optional("delivery_id", text(1..=255));
-        let duplicated = fields.optional("duplicated", parsed);
-        let status = fields.optional("status", read_status);
         let replay_id = fields.optional("replay_id", parsed);
         let from = fields.optional("from", time);
         let to = fields.optional("to", time);
@@ -93,11 +86,31 @@ impl FromFields for Filters {
             method: method?,
             event_type: event_type?,
             delivery_id: delivery_id?,
-            duplicated: duplicated?,
-            status: status?,
             replay_id: replay_id?,
             from: from?,
             to: to?,
+        })
+    }
+}
+
+/// What becomes of an event later, which a list can ask for, but nobody who watches events as they come in.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Progress {
+    /// That have come as far as this.
+    #[param(value_type = Option<StatusName>)]
+    status: Option<EventStatus>,
+    /// `true`: only events that came again; `false`: only those that did not.
+    duplicated: Option<bool>,
+}
+
+impl FromFields for Progress {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let status = fields.optional("status", read_status);
+        let duplicated = fields.optional("duplicated", parsed);
+        Some(Self {
+            status: status?,
+            duplicated: duplicated?,
         })
     }
 }
@@ -115,7 +128,7 @@ struct SearchParams {
 
 /// Which events a search finds.
 pub(super) struct Search {
-    filters: Filters,
+    filter: EventFilter,
     text: Option<Text>,
 }
 
@@ -123,8 +136,14 @@ impl FromFields for Search {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let text = fields.optional("text", searched);
         let filters = Filters::from_fields(fields);
+        let progress = Progress::from_fields(fields);
+        let Progress { status, duplicated } = progress?;
         Some(Self {
-            filters: filters?,
+            filter: EventFilter {
+                status,
+                duplicated,
+                ..filters?.into()
+            },
             text: text?,
         })
     }
@@ -144,8 +163,6 @@ impl From<Filters> for EventFilter {
             method,
             event_type,
             delivery_id,
-            duplicated,
-            status,
             replay_id,
             from,
             to,
@@ -157,11 +174,10 @@ impl From<Filters> for EventFilter {
             method,
             event_type,
             delivery_id,
-            duplicated,
-            status,
             replay_id,
             from,
             to,
+            ..Self::default()
         }
     }
 }
@@ -172,15 +188,14 @@ impl From<Filters> for EventFilter {
 /// other filters find seldom, and what `text` finds, is looked for part by part: a page may then be short, or empty, while
 /// `next_cursor` goes on.
 #[utoipa::path(tag = "events", operation_id = "listEvents", security(("bearer" = ["events:read"])),
-    params(Filters, SearchParams, PagingParams),
+    params(Filters, Progress, SearchParams, PagingParams),
     responses((status = 200, description = "A page of events, newest first", body = Page<EventSummary>),
         (status = 429, description = "too_many_requests")))]
 #[get("/events")]
 async fn index(caller: Guarded<EventsRead>, paging: Paging<Search>) -> ApiResult<Reply<Page<EventSummary>>> {
     let window = paging.window(&caller)?;
     let rows = window.rows();
-    let Search { filters, text } = paging.filters;
-    let filter = EventFilter::from(filters);
+    let Search { filter, text } = paging.filters;
     // A search takes far longer than a list: few go on at once.
     let _place = text
         .as_ref()

@@ -30,6 +30,8 @@ const POLL: Duration = Duration::from_secs(1);
 const SILENT_POLLS: u32 = 15;
 /// The most events that are read together.
 const TOGETHER: i64 = 200;
+/// The most events that are looked at together: others have their turn between.
+const SCANNED: u32 = 5_000;
 /// For how long after its receipt an event may first be seen. The ingress gives up a commit after 5 seconds.
 const LATE: TimeDelta = TimeDelta::seconds(30);
 /// The most ids of the last seconds that are remembered; of more, those that come late are not told.
@@ -95,6 +97,7 @@ pub async fn watch(
         filter: wanted.filter,
         // Who comes back missed what was still being committed.
         begins: goes_on.map_or(begins, |after| EventId::new(after.created_at() - LATE, [0; 8])),
+        goes_on: None,
         newest: begins,
         told: BTreeSet::new(),
         polls,
@@ -114,6 +117,8 @@ struct Tail {
     filter: EventFilter,
     /// Where looks begin, at the earliest.
     begins: EventId,
+    /// Where the next look goes on, if the last did not come to the end.
+    goes_on: Option<EventId>,
     /// The newest event that was told.
     newest: EventId,
     /// The events of the last seconds that were told.
@@ -147,22 +152,30 @@ impl Tail {
     }
 
     async fn look(&mut self) -> ApiResult<()> {
-        let after = self.forget();
+        let begins = self.forget();
+        let after = self.goes_on.take().unwrap_or(begins);
         let began = clock::now();
+        let scanned = self.caller.state().settings.scanned_rows.clamp(1, SCANNED).into();
         let filter = self.filter.clone();
         let told: Vec<EventId> = self.told.iter().copied().collect();
         let found = self
             .caller
-            .run(move |conn, scope| events::list_after(conn, scope, &filter, after, &told, TOGETHER))
+            .run(move |conn, scope| events::list_after(conn, scope, &filter, after, &told, TOGETHER, scanned))
             .await?;
-        if i64::try_from(found.len()).unwrap_or(i64::MAX) >= TOGETHER {
+        let is_full = i64::try_from(found.rows.len()).unwrap_or(i64::MAX) >= TOGETHER;
+        if !is_full {
+            // All before was looked through: the next look need not do it again, but for what comes late.
+            let late = EventId::new(began - LATE, [0; 8]);
+            self.begins = self
+                .begins
+                .max(found.seen_to.map_or(late, |seen_to| seen_to.min(late)));
+            self.goes_on = found.seen_to;
+        }
+        if is_full || found.seen_to.is_some() {
             // What is left is read at once.
             self.polls.reset_immediately();
-        } else {
-            // All before was looked through: the next look need not do it again.
-            self.begins = self.begins.max(EventId::new(began - LATE, [0; 8]));
         }
-        for event in found {
+        for event in found.rows {
             let id = event.id;
             self.told.insert(id);
             self.newest = self.newest.max(id);

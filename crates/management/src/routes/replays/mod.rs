@@ -219,13 +219,15 @@ impl FromFields for NewReplayBody {
 #[utoipa::path(tag = "events", operation_id = "createReplay", security(("bearer" = ["events:write"])),
     request_body = NewReplayBody,
     responses((status = 201, description = "The replay, which begins", body = ReplayView),
-        (status = 409, description = "limit_reached")))]
+        (status = 409, description = "limit_reached"),
+        (status = 429, description = "too_many_requests")))]
 #[post("/replays")]
 async fn create(
     caller: Guarded<EventsWrite>,
     Json(body): Json<NewReplayBody>,
 ) -> ApiResult<Reply<ReplayView>> {
     let created_by = caller.actor.to_string();
+    let _place = caller.state().searches.take(&caller)?;
     let replay = caller
         .run(move |conn, scope| {
             let new = NewReplay {
@@ -254,13 +256,15 @@ pub struct ReplayPreview {
 /// Counts the events that a filter finds, and changes nothing.
 #[utoipa::path(tag = "events", operation_id = "previewReplay", security(("bearer" = ["events:read"])),
     request_body = FilterBody,
-    responses((status = 200, description = "How many events there are", body = ReplayPreview)))]
+    responses((status = 200, description = "How many events there are", body = ReplayPreview),
+        (status = 429, description = "too_many_requests")))]
 #[post("/replays/preview")]
 async fn preview(
     caller: Guarded<EventsRead>,
     Json(filter): Json<FilterBody>,
 ) -> ApiResult<Reply<ReplayPreview>> {
     let now: ReplayId = clock::new_id();
+    let _place = caller.state().searches.take(&caller)?;
     let matched = caller
         .run(move |conn, scope| events::count(conn, scope, &filter.to_domain(), now.uuid()))
         .await?;

@@ -115,12 +115,14 @@ pub struct RetriedRuns {
 /// Lets those that a filter finds go on, or counts them with `dry_run`.
 #[utoipa::path(tag = "runs", operation_id = "retryRuns", security(("bearer" = ["events:write"])),
     request_body = RunRetries,
-    responses((status = 200, description = "How many there were, and how many go on", body = RetriedRuns)))]
+    responses((status = 200, description = "How many there were, and how many go on", body = RetriedRuns),
+        (status = 429, description = "too_many_requests")))]
 #[post("/runs/retry")]
 pub(super) async fn retry_runs(
     caller: Guarded<EventsWrite>,
     Json(Retries { filter, dry_run }): Json<Retries>,
 ) -> ApiResult<Reply<RetriedRuns>> {
+    let _place = caller.state().searches.take(&caller)?;
     let retried = caller
         .run(move |conn, scope| {
             let matched = runs::count_retryable(conn, scope, &filter)?;
