@@ -39,7 +39,21 @@ async fn a_flow_that_sends_secrets_keeps_them_and_needs_who_may_change_them() {
         .is_problem(403, "forbidden");
     machine.put(&draft, json!({})).await.is(200);
     let trusted = owner.key(&["webhooks:write", "secrets:write"]).await;
-    trusted.put(&draft, using(&secret["id"])).await.is(200);
+    let sending = trusted.put(&draft, using(&secret["id"])).await.is(200);
+    let publish = format!("{}/publish", path_of(&webhook));
+    let roll_back = format!(
+        "{}/revisions/{}/publish",
+        path_of(&webhook),
+        sending["id"].as_str().expect("an id")
+    );
+    for path in [&publish, &roll_back] {
+        let told = machine.post(path, json!({})).await.is_problem(403, "forbidden");
+        assert!(told["detail"].to_string().contains("secrets:write"), "{told}");
+    }
+    let still = owner.get(&path_of(&webhook)).await.is(200);
+    assert_eq!(still["published_revision_id"], webhook["published_revision_id"]);
+    trusted.post(&roll_back, json!({})).await.is(200);
+    trusted.post(&publish, json!({})).await.is(200);
 
     let secret = format!("/v1/secrets/{}", secret["id"].as_str().expect("an id"));
     let told = owner.delete(&secret).await.is_problem(409, "in_use");

@@ -15,8 +15,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use view::{ChangeView, ComparisonView, RevisionView};
 
-use crate::auth::Guarded;
 use crate::auth::permissions::{WebhooksRead, WebhooksWrite};
+use crate::auth::{Actor, Guarded};
 use crate::body::{Json, Reply};
 use crate::changes::change;
 use crate::error::{ApiError, ApiResult, ErrorCode, FieldCode, FieldError};
@@ -89,14 +89,11 @@ async fn save_draft(
     Json(Document(document)): Json<Document>,
 ) -> ApiResult<Reply<RevisionView>> {
     let created_by = caller.actor.to_string();
-    let may_send_secrets = caller.actor.may(Permission::SecretsWrite);
+    let actor = caller.actor.clone();
     let draft = change(&caller, move |conn, scope| {
         webhooks::read_for_change(conn, scope, webhook)?;
         if_match.check(revisions::read_draft(conn, scope, webhook)?.number.into())?;
-        if !document.flow.secrets.is_empty() && !may_send_secrets {
-            let detail = "whoever lets a flow send secrets needs secrets:write, too";
-            return Err(ApiError::new(ErrorCode::Forbidden, detail));
-        }
+        may_send_secrets(&actor, &document)?;
         let problems = problems(conn, scope, &document)?;
         if !problems.is_empty() {
             return Err(ApiError::fields(
@@ -112,9 +109,19 @@ async fn save_draft(
     Ok(Reply::ok(RevisionView::from(draft)).version(number.into()))
 }
 
+/// Whoever lets a flow send secrets may change them.
+fn may_send_secrets(actor: &Actor, document: &RevisionDocument) -> ApiResult<()> {
+    if document.flow.secrets.is_empty() || actor.may(Permission::SecretsWrite) {
+        return Ok(());
+    }
+    let detail = "whoever lets a flow send secrets needs secrets:write, too";
+    Err(ApiError::new(ErrorCode::Forbidden, detail))
+}
+
 /// Publish the draft of a webhook
 ///
-/// The production URLs run it from now on. Events that came in before run what was published when they came.
+/// The production URLs run it from now on. Events that came in before run what was published when they came. With secrets in its
+/// flow the caller needs `secrets:write`, too.
 #[utoipa::path(tag = "revisions", operation_id = "publishDraft", security(("bearer" = ["webhooks:write"])),
     responses((status = 200, description = "The published revision", body = RevisionView),
         (status = 409, description = "wrong_state")))]
@@ -123,9 +130,10 @@ async fn publish(
     caller: Guarded<WebhooksWrite>,
     Path((webhook,)): Path<(WebhookId,)>,
 ) -> ApiResult<Reply<RevisionView>> {
+    let actor = caller.actor.clone();
     let revision = change(&caller, move |conn, scope| {
         let draft = webhooks::read_for_change(conn, scope, webhook)?.draft_revision_id;
-        publish_revision(conn, scope, webhook, draft)
+        publish_revision(conn, scope, &actor, webhook, draft)
     })
     .await?;
     Ok(Reply::ok(revision.into()))
@@ -193,7 +201,8 @@ async fn compare(
 
 /// Roll back to a revision
 ///
-/// The production URLs run this revision from now on. The draft stays as it is.
+/// The production URLs run this revision from now on. The draft stays as it is. With secrets in its flow the caller needs
+/// `secrets:write`, too.
 #[utoipa::path(tag = "revisions", operation_id = "publishRevision", security(("bearer" = ["webhooks:write"])),
     responses((status = 200, description = "The published revision", body = RevisionView),
         (status = 409, description = "wrong_state")))]
@@ -202,8 +211,9 @@ async fn roll_back(
     caller: Guarded<WebhooksWrite>,
     Path((webhook, id)): Path<(WebhookId, RevisionId)>,
 ) -> ApiResult<Reply<RevisionView>> {
+    let actor = caller.actor.clone();
     let revision = change(&caller, move |conn, scope| {
-        publish_revision(conn, scope, webhook, id)
+        publish_revision(conn, scope, &actor, webhook, id)
     })
     .await?;
     Ok(Reply::ok(revision.into()))
@@ -213,11 +223,13 @@ async fn roll_back(
 fn publish_revision(
     conn: &mut PgConnection,
     scope: &TenantScope,
+    actor: &Actor,
     webhook: WebhookId,
     id: RevisionId,
 ) -> ApiResult<(revisions::Revision, Vec<Change>)> {
     let revision = revisions::publish(conn, scope, webhook, id)?;
     let document = serde_json::from_value(revision.document.clone()).map_err(ApiError::internal)?;
+    may_send_secrets(actor, &document)?;
     if let Some(problem) = problems(conn, scope, &document)?.first() {
         let detail = format!("{}: {}", problem.pointer, problem.detail);
         return Err(ApiError::new(
