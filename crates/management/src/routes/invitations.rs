@@ -257,7 +257,10 @@ async fn resend(
     let (digest, is_mailed) = (token.digest, caller.state().mail.is_on());
     if is_mailed {
         let address = client_address::of(&request, caller.state());
-        throttle::mail(caller.state(), INVITATION_MAIL, &id.to_string(), address).await?;
+        let known = caller
+            .run(move |conn, scope| invitations::find(conn, scope, id))
+            .await?;
+        throttle::mail(caller.state(), INVITATION_MAIL, &known.email, address).await?;
     }
     let posted = posted(&caller, &token);
     let expires_at = clock::now() + TimeDelta::seconds(caller.state().settings.invitation_seconds.into());

@@ -29,6 +29,29 @@ async fn register(service: &Service, token: &str) -> Value {
 }
 
 #[tokio::test]
+async fn an_address_gets_no_more_invitations_by_sending_them_again() {
+    let server = SmtpServer::start().await;
+    let service = Service::start_with(|settings| {
+        settings.mailer = Some(server.mailer());
+        settings.mails_per_recipient = 3;
+    })
+    .await;
+    let owner = service.register("ada@example.com").await;
+    let invite = json!({"email": "Grace@example.com", "role": "editor"});
+    let made = owner.post("/v1/invitations", invite.clone()).await.is(201);
+    let path = format!("/v1/invitations/{}", made["id"].as_str().expect("an id"));
+    let again = format!("{path}/resend");
+    owner.post(&again, json!({})).await.is(200);
+    owner.delete(&path).await.is(204);
+    let made = owner.post("/v1/invitations", invite).await.is(201);
+    let again = format!("/v1/invitations/{}/resend", made["id"].as_str().expect("an id"));
+    owner
+        .post(&again, json!({}))
+        .await
+        .is_problem(429, "too_many_requests");
+}
+
+#[tokio::test]
 async fn an_invitation_is_mailed_to_its_address_alone() {
     let server = SmtpServer::start().await;
     let service = with_mail(&server).await;
