@@ -19,7 +19,7 @@ use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use hookgate_domain::audit::Origin;
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::login_sessions::Basis;
@@ -53,6 +53,8 @@ pub enum Actor {
         id: ManagementKeyId,
         /// What it was made for.
         scopes: Vec<Scope>,
+        /// When it stops working by itself.
+        expires_at: Option<DateTime<Utc>>,
     },
 }
 
@@ -62,6 +64,21 @@ impl Actor {
         match self {
             Self::Person { role, .. } => permission.allowed_to_role(*role),
             Self::Key { scopes, .. } => permission.allowed_to_scopes(scopes),
+        }
+    }
+
+    /// Checks that the actor has the permission.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn demand(&self, permission: Permission) -> ApiResult<()> {
+        if self.may(permission) {
+            Ok(())
+        } else {
+            Err(ApiError::new(
+                ErrorCode::Forbidden,
+                format!("this needs the permission {permission}"),
+            ))
         }
     }
 }
@@ -164,7 +181,7 @@ impl Caller {
             delete_at: None,
             ..self.standing
         })?;
-        self.demand(Permission::TenantOwn)
+        self.actor.demand(Permission::TenantOwn)
     }
 
     /// Checks that an owner calls, of a tenant that is not deleted, be it suspended.
@@ -176,7 +193,7 @@ impl Caller {
             is_suspended: false,
             ..self.standing
         })?;
-        self.demand(Permission::TenantOwn)
+        self.actor.demand(Permission::TenantOwn)
     }
 
     /// Finds out anew whether the credential works and gives a permission: for what goes on for long.
@@ -187,18 +204,7 @@ impl Caller {
         let again = prove(self.state.clone(), self.credential, self.address).await?;
         match permission {
             Permission::TenantOwn => again.owner(),
-            _ => usable(again.standing).and_then(|()| again.demand(permission)),
-        }
-    }
-
-    fn demand(&self, permission: Permission) -> ApiResult<()> {
-        if self.actor.may(permission) {
-            Ok(())
-        } else {
-            Err(ApiError::new(
-                ErrorCode::Forbidden,
-                format!("this needs the permission {permission}"),
-            ))
+            _ => usable(again.standing).and_then(|()| again.actor.demand(permission)),
         }
     }
 
@@ -320,6 +326,7 @@ async fn prove(state: Data<State>, credential: Credential, address: Option<IpAdd
             let actor = Actor::Key {
                 id: known.key.id,
                 scopes: known.key.scopes(),
+                expires_at: known.key.expires_at,
             };
             (known.scope, actor, known.standing)
         }
@@ -382,7 +389,7 @@ impl<P: Demand + 'static> FromRequest for Guarded<P> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Caller::of(request).and_then(|caller| {
             usable(caller.standing)?;
-            caller.demand(P::PERMISSION)?;
+            caller.actor.demand(P::PERMISSION)?;
             Ok(Self {
                 caller,
                 permission: PhantomData,

@@ -1,7 +1,7 @@
 //! Management keys: what machines call this API with.
 
 use actix_web::{get, post};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use hookgate_domain::management_keys::{self, NewManagementKey};
 use hookgate_domain::{clock, limits};
 use hookgate_model::access::Scope;
@@ -11,9 +11,9 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::me::grantable;
-use crate::auth::Guarded;
 use crate::auth::permissions::{ManagementKeysRead, ManagementKeysWrite};
 use crate::auth::secret_token::{self, SecretToken};
+use crate::auth::{Actor, Guarded};
 use crate::body::{Json, Reply};
 use crate::error::{ApiError, ApiResult, FieldCode};
 use crate::fields::{Fields, FromFields, list, parsed, text, time};
@@ -73,7 +73,7 @@ pub struct ManagementKeyRequest {
     /// What it may do: no more than whoever makes it.
     #[schema(min_items = 1)]
     scopes: Vec<Scope>,
-    /// When it stops working by itself; absent for never.
+    /// When it stops working by itself; absent for never. A key that ends makes none that ends later.
     expires_at: Option<DateTime<Utc>>,
 }
 
@@ -104,7 +104,8 @@ struct CreatedManagementKey {
 
 /// Create a management key
 ///
-/// The key is in this answer alone. It can be given no scope that its maker does not have.
+/// The key is in this answer alone. It can be given no scope that its maker does not have, and no later end than that of a key
+/// that makes it.
 #[utoipa::path(tag = "management keys", operation_id = "createManagementKey",
     security(("bearer" = ["management_keys:write"])),
     responses((status = 201, description = "The key", body = CreatedManagementKey)))]
@@ -113,7 +114,7 @@ async fn create(
     caller: Guarded<ManagementKeysWrite>,
     Json(new): Json<ManagementKeyRequest>,
 ) -> ApiResult<Reply<CreatedManagementKey>> {
-    check(&new, &grantable(&caller.actor))?;
+    check(&new, &caller.actor)?;
     let token = SecretToken::new(secret_token::MANAGEMENT_KEY);
     let new = NewManagementKey {
         id: clock::new_id(),
@@ -132,14 +133,23 @@ async fn create(
     }))
 }
 
-fn check(new: &ManagementKeyRequest, grantable: &[Scope]) -> ApiResult<()> {
+fn check(new: &ManagementKeyRequest, maker: &Actor) -> ApiResult<()> {
+    let wrong_end = |detail: String| Err(ApiError::field("/expires_at", FieldCode::OutOfRange, detail));
     if new.expires_at.is_some_and(|at| at <= clock::now()) {
-        return Err(ApiError::field(
-            "/expires_at",
-            FieldCode::OutOfRange,
-            "must be in the future",
+        return wrong_end("must be in the future".to_owned());
+    }
+    if let Actor::Key {
+        expires_at: Some(end),
+        ..
+    } = maker
+        && new.expires_at.is_none_or(|at| at > *end)
+    {
+        let end = end.to_rfc3339_opts(SecondsFormat::Micros, true);
+        return wrong_end(format!(
+            "must not be later than {end}, when the key that makes it ends"
         ));
     }
+    let grantable = grantable(maker);
     match new.scopes.iter().position(|scope| !grantable.contains(scope)) {
         None => Ok(()),
         Some(place) => Err(ApiError::field(

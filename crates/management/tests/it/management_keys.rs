@@ -6,7 +6,7 @@ use hookgate_model::access::Scope;
 use hookgate_testkit::eventually;
 use serde_json::{Value, json};
 
-use crate::service::Service;
+use crate::service::{Caller, Service};
 
 #[tokio::test]
 async fn a_key_is_shown_once_and_opens_what_its_scopes_say() {
@@ -139,6 +139,30 @@ async fn a_key_is_given_no_more_than_its_maker_has() {
         .post("/v1/management-keys", json!({"name": "all", "scopes": all}))
         .await
         .is(201);
+}
+
+#[tokio::test]
+async fn a_key_that_ends_makes_none_that_outlives_it() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let make = async |by: &Caller, expires_at: Value| {
+        let scopes = ["management_keys:write"];
+        let new = json!({"name": "a machine", "scopes": scopes, "expires_at": expires_at});
+        by.post("/v1/management-keys", new).await
+    };
+    let maker = make(&owner, json!("2100-01-01T00:00:00Z")).await.is(201);
+    let maker = service.caller(maker["key"].as_str().expect("a key"));
+    for later in [Value::Null, json!("2100-01-01T00:00:01Z")] {
+        let refused = make(&maker, later).await;
+        refused.is_invalid(&[("/expires_at", "out_of_range")]);
+        let told = refused.json()["errors"][0]["detail"].to_string();
+        assert!(told.contains("2100-01-01T00:00:00"), "{told}");
+    }
+    make(&maker, json!("2100-01-01T00:00:00Z")).await.is(201);
+    make(&maker, json!("2099-12-31T23:59:59Z")).await.is(201);
+    make(&owner, Value::Null).await.is(201);
+    let endless = owner.key(&["management_keys:write"]).await;
+    make(&endless, Value::Null).await.is(201);
 }
 
 #[tokio::test]
