@@ -13,6 +13,9 @@ use crate::stored::{self, NewEvent, uuid};
 /// Is in the name of everything that is Ada's.
 pub const MARK: &str = "belongs to Ada";
 
+/// Is in what came in at Ada's webhook, besides.
+pub const RECEIVED: &str = "belongs to Ada, who received it";
+
 /// One of everything that a tenant can have.
 pub struct World {
     pub caller: Caller,
@@ -69,8 +72,9 @@ impl World {
         let stored = stored::one_of_each(service, &webhook);
         // A name of a file is unique to its event here, as ids are.
         let file = format!("file-{}", stored.event);
-        let body =
-            format!("--b\r\ncontent-disposition: form-data; name={file}; filename=a\r\n\r\n{MARK}\r\n--b--");
+        let body = format!(
+            "--b\r\ncontent-disposition: form-data; name={file}; filename=a\r\n\r\n{RECEIVED}\r\n--b--"
+        );
         let headers = "content-type: multipart/form-data; boundary=b\r\n";
         let event = NewEvent {
             headers,
@@ -85,12 +89,12 @@ impl World {
         make("/v1/collections", json!({"name": collection, "schema": schema})).await;
         let path = format!("/v1/collections/{collection}/records/{record}");
         caller.put(&path, json!({"data": {"note": MARK}})).await.is(200);
-        let sample = make(&format!("{own}/samples/from-json"), json!({"json": MARK})).await;
+        let sample = make(&format!("{own}/samples/from-json"), json!({"json": RECEIVED})).await;
         let member = service.register_account(&format!("member-of-{email}")).await;
         stored::membership(service, &account["tenant"]["id"], &member["user"]["id"], "editor");
         let invited = json!({"email": format!("invited-by-{email}"), "role": "editor"});
         let session = format!("chat of {collection}");
-        stored::session(service, &webhook, &session, MARK);
+        stored::session(service, &webhook, &session, RECEIVED);
         Self {
             session,
             sample: id(&sample),
@@ -182,7 +186,7 @@ impl World {
     }
 
     /// A path of the document with this world's objects; the first id comes from `parent`, when that is given.
-    fn path(&self, template: &str, parent: Option<&Self>) -> String {
+    pub fn path(&self, template: &str, parent: Option<&Self>) -> String {
         if template == "/v1/me/sessions/{id}" {
             return format!("/v1/me/sessions/{}", self.login);
         }
@@ -237,11 +241,11 @@ fn body(operation: &str, of: &World) -> Value {
     }
 }
 
-struct Operation {
-    id: String,
-    path: String,
+pub struct Operation {
+    pub id: String,
+    pub path: String,
     method: Method,
-    value: Value,
+    pub value: Value,
 }
 
 impl Operation {
@@ -250,7 +254,7 @@ impl Operation {
     }
 
     /// Whether it names an object of a tenant. Templates are everybody's.
-    fn has_ids(&self) -> bool {
+    pub fn has_ids(&self) -> bool {
         self.has_parameters() && !self.path.starts_with("/v1/templates/")
     }
 
@@ -266,7 +270,7 @@ impl Operation {
     }
 
     /// Calls it with what is the world's.
-    async fn call(&self, of: &World, caller: &Caller, path: &str) -> Answer {
+    pub async fn call(&self, of: &World, caller: &Caller, path: &str) -> Answer {
         let (query, body) = self.request(of);
         caller
             .send(self.method.clone(), &format!("{path}{query}"), body)
@@ -286,12 +290,12 @@ impl Operation {
     }
 }
 
-async fn document(service: &Service) -> Value {
+pub async fn document(service: &Service) -> Value {
     service.stranger().get("/openapi.json").await.is(200)
 }
 
 /// The operations of tenants, in an order in which an owner can call all of them.
-fn operations(document: &Value) -> Vec<Operation> {
+pub fn operations(document: &Value) -> Vec<Operation> {
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, value) in item.as_object().expect("operations") {
@@ -592,7 +596,7 @@ async fn an_idempotency_key_of_another_tenant_gives_nothing_away() {
 }
 
 /// Every place in a request body that holds an id, as `operation pointer`, with `*` for an index.
-fn body_references(document: &Value, operations: &[Operation]) -> BTreeSet<String> {
+pub fn body_references(document: &Value, operations: &[Operation]) -> BTreeSet<String> {
     let mut references = BTreeSet::new();
     for operation in operations {
         let content = operation.value["requestBody"]["content"].as_object();

@@ -35,6 +35,7 @@ mod rechecks;
 mod replays;
 mod retries;
 mod revisions;
+mod rights;
 mod samples;
 mod searches;
 mod secrets;

@@ -12,6 +12,7 @@ use hookgate_domain::page::Page;
 use hookgate_domain::redis::changes::Change;
 use hookgate_domain::scope::TenantScope;
 use hookgate_domain::{drift, events, revisions, samples, webhooks};
+use hookgate_model::access::Permission;
 use hookgate_model::expected_data::{ExpectedData, infer, merge, to_json_schema, widen, without_credentials};
 use hookgate_model::flow::definition::RevisionDocument;
 use hookgate_model::flow::variables::Request;
@@ -23,8 +24,8 @@ pub use view::{DifferenceView, DriftView, LearntView};
 
 use super::revisions::{RevisionView, problems};
 use super::simulation::{SampleRequest, SampleRequestBody, event_of, of_event, sample_of};
-use crate::auth::Guarded;
 use crate::auth::permissions::{WebhooksRead, WebhooksWrite};
+use crate::auth::{Actor, Guarded};
 use crate::body::{Json, NoContent, Reply};
 use crate::changes::change;
 use crate::error::{ApiError, ApiResult, ErrorCode, FieldCode};
@@ -88,7 +89,7 @@ impl FromFields for SamplesBody {
 /// Finds the structure that the samples have in common: fields, their types, and whether they are always there. It is merged
 /// with that of the draft: fields that were written or changed by hand stay, and where the samples differ from them is told. Of
 /// what is stored masked it is learnt that it is there, and nothing else. Credentials are left out; the header of an API key that the webhook wants
-/// is listed by itself.
+/// is listed by itself. Unless it is given requests alone, the caller needs `events:read`, too.
 #[utoipa::path(tag = "revisions", operation_id = "inferExpectedData", security(("bearer" = ["webhooks:write"])),
     request_body = SamplesBody,
     responses((status = 200, description = "What was learnt, merged with the draft", body = LearntView),
@@ -100,10 +101,11 @@ async fn learn(
     Json(given): Json<SamplesBody>,
 ) -> ApiResult<Reply<LearntView>> {
     let save = given.save;
+    let actor = caller.actor.clone();
     let (existing, requests, authentication) = caller
         .run(move |conn, scope| {
             let existing = draft(conn, scope, webhook)?.expected_data;
-            let requests = read_samples(conn, scope, webhook, given)?;
+            let requests = read_samples(conn, scope, &actor, webhook, given)?;
             let authentication = webhooks::read(conn, scope, webhook)?.authentication;
             Ok::<_, ApiError>((existing, requests, authentication))
         })
@@ -131,17 +133,18 @@ fn draft(conn: &mut PgConnection, scope: &TenantScope, webhook: WebhookId) -> Ap
 fn read_samples(
     conn: &mut PgConnection,
     scope: &TenantScope,
+    actor: &Actor,
     webhook: WebhookId,
     given: SamplesBody,
 ) -> ApiResult<Vec<Arc<Request>>> {
     let mut requests = Vec::new();
     for (index, id) in given.sample_ids.iter().enumerate() {
-        let sample = sample_of(conn, scope, webhook, *id, &format!("/sample_ids/{index}"))?;
+        let sample = sample_of(conn, scope, actor, webhook, *id, &format!("/sample_ids/{index}"))?;
         let content = samples::content(conn, scope, *id)?;
         requests.push(Request::new(sample.into_input(content)));
     }
     for (index, id) in given.event_ids.iter().enumerate() {
-        let event = event_of(conn, scope, webhook, *id, &format!("/event_ids/{index}"))?;
+        let event = event_of(conn, scope, actor, webhook, *id, &format!("/event_ids/{index}"))?;
         let content = events::content(conn, scope, *id)?;
         requests.push(Request::new(event.into_input(content)));
     }
@@ -152,6 +155,7 @@ fn read_samples(
     if !requests.is_empty() {
         return Ok(requests);
     }
+    actor.demand(Permission::EventsRead)?;
     for sample in samples::list(conn, scope, webhook, Page::newest(SAMPLES_STORED))? {
         let content = samples::content(conn, scope, sample.id)?;
         requests.push(Request::new(sample.into_input(content)));
@@ -214,7 +218,7 @@ async fn read_drift(
 /// Accept a webhook's drift
 ///
 /// Widens the draft's structure so that it accepts the first and the last event of every difference, and forgets the
-/// differences. The production URLs go on with what is published until the draft is.
+/// differences. The production URLs go on with what is published until the draft is. The caller needs `events:read`, too.
 #[utoipa::path(tag = "revisions", operation_id = "acceptDrift", security(("bearer" = ["webhooks:write"])),
     responses((status = 200, description = "The draft as it is now", body = RevisionView),
         (status = 409, description = "limit_reached")))]
@@ -223,8 +227,10 @@ async fn accept_drift(
     caller: Guarded<WebhooksWrite>,
     Path((webhook,)): Path<(WebhookId,)>,
 ) -> ApiResult<Reply<RevisionView>> {
+    let actor = caller.actor.clone();
     let requests = caller
         .run(move |conn, scope| {
+            actor.demand(Permission::EventsRead)?;
             let mut events: Vec<EventId> = Vec::new();
             for difference in drift::list(conn, scope, webhook)? {
                 events.extend([difference.first_event(), difference.last_event()]);
@@ -235,7 +241,7 @@ async fn accept_drift(
             let mut requests = Vec::new();
             for event in events {
                 // One that is gone, or is stored masked, is no sample.
-                if let Ok(input) = of_event(conn, scope, webhook, event, "") {
+                if let Ok(input) = of_event(conn, scope, &actor, webhook, event, "") {
                     requests.push(Request::new(input));
                 }
             }

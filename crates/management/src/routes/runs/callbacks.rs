@@ -3,6 +3,7 @@
 use actix_web::post;
 use hookgate_domain::failed_callbacks::{self, FailedCallbackFilter};
 use hookgate_domain::runs;
+use hookgate_model::access::Permission;
 use hookgate_model::ids::RunId;
 
 use super::CallbackView;
@@ -17,7 +18,7 @@ use crate::path::Path;
 /// Retry a callback of a run
 ///
 /// A call that a run left behind, and that did not arrive after all its retries, is made again, with the same idempotency key and
-/// as many retries as before. The run stays as it is.
+/// as many retries as before. The run stays as it is. What became of the call is told, so the caller needs `runs:read`, too.
 #[utoipa::path(tag = "runs", operation_id = "retryCallback", security(("bearer" = ["events:write"])),
     params(("step" = String, Path, description = "The step that left it", example = "notify")),
     responses((status = 200, description = "It is made again", body = CallbackView),
@@ -27,6 +28,7 @@ pub(super) async fn retry_callback(
     caller: Guarded<EventsWrite>,
     Path((id, step)): Path<(RunId, String)>,
 ) -> ApiResult<Reply<CallbackView>> {
+    caller.actor.demand(Permission::RunsRead)?;
     let state = caller
         .run(move |conn, scope| {
             let of_step = FailedCallbackFilter::of_step(id, &step);

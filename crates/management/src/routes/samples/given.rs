@@ -18,6 +18,7 @@ use serde_json::Value;
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
+use crate::auth::Actor;
 use crate::error::{ApiError, ApiResult, FieldCode};
 use crate::fields::{Fields, FromFields, any, json, list, object, parsed, text, wrong};
 use crate::routes::simulation::{SampleRequest, event_of};
@@ -161,8 +162,14 @@ impl Given {
     /// Reads it.
     ///
     /// # Errors
-    /// 400 for an event that the webhook has not.
-    pub fn read(self, conn: &mut PgConnection, scope: &TenantScope, webhook: &Webhook) -> ApiResult<Example> {
+    /// 400 for an event that the webhook has not; 403 for an event that the actor may not read.
+    pub fn read(
+        self,
+        conn: &mut PgConnection,
+        scope: &TenantScope,
+        actor: &Actor,
+        webhook: &Webhook,
+    ) -> ApiResult<Example> {
         let id = match self {
             Self::Request(request, source) => {
                 let input = request.into_input(&webhook.suffix);
@@ -177,7 +184,7 @@ impl Given {
             }
             Self::Event(id) => id,
         };
-        let event = event_of(conn, scope, webhook.id, id, "/event_id")?;
+        let event = event_of(conn, scope, actor, webhook.id, id, "/event_id")?;
         let content = events::content(conn, scope, id)?;
         Ok(Example {
             source: SampleSource::Event,

@@ -109,7 +109,7 @@ async fn add_pairs(
 
 /// Add an event as a sample
 ///
-/// What data protection left out of the event is left out of the sample.
+/// What data protection left out of the event is left out of the sample. The caller needs `events:read`, too.
 #[utoipa::path(tag = "samples", operation_id = "createSampleFromEvent", security(("bearer" = ["webhooks:write"])),
     request_body = EventExample,
     responses((status = 201, description = "The new sample", body = SampleView), (status = 409, description = "limit_reached")))]
@@ -124,10 +124,11 @@ async fn add_event(
 
 /// Masks what was given and adds it.
 async fn store(caller: &Caller, webhook: WebhookId, given: Given) -> ApiResult<Reply<SampleView>> {
+    let actor = caller.actor.clone();
     let (settings, example) = caller
         .run(move |conn, scope| {
             let settings = webhooks::read(conn, scope, webhook)?;
-            let example = given.read(conn, scope, &settings)?;
+            let example = given.read(conn, scope, &actor, &settings)?;
             Ok::<_, ApiError>((settings, example))
         })
         .await?;

@@ -15,6 +15,7 @@ use hookgate_domain::samples::{self, Sample};
 use hookgate_domain::scope::TenantScope;
 use hookgate_domain::webhooks;
 use hookgate_domain::{Error, clock, destinations, events, revisions};
+use hookgate_model::access::Permission;
 use hookgate_model::expected_data::Mode;
 use hookgate_model::flow::compiled::CompiledRevision;
 use hookgate_model::flow::definition::RevisionDocument;
@@ -29,8 +30,8 @@ pub use sample::{GivenResponse, Question, SampleRequest, SampleRequestBody};
 pub use view::{ResponseSource, SimulatedCallView, SimulatedStepView, SimulationView};
 
 use super::revisions::problems;
-use crate::auth::Guarded;
 use crate::auth::permissions::WebhooksWrite;
+use crate::auth::{Actor, Guarded};
 use crate::body::{Json, Reply};
 use crate::error::{ApiError, ApiResult, ErrorCode, FieldCode, FieldError};
 use crate::path::Path;
@@ -47,7 +48,8 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 /// Runs the draft, a revision or an unsaved document for a request, and shows every step and the answer. What the document
 /// expects of requests is checked as ever; what differs is shown, and refused where that is enforced. Nothing is stored and
 /// nothing is called: a call comes to what `responses` gives for its step, else (with `recorded`) to what it came to in the
-/// event's own run, else to an empty 200. Waiting for a retry takes no time.
+/// event's own run, else to an empty 200. Waiting for a retry takes no time. For an event or a sample the caller needs
+/// `events:read`, too, and for what is recorded `runs:read`.
 #[utoipa::path(tag = "revisions", operation_id = "simulateFlow", security(("bearer" = ["webhooks:write"])),
     request_body = Question,
     responses((status = 200, description = "What would happen", body = SimulationView),
@@ -67,19 +69,20 @@ async fn run(
         responses,
         recorded,
     } = question;
+    let actor = caller.actor.clone();
     let loaded = caller
         .run(move |conn, scope| {
             let document = read_document(conn, scope, webhook, revision_id, document)?;
             let input = match (event_id, sample_id) {
-                (Some(event), _) => of_event(conn, scope, webhook, event, "/event_id")?,
-                (None, Some(sample)) => of_sample(conn, scope, webhook, sample)?,
+                (Some(event), _) => of_event(conn, scope, &actor, webhook, event, "/event_id")?,
+                (None, Some(sample)) => of_sample(conn, scope, &actor, webhook, sample)?,
                 (None, None) => {
                     let suffix = webhooks::read(conn, scope, webhook)?.suffix;
                     request.unwrap_or_default().into_input(&suffix)
                 }
             };
             let recorded = match event_id.filter(|_| recorded) {
-                Some(event) => recorded_of(conn, scope, event)?,
+                Some(event) => recorded_of(conn, scope, &actor, event)?,
                 None => HashMap::new(),
             };
             let destinations = base_urls(conn, scope, &document)?;
@@ -165,14 +168,16 @@ pub(super) fn read_document(
     serde_json::from_value(stored.document).map_err(ApiError::internal)
 }
 
-/// An event of the webhook; `pointer` is where it was named.
+/// An event of the webhook, for whoever may read events; `pointer` is where it was named.
 pub(super) fn event_of(
     conn: &mut PgConnection,
     scope: &TenantScope,
+    actor: &Actor,
     webhook: WebhookId,
     id: EventId,
     pointer: &str,
 ) -> ApiResult<Event> {
+    actor.demand(Permission::EventsRead)?;
     match events::read(conn, scope, id) {
         Ok(event) if event.webhook_id == webhook => Ok(event),
         Ok(_) | Err(Error::NotFound) => {
@@ -183,14 +188,16 @@ pub(super) fn event_of(
     }
 }
 
-/// A sample of the webhook; `pointer` is where it was named.
+/// A sample of the webhook, for whoever may read them; `pointer` is where it was named.
 pub(super) fn sample_of(
     conn: &mut PgConnection,
     scope: &TenantScope,
+    actor: &Actor,
     webhook: WebhookId,
     id: SampleId,
     pointer: &str,
 ) -> ApiResult<Sample> {
+    actor.demand(Permission::EventsRead)?;
     match samples::read(conn, scope, webhook, id) {
         Err(Error::NotFound) => {
             let detail = "the webhook has no sample with this id";
@@ -204,11 +211,12 @@ pub(super) fn sample_of(
 fn of_sample(
     conn: &mut PgConnection,
     scope: &TenantScope,
+    actor: &Actor,
     webhook: WebhookId,
     id: SampleId,
 ) -> ApiResult<EventInput> {
     webhooks::require(conn, scope, webhook)?;
-    let sample = sample_of(conn, scope, webhook, id, "/sample_id")?;
+    let sample = sample_of(conn, scope, actor, webhook, id, "/sample_id")?;
     if sample.masked.is_some() {
         let detail = "the sample is stored masked: a flow would not get what was sent";
         return Err(ApiError::new(ErrorCode::DataProtected, detail));
@@ -221,11 +229,12 @@ fn of_sample(
 pub(super) fn of_event(
     conn: &mut PgConnection,
     scope: &TenantScope,
+    actor: &Actor,
     webhook: WebhookId,
     id: EventId,
     pointer: &str,
 ) -> ApiResult<EventInput> {
-    let event = event_of(conn, scope, webhook, id, pointer)?;
+    let event = event_of(conn, scope, actor, webhook, id, pointer)?;
     if event.masked.is_some() {
         let detail = "the event is stored masked: a flow would not get what it got the first time";
         return Err(ApiError::new(ErrorCode::DataProtected, detail));
@@ -236,8 +245,14 @@ pub(super) fn of_event(
 
 type Recorded = HashMap<(String, u32), HttpOutcome>;
 
-/// What the calls of an event's run came to, by step and attempt, as far as that is kept.
-fn recorded_of(conn: &mut PgConnection, scope: &TenantScope, event: EventId) -> ApiResult<Recorded> {
+/// What the calls of an event's run came to, by step and attempt, as far as that is kept: for whoever may read runs.
+fn recorded_of(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    actor: &Actor,
+    event: EventId,
+) -> ApiResult<Recorded> {
+    actor.demand(Permission::RunsRead)?;
     let filter = AttemptFilter {
         run_id: Some(event.into()),
         ..AttemptFilter::default()

@@ -14,10 +14,11 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub use captured::{CapturedHeader, CapturedRequest, Question};
 pub use view::{JudgementView, RefusedView};
 
-use crate::auth::Guarded;
+use super::simulation::event_of;
 use crate::auth::permissions::WebhooksWrite;
+use crate::auth::{Actor, Guarded};
 use crate::body::{Json, Reply};
-use crate::error::{ApiError, ApiResult, ErrorCode, FieldCode};
+use crate::error::{ApiError, ApiResult, ErrorCode};
 use crate::path::Path;
 use crate::verification::{Candidate, Rules};
 
@@ -29,7 +30,7 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 ///
 /// Says step by step whether a request would be accepted by the webhook as it is set now, and why not: a captured one, or
 /// one that is stored as an event. Nothing is stored and nothing runs. No secret and no expected signature is shown. What
-/// is signed with a time is judged by the time of receipt.
+/// is signed with a time is judged by the time of receipt. For an event the caller needs `events:read`, too.
 #[utoipa::path(tag = "webhooks", operation_id = "verifyRequest", security(("bearer" = ["webhooks:write"])),
     request_body = Question,
     responses((status = 200, description = "What decides, step by step", body = JudgementView),
@@ -41,6 +42,7 @@ async fn verify(
     Json(question): Json<Question>,
 ) -> ApiResult<Reply<JudgementView>> {
     let key = caller.state().master_key.clone();
+    let actor = caller.actor.clone();
     let (rules, candidate) = caller
         .run(move |conn, scope| {
             let candidate = match (question.request, question.event_id) {
@@ -48,7 +50,7 @@ async fn verify(
                     let url = urls::of_token(conn, scope, id, request.token())?;
                     request.into_candidate(url)
                 }
-                (None, Some(event)) => of_event(conn, scope, id, event)?,
+                (None, Some(event)) => of_event(conn, scope, &actor, id, event)?,
                 (None, None) => return Err(ApiError::internal("a question without a request")),
             };
             let rules = Rules::read(conn, scope, &key, id, candidate.address)?;
@@ -63,21 +65,11 @@ async fn verify(
 fn of_event(
     conn: &mut PgConnection,
     scope: &TenantScope,
+    actor: &Actor,
     webhook: WebhookId,
     id: EventId,
 ) -> ApiResult<Candidate> {
-    let of_another = || {
-        ApiError::field(
-            "/event_id",
-            FieldCode::NotFound,
-            "the webhook has no event with this id",
-        )
-    };
-    let event = match events::read(conn, scope, id) {
-        Ok(event) if event.webhook_id == webhook => event,
-        Ok(_) | Err(hookgate_domain::Error::NotFound) => return Err(of_another()),
-        Err(error) => return Err(error.into()),
-    };
+    let event = event_of(conn, scope, actor, webhook, id, "/event_id")?;
     if event.masked.is_some() {
         let detail =
             "the event is stored masked: what is left of it cannot be verified because of data protection";
