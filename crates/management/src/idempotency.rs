@@ -58,7 +58,7 @@ pub async fn middleware(
 
 enum Claimed {
     Replay(Answer),
-    Work(Work),
+    Work(Box<Work>),
 }
 
 struct Work {
@@ -85,11 +85,11 @@ async fn claim(request: &mut ServiceRequest) -> ApiResult<Claimed> {
             .await?
     };
     match claimed {
-        Claim::Claimed(since) => Ok(Claimed::Work(Work {
+        Claim::Claimed(since) => Ok(Claimed::Work(Box::new(Work {
             caller,
             request: request_key,
             since,
-        })),
+        }))),
         Claim::InFlight => Err(ApiError::new(
             ErrorCode::IdempotencyInFlight,
             "try again in a moment",
