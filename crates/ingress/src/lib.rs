@@ -139,8 +139,16 @@ impl Ingress {
 
     /// Takes no further connection, answers what has been received, writes what is waiting, and ends.
     pub async fn stop(self) {
-        self.server.stop(true).await;
         let service = self.service;
+        let no_longer_waited_for = async {
+            tokio::time::sleep(service.settings.longest_wait_at_stop()).await;
+            service.waiting.end();
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = self.server.stop(true) => {}
+            () = no_longer_waited_for => {}
+        }
         service.used_keys.flush().await;
         service.repetitions.flush().await;
         service.drift.flush().await;

@@ -90,7 +90,8 @@ pub struct Settings {
     /// Requests whose data is looked at in a second, of each webhook whose `expected_data.mode` is `warn`, on this node; how further
     /// ones differ is not counted. Default 1,000; 0 for all.
     pub drift_checks_per_second: u32,
-    /// How long requests in hand may take when the ingress stops, in seconds. Default 30.
+    /// How long requests in hand may take when the ingress stops, in seconds. Callers who wait for a flow then get the answer of
+    /// one that takes too long when nine tenths of it are over. Default 30.
     pub shutdown_timeout_seconds: u64,
     /// What a tenant without limits of its own may use: a section of the program's settings, which the management API
     /// reads too.
@@ -162,6 +163,11 @@ impl Settings {
             0 => Duration::ZERO,
             time => Duration::from_millis(time.max(1_000)),
         }
+    }
+
+    /// How long callers still wait for a flow when the ingress stops: so long that they can be answered before the end.
+    pub(crate) fn longest_wait_at_stop(&self) -> Duration {
+        Duration::from_secs(self.shutdown_timeout_seconds) * 9 / 10
     }
 
     /// The pace that bodies must keep.

@@ -52,6 +52,8 @@ struct Callers {
     by_tenant: HashMap<TenantScope, usize>,
     /// Numbers the places.
     next: u64,
+    /// Whether nobody waits any more.
+    is_over: bool,
 }
 
 /// An event with the callers who wait for its answer.
@@ -117,6 +119,13 @@ impl Waiting {
         self.place(scope, event, Duration::ZERO)
     }
 
+    /// Ends the waiting of all, and of those who come later: they are answered as when the flow took too long.
+    pub fn end(&self) {
+        let mut callers = self.shared.callers.lock();
+        callers.is_over = true;
+        callers.events.clear();
+    }
+
     fn place(&self, scope: TenantScope, event: EventId, patience: Duration) -> Option<Place> {
         let mut callers = self.shared.callers.lock();
         let left = self.shared.most.checked_sub(callers.count + 1)?;
@@ -127,6 +136,7 @@ impl Waiting {
         callers.by_tenant.insert(scope, of_tenant);
         callers.count += 1;
         callers.next += 1;
+        let is_over = callers.is_over;
         let number = callers.next;
         let (sender, answer) = oneshot::channel();
         let awaited = callers.events.entry(event).or_insert_with(|| Awaited {
@@ -136,7 +146,9 @@ impl Waiting {
             asked_at: Instant::now(),
             patience,
         });
-        awaited.callers.push((number, sender));
+        if !is_over {
+            awaited.callers.push((number, sender));
+        }
         Some(Place {
             shared: Arc::clone(&self.shared),
             scope,

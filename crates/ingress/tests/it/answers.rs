@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hookgate_domain::redis::Redis;
+use hookgate_ingress::Settings;
 use hookgate_model::answer::Answer;
 use hookgate_model::ids::EventId;
 use hookgate_testkit::eventually;
@@ -183,6 +184,22 @@ async fn a_caller_waits_no_longer_than_configured() {
         "the run goes on"
     );
     harness.stop().await;
+}
+
+#[tokio::test]
+async fn who_waits_when_the_ingress_stops_is_answered() {
+    let stops_soon = Settings {
+        shutdown_timeout_seconds: 1,
+        ..Settings::default()
+    };
+    let mut harness = Harness::with(stops_soon).await;
+    let webhook = harness.webhook(waiting(60_000));
+    let request = tokio::spawn(harness.post(&webhook.production).send());
+    let (event, _) = the_job(&harness, &webhook).await;
+    harness.stop().await;
+    let got = request.await.expect("it ends").expect("an answer");
+    assert_eq!(got.status(), 202);
+    assert_eq!(got.headers()["hookgate-event-id"], event.to_string().as_str());
 }
 
 #[tokio::test]
