@@ -9,7 +9,7 @@ mod insert;
 mod search;
 mod status;
 
-pub use export::{Exported, export};
+pub use export::{Part, export};
 pub use filter::EventFilter;
 pub use insert::take_refused;
 pub use search::Text;
@@ -177,9 +177,10 @@ struct Row {
     replay_id: Option<Uuid>,
 }
 
-#[derive(Queryable, Selectable)]
+/// The rest of an event as it is stored: nobody needs a connection to read it.
+#[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = events, check_for_backend(diesel::pg::Pg))]
-struct ContentRow {
+pub struct StoredContent {
     headers: Vec<u8>,
     body_codec: i16,
     body_bytes: i32,
@@ -423,15 +424,24 @@ impl InputRow {
 /// # Errors
 /// [`Error::NotFound`], [`Error::Unreadable`] when the stored body is damaged.
 pub fn content(conn: &mut PgConnection, scope: &TenantScope, id: EventId) -> Result<EventContent> {
-    let row: ContentRow = events::table
+    let stored: StoredContent = events::table
         .find((scope.uuid(), id.uuid()))
-        .select(ContentRow::as_select())
+        .select(StoredContent::as_select())
         .first(conn)?;
-    row.into_content()
+    stored.read()
 }
 
-impl ContentRow {
-    fn into_content(self) -> Result<EventContent> {
+impl StoredContent {
+    /// The length of the body as it was sent.
+    pub fn body_bytes(&self) -> usize {
+        usize::try_from(self.body_bytes).unwrap_or(0)
+    }
+
+    /// The headers and the body as they were sent.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] when the stored body is damaged.
+    pub fn read(self) -> Result<EventContent> {
         let body = crate::body::read(self.body_codec, self.body_bytes, &self.body)?.into_owned();
         Ok(EventContent {
             headers: self.headers,

@@ -1,6 +1,7 @@
 //! Exports: answers of JSON Lines that go on, part by part, so that a part is all that is in memory.
 //!
-//! They take places, and look now and then whether their caller may still read what they write.
+//! They take places, and look now and then whether their caller may still read what they write. Whoever takes nothing of one is cut
+//! off ([`crate::connection`]).
 
 use std::io;
 use std::time::Duration;
@@ -19,6 +20,8 @@ use crate::places::Place;
 
 /// The content type.
 pub const JSON_LINES: &str = "application/jsonl";
+/// How much the server is given at once: it copies that.
+const PIECE: usize = 64 << 10;
 
 /// What is exported, and how far it is.
 pub trait Export: Sized + 'static {
@@ -51,7 +54,21 @@ pub async fn answer(caller: Caller, permission: Permission, export: impl Export)
     });
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, JSON_LINES))
-        .streaming(first.chain(rest)))
+        .streaming(first.chain(rest).flat_map(|lines| stream::iter(pieces(lines)))))
+}
+
+/// Lines in the pieces that the server is given.
+fn pieces(lines: io::Result<Bytes>) -> impl Iterator<Item = io::Result<Bytes>> {
+    let (mut rest, mut broken) = match lines {
+        Ok(lines) => (lines, None),
+        Err(error) => (Bytes::new(), Some(error)),
+    };
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return broken.take().map(Err);
+        }
+        Some(Ok(rest.split_to(rest.len().min(PIECE))))
+    })
 }
 
 /// An export that goes on.
@@ -88,10 +105,19 @@ impl<E: Export> Running<E> {
 /// # Errors
 /// 500 when one cannot be written.
 pub fn lines<T: Serialize>(objects: impl IntoIterator<Item = T>) -> ApiResult<Bytes> {
-    let mut lines = BytesMut::new().writer();
+    let mut lines = BytesMut::new();
     for object in objects {
-        serde_json::to_writer(&mut lines, &object).map_err(ApiError::internal)?;
-        lines.get_mut().put_u8(b'\n');
+        add_line(&mut lines, &object)?;
     }
-    Ok(lines.into_inner().freeze())
+    Ok(lines.freeze())
+}
+
+/// Adds an object to the lines.
+///
+/// # Errors
+/// 500 when it cannot be written.
+pub fn add_line(lines: &mut BytesMut, object: &impl Serialize) -> ApiResult<()> {
+    serde_json::to_writer(lines.writer(), object).map_err(ApiError::internal)?;
+    lines.put_u8(b'\n');
+    Ok(())
 }

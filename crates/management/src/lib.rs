@@ -9,6 +9,7 @@ pub mod auth;
 pub mod body;
 mod changes;
 mod client_address;
+mod connection;
 pub mod error;
 pub mod etag;
 pub mod fields;

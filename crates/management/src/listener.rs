@@ -15,6 +15,8 @@ use actix_web::dev::{AppConfig, ServiceResponse};
 use hookgate_tls::{Acceptor, Files};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::connection::Connection;
+
 /// Connections that the system may hold ready before they are accepted.
 const BACKLOG: u32 = 1024;
 /// How long a peer may go on sending what will not be read, so that it gets its answer before the connection ends.
@@ -34,6 +36,8 @@ pub struct Listening<'a> {
     pub tls_key: Option<&'a Path>,
     /// How many threads serve requests.
     pub threads: NonZeroUsize,
+    /// How long a peer may take nothing of its answer.
+    pub answer_timeout: Duration,
     /// How long a stop waits for requests in flight.
     pub shutdown_timeout_seconds: u64,
 }
@@ -67,6 +71,7 @@ where
         .shutdown_timeout(listening.shutdown_timeout_seconds)
         .disable_signals();
     let end = builder.graceful_shutdown_signal();
+    let patience = listening.answer_timeout;
     let builder = builder.listen(listening.name, listener, move || {
         let (end, tls) = (end.clone(), tls.clone());
         let application = application()
@@ -86,10 +91,8 @@ where
                 stream.set_nodelay(true)?;
                 let peer = stream.peer_addr()?;
                 let shaken = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await;
-                Ok((
-                    shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??,
-                    Some(peer),
-                ))
+                let stream = shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+                Ok((Connection::new(stream, patience), Some(peer)))
             }
         })
         .map_err(actix_http::error::DispatchError::Io)

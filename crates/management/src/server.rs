@@ -106,6 +106,7 @@ pub async fn start(
         tls_certificate: settings.tls_certificate.as_deref(),
         tls_key: settings.tls_key.as_deref(),
         threads: settings.threads(),
+        answer_timeout: settings.answer_timeout(),
         shutdown_timeout_seconds: settings.shutdown_timeout_seconds,
     };
     let listening = listener::listen(&listening, move || {

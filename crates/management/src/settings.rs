@@ -31,6 +31,9 @@ pub struct Settings {
     pub threads: usize,
     /// The longest request body that is read, in bytes.
     pub body_limit_bytes: usize,
+    /// How long a peer may take nothing of its answer before the connection is cut, in milliseconds: an export that nobody reads
+    /// leaves its place.
+    pub answer_timeout_ms: u64,
     /// How long a stop waits for requests in flight, in seconds.
     pub shutdown_timeout_seconds: u64,
     /// What the public URLs of webhooks begin with.
@@ -136,6 +139,7 @@ impl Default for Settings {
             tls_key: None,
             threads: 0,
             body_limit_bytes: 1 << 20,
+            answer_timeout_ms: 60_000,
             shutdown_timeout_seconds: 10,
             public_url: "http://127.0.0.1:8080".parse().expect("a URL"),
             api_url: None,
@@ -186,6 +190,11 @@ impl Settings {
     /// The number of threads that serve requests.
     pub(crate) fn threads(&self) -> NonZeroUsize {
         or_processors(self.threads)
+    }
+
+    /// How long a peer may take nothing of its answer.
+    pub(crate) const fn answer_timeout(&self) -> Duration {
+        Duration::from_millis(self.answer_timeout_ms)
     }
 
     /// When keys that sign access tokens make room for others.

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use diesel::pg::PgConnection;
+use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
 use hookgate_model::body::Body;
 use hookgate_model::headers;
@@ -13,15 +13,20 @@ use regex::bytes::{Regex, RegexBuilder};
 use uuid::Uuid;
 
 use super::filter::{indexed, matching};
-use super::{ContentRow, EventContent, EventFilter, Row};
+use super::{EventContent, EventFilter, Row, StoredContent};
 use crate::error::Result;
 use crate::schema::events;
 use crate::scope::TenantScope;
 
-/// Bytes of bodies, as they were sent, that are read at once, but for the last body.
+/// Bytes of headers and bodies, as they were sent, that are read at once; what is longer is read alone.
 const BYTES_AT_ONCE: i64 = 4 << 20;
-/// Events whose bodies are.
+/// Events that are.
 pub(super) const ROWS_AT_ONCE: i64 = 500;
+
+diesel::define_sql_function! {
+    /// The length of bytes.
+    fn octet_length(bytes: diesel::sql_types::Binary) -> diesel::sql_types::Integer;
+}
 
 /// Text to look for. Upper and lower case are the same; everything else must stand in the body as it is here.
 #[derive(Debug, Clone)]
@@ -38,7 +43,7 @@ impl Text {
 
     /// Whether a body has it, which is decoded first if it was sent with a content encoding. What cannot be decoded is looked
     /// through as it is.
-    pub(super) fn is_in(&self, content: &EventContent) -> bool {
+    pub fn is_in(&self, content: &EventContent) -> bool {
         let EventContent { headers, body } = content;
         if headers::find(headers, "content-encoding").is_none() {
             return self.0.is_match(body);
@@ -48,14 +53,26 @@ impl Text {
     }
 }
 
-/// How many events are read at once, by the ids and the lengths of their bodies: one at least.
+/// The first events of a query, and how long their headers and bodies are.
+pub(super) fn lengths(
+    conn: &mut PgConnection,
+    query: events::BoxedQuery<'static, Pg>,
+    most: i64,
+) -> Result<Vec<(Uuid, i32)>> {
+    Ok(query
+        .limit(most)
+        .select((events::id, events::body_bytes + octet_length(events::headers)))
+        .load(conn)?)
+}
+
+/// How many events are read at once, by their lengths: as many as fit together, one at least.
 pub(super) fn together(lengths: &[(Uuid, i32)]) -> usize {
     let mut bytes = 0;
-    let last = lengths.iter().position(|(_, length)| {
+    let fit = lengths.iter().take_while(|(_, length)| {
         bytes += i64::from(*length);
-        bytes >= BYTES_AT_ONCE
+        bytes <= BYTES_AT_ONCE
     });
-    last.map_or(lengths.len(), |last| last + 1)
+    fit.count().max(1).min(lengths.len())
 }
 
 /// Where a slice ends that is read at once: below so many rows at most, or fewer whose bodies are long.
@@ -67,11 +84,8 @@ pub(super) fn end_of_slice(
     rows: i64,
 ) -> Result<Option<Uuid>> {
     let rows = rows.min(ROWS_AT_ONCE);
-    let lengths: Vec<(Uuid, i32)> = indexed(scope, filter, &filter.within(Uuid::nil()..below))
-        .order(events::id.desc())
-        .limit(rows)
-        .select((events::id, events::body_bytes))
-        .load(conn)?;
+    let newest = indexed(scope, filter, &filter.within(Uuid::nil()..below)).order(events::id.desc());
+    let lengths = lengths(conn, newest, rows)?;
     let is_over = lengths.len() < usize::try_from(rows).unwrap_or(usize::MAX);
     let together = together(&lengths);
     let last = lengths.get(together.saturating_sub(1)).map(|(id, _)| *id);
@@ -87,13 +101,13 @@ pub(super) fn with_text(
     ids: Range<Uuid>,
     most: i64,
 ) -> Result<Vec<Row>> {
-    let rows: Vec<(Row, ContentRow)> = matching(scope, filter, ids)
+    let rows: Vec<(Row, StoredContent)> = matching(scope, filter, ids)
         .order(events::id.desc())
-        .select((Row::as_select(), ContentRow::as_select()))
+        .select((Row::as_select(), StoredContent::as_select()))
         .load(conn)?;
     let mut found = Vec::new();
     for (row, content) in rows {
-        if text.is_in(&content.into_content()?) {
+        if text.is_in(&content.read()?) {
             found.push(row);
         }
     }
@@ -113,6 +127,19 @@ mod tests {
             body: body.to_vec().into(),
         };
         Text::new(text).expect("a text").is_in(&content)
+    }
+
+    #[test]
+    fn what_is_long_is_read_alone() {
+        let count = |lengths: &[i32]| {
+            let lengths: Vec<_> = lengths.iter().map(|length| (Uuid::nil(), *length)).collect();
+            together(&lengths)
+        };
+        assert_eq!(count(&[]), 0);
+        assert_eq!(count(&[1, 2, 3]), 3);
+        assert_eq!(count(&[1 << 20; 5]), 4);
+        assert_eq!(count(&[1, i32::MAX, 1]), 1);
+        assert_eq!(count(&[i32::MAX, i32::MAX]), 1);
     }
 
     #[test]

@@ -85,6 +85,7 @@ pub async fn start(
         tls_certificate: settings.tls_certificate.as_deref(),
         tls_key: settings.tls_key.as_deref(),
         threads: NonZeroUsize::MIN,
+        answer_timeout: state.settings.answer_timeout(),
         shutdown_timeout_seconds: state.settings.shutdown_timeout_seconds,
     };
     let application = move || {

@@ -253,3 +253,30 @@ async fn a_tenant_has_few_exports_at_once() {
     };
     eventually(Duration::from_secs(10), "the place is free again", again).await;
 }
+
+#[tokio::test]
+async fn an_export_that_nobody_reads_leaves_its_place() {
+    let service = Service::start_with(|settings| {
+        settings.exports_per_tenant = 1;
+        settings.answer_timeout_ms = 300;
+    })
+    .await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    much(&service, &webhook);
+    let mut unread = owner
+        .request(&service.http, "/v1/events/export")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(unread.status(), StatusCode::OK);
+    let again = async || {
+        Some(owner.get("/v1/audit-log/export").await).filter(|answer| answer.status == StatusCode::OK)
+    };
+    eventually(Duration::from_secs(10), "the place is free again", again).await;
+    let rest = async {
+        while unread.chunk().await?.is_some() {}
+        Ok::<_, reqwest::Error>(())
+    };
+    assert!(rest.await.is_err(), "nobody takes a part for the whole");
+}

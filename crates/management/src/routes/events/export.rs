@@ -3,8 +3,9 @@
 use actix_web::{HttpResponse, get};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use hookgate_domain::events::{self, Event, EventContent, EventFilter, Text};
+use bytes::{Bytes, BytesMut};
+use hookgate_domain::events::{self, Event, EventContent, EventFilter, StoredContent, Text};
+use hookgate_model::body::encoding::most_decoded;
 use hookgate_model::ids::EventId;
 use serde::Serialize;
 use utoipa::IntoParams;
@@ -77,14 +78,40 @@ impl Export for EventExport {
     async fn next(mut self, caller: &Caller) -> ApiResult<(Bytes, Option<Self>)> {
         let (filter, text, after) = (self.filter.clone(), self.text.clone(), self.after);
         let part = caller
-            .run(move |conn, scope| events::export(conn, scope, &filter, text.as_ref(), after))
+            .run(move |conn, scope| events::export(conn, scope, &filter, after))
             .await?;
-        let events = part.events;
-        let lines = tokio::task::spawn_blocking(move || json_lines::lines(events.iter().map(Line::from)));
-        let lines = lines.await.map_err(ApiError::internal)??;
+        let memory = most_memory(&part.events);
+        let lines = caller
+            .state()
+            .apart
+            .run(memory, move || lines(part.events, text.as_ref()));
+        let lines = lines
+            .await
+            .ok_or_else(|| ApiError::internal("a part was not written"))??;
         self.after = part.seen_to;
         Ok((lines, self.after.is_some().then_some(self)))
     }
+}
+
+/// The lines of a part, of those events that have the text.
+fn lines(part: Vec<(Event, StoredContent)>, text: Option<&Text>) -> ApiResult<Bytes> {
+    let mut lines = BytesMut::new();
+    for (event, stored) in part {
+        let content = stored.read()?;
+        if text.is_none_or(|text| text.is_in(&content)) {
+            json_lines::add_line(&mut lines, &Line::new(event, &content))?;
+        }
+    }
+    Ok(lines.freeze())
+}
+
+/// About the most memory that writing a part takes: all lines, one body as it was sent, and that decoded.
+fn most_memory(part: &[(Event, StoredContent)]) -> usize {
+    /// JSON has six for a control character.
+    const CHARACTERS_PER_BYTE: usize = 6;
+    let lengths = || part.iter().map(|(_, content)| content.body_bytes());
+    let longest = lengths().max().unwrap_or(0);
+    lengths().sum::<usize>() * CHARACTERS_PER_BYTE + longest + most_decoded(longest)
 }
 
 /// An event with all that it brought.
@@ -97,11 +124,11 @@ struct Line<'a> {
     body_base64: Option<String>,
 }
 
-impl<'a> From<&'a (Event, EventContent)> for Line<'a> {
-    fn from((event, content): &'a (Event, EventContent)) -> Self {
+impl<'a> Line<'a> {
+    fn new(event: Event, content: &'a EventContent) -> Self {
         let text = std::str::from_utf8(&content.body).ok();
         Self {
-            summary: event.clone().into(),
+            summary: event.into(),
             headers: HeaderView::all(&content.headers),
             body: text,
             body_base64: text.is_none().then(|| STANDARD.encode(&content.body)),
