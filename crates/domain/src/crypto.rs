@@ -71,12 +71,21 @@ impl Key {
         }
     }
 
-    #[allow(clippy::expect_used)]
     fn derived(&self, context: &str) -> Self {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.secret).expect("a key of any length");
-        mac.update(b"hookgate derived key\0");
-        mac.update(context.as_bytes());
+        let mac = self
+            .hmac()
+            .chain_update(b"hookgate derived key\0")
+            .chain_update(context);
         Self::new(self.id, mac.finalize().into_bytes().into())
+    }
+
+    fn mac(&self, context: &str, message: &[u8]) -> Hmac<Sha256> {
+        self.derived(context).hmac().chain_update(message)
+    }
+
+    #[allow(clippy::expect_used)]
+    fn hmac(&self) -> Hmac<Sha256> {
+        Hmac::new_from_slice(&*self.secret).expect("a key of any length")
     }
 }
 
@@ -139,6 +148,17 @@ impl MasterKey {
             current: self.current.derived(context),
             previous: self.previous.iter().map(|key| key.derived(context)).collect(),
         }
+    }
+
+    /// Authenticates a message of a context (HMAC-SHA-256).
+    pub fn authenticate(&self, context: &str, message: &[u8]) -> [u8; 32] {
+        self.current.mac(context, message).finalize().into_bytes().into()
+    }
+
+    /// Whether this key or a previous one made this of the same.
+    pub fn has_authenticated(&self, context: &str, message: &[u8], mac: &[u8; 32]) -> bool {
+        self.keys()
+            .any(|key| key.mac(context, message).verify_slice(mac).is_ok())
     }
 
     /// What the keys of deliveries are made with, the current one first: without it nobody finds out by trying what they were
@@ -311,6 +331,17 @@ mod tests {
             KeyId::of(b"{}").is_none() && KeyId::of(&[]).is_none() && KeyId::of(&[2, 0, 0, 0, 0]).is_none()
         );
         assert_eq!(old.id().to_string().len(), 8);
+    }
+
+    #[test]
+    fn what_a_key_or_a_previous_one_authenticated_is_recognised() {
+        let (old, new) = (MasterKey::from_bytes(&[7; 32]), MasterKey::from_bytes(&[8; 32]));
+        let mac = old.authenticate("a", b"x");
+        let both = new.clone().with_previous([old.clone()]);
+        assert!(old.has_authenticated("a", b"x", &mac) && both.has_authenticated("a", b"x", &mac));
+        assert!(!new.has_authenticated("a", b"x", &mac));
+        assert!(!old.has_authenticated("b", b"x", &mac) && !old.has_authenticated("a", b"y", &mac));
+        assert_eq!(both.authenticate("a", b"x"), new.authenticate("a", b"x"));
     }
 
     #[test]

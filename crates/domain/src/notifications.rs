@@ -1,18 +1,19 @@
 //! Notifications: what a tenant is told of its own flows, at a destination of its choice. Each is a job like a callback's,
-//! committed with what it tells of, so that it is neither lost nor told of something that did not happen.
+//! committed with what it tells of, so that it is neither lost nor told of something that did not happen. Nothing is told of what
+//! one caused: it brings the notification's mark, which nobody else can make.
 //!
 //! Functions run inside a [`TenantScope::transaction`] that the caller opened.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Bytea, Text, Uuid as SqlUuid};
 use hookgate_model::flow::secrets::FlowSecrets;
 use hookgate_model::ids::{DestinationId, EventId, JobId, RevisionId, WebhookId};
-use hookgate_model::notification::{self, HEADER, Kind, Window};
+use hookgate_model::notification::{self, HEADER, Kind, Mark, Window};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -23,6 +24,11 @@ use crate::jobs::{NewCallback, StoredCallback, callback};
 use crate::schema::notification_settings::dsl;
 use crate::schema::notification_settings::dsl::notification_settings as table;
 use crate::scope::TenantScope;
+
+/// What the key of marks is derived for.
+const CONTEXT: &str = "notifications";
+/// How long after it a mark is believed: its receiver could keep it, and so hide what has nothing to do with it.
+const BELIEVED: TimeDelta = TimeDelta::days(7);
 
 /// Where a tenant is told, and of what.
 #[derive(Debug, Clone)]
@@ -161,16 +167,31 @@ pub fn announce(
     if wanted.is_empty() {
         return Ok(());
     }
-    let marked = marked(conn, scope, &wanted)?;
-    wanted.retain(|notice| !marked.contains(&notice.event_id.uuid()));
+    let marks = marks(conn, scope, &wanted)?;
+    let key = &notifier.master_key;
+    let now = clock::now();
+    wanted.retain(|notice| {
+        let marks = marks.get(&notice.event_id.uuid());
+        !marks.is_some_and(|marks| marks.iter().any(|mark| is_believed(key, scope, mark, now)))
+    });
     let Some((most, suppressed)) = take(conn, scope, notifier, wanted.len())? else {
         return Ok(());
     };
-    let now = clock::now();
     for (place, notice) in wanted.iter().take(most).enumerate() {
         let id: JobId = clock::new_id();
         let told = if place == 0 { suppressed } else { 0 };
-        let call = notification::call(notice.kind, id, settings.destination_id, now, &notice.data, told);
+        // A tenant that is told of this may have caused it, and so on: each recognises its own mark.
+        let mut marks = marks.get(&notice.event_id.uuid()).cloned().unwrap_or_default();
+        marks.insert(0, mark(key, scope, notice.kind, id));
+        let call = notification::call(
+            notice.kind,
+            id,
+            settings.destination_id,
+            now,
+            &notice.data,
+            told,
+            &marks,
+        );
         let stored = StoredCallback {
             callback: call,
             secrets: None,
@@ -180,30 +201,58 @@ pub fn announce(
         let made = NewCallback {
             event_id: notice.event_id,
             id,
-            state: stored.seal(&notifier.master_key, scope, id)?,
+            state: stored.seal(key, scope, id)?,
         };
         callback::insert_jobs(conn, scope, &[(notice.webhook_id, notice.revision_id, &made)])?;
     }
     Ok(())
 }
 
-/// Of the notices' events, those that are notifications themselves, or were caused by one.
-fn marked(conn: &mut PgConnection, scope: &TenantScope, notices: &[&Notice]) -> Result<HashSet<Uuid>> {
+/// The marks that the notices' events brought.
+fn marks(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    notices: &[&Notice],
+) -> Result<HashMap<Uuid, Vec<Mark>>> {
     #[derive(QueryableByName)]
     struct Marked {
         #[diesel(sql_type = SqlUuid)]
         id: Uuid,
+        #[diesel(sql_type = Bytea)]
+        headers: Vec<u8>,
     }
     let ids: Vec<Uuid> = notices.iter().map(|notice| notice.event_id.uuid()).collect();
     let rows: Vec<Marked> = sql_query(
-        "SELECT id FROM events WHERE tenant_id = $1 AND id = ANY ($2)
+        "SELECT id, headers FROM events WHERE tenant_id = $1 AND id = ANY ($2)
            AND position(convert_to($3, 'UTF8') IN '\\x0d0a'::bytea || headers) > 0",
     )
     .bind::<SqlUuid, _>(scope.uuid())
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Text, _>(format!("\r\n{HEADER}: "))
     .load(conn)?;
-    Ok(rows.into_iter().map(|row| row.id).collect())
+    let marks = |row: Marked| (row.id, notification::marks(&row.headers));
+    Ok(rows.into_iter().map(marks).collect())
+}
+
+/// The mark of a notification of a tenant.
+fn mark(key: &MasterKey, scope: &TenantScope, kind: Kind, id: JobId) -> Mark {
+    let mac = key.authenticate(CONTEXT, &authenticated(scope, kind, id));
+    Mark { kind, id, mac }
+}
+
+/// Whether a mark is that of a notification which the tenant was sent, not too long ago.
+fn is_believed(key: &MasterKey, scope: &TenantScope, mark: &Mark, now: DateTime<Utc>) -> bool {
+    let authenticated = authenticated(scope, mark.kind, mark.id);
+    now - mark.id.created_at() < BELIEVED && key.has_authenticated(CONTEXT, &authenticated, &mark.mac)
+}
+
+fn authenticated(scope: &TenantScope, kind: Kind, id: JobId) -> Vec<u8> {
+    [
+        &scope.uuid().as_bytes()[..],
+        id.uuid().as_bytes(),
+        kind.as_str().as_bytes(),
+    ]
+    .concat()
 }
 
 /// How many of so many notifications are to be sent, and how many were left out before them; `None` when the tenant has ended
@@ -241,4 +290,43 @@ fn take(
         ))
         .execute(conn)?;
     Ok(Some((most, suppressed_before)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_tenants_own_marks_are_believed_and_for_a_while() {
+        let (old, new) = (MasterKey::from_bytes(&[7; 32]), MasterKey::from_bytes(&[8; 32]));
+        let (scope, other) = (
+            TenantScope::proven(clock::new_id()),
+            TenantScope::proven(clock::new_id()),
+        );
+        let (now, kind) = (clock::now(), Kind::RunFailed);
+        let true_one = mark(&old, &scope, kind, JobId::new(now, [1; 8]));
+        let forged = [
+            Mark {
+                mac: [0; 32],
+                ..true_one
+            },
+            Mark {
+                id: JobId::new(now, [2; 8]),
+                ..true_one
+            },
+            Mark {
+                kind: Kind::CallbackFailed,
+                ..true_one
+            },
+            mark(&new, &scope, kind, true_one.id),
+        ];
+        assert!(is_believed(&old, &scope, &true_one, now));
+        for mark in forged {
+            assert!(!is_believed(&old, &scope, &mark, now), "{mark}");
+        }
+        assert!(!is_believed(&old, &other, &true_one, now));
+        let rotated = new.with_previous([old.clone()]);
+        assert!(is_believed(&rotated, &scope, &true_one, now));
+        assert!(!is_believed(&old, &scope, &true_one, now + BELIEVED));
+    }
 }

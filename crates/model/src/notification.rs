@@ -1,5 +1,9 @@
 //! Notifications: what a tenant is told of its own flows, as calls to a destination of its choice, in the form of the Standard
 //! Webhooks.
+//!
+//! What a notification causes has its [`Mark`], so that notifications make no circle.
+
+mod mark;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
@@ -11,8 +15,9 @@ use crate::flow::step::http::HttpCall;
 use crate::ids::{DestinationId, JobId};
 use crate::webhook::text_enum;
 
-/// The header of a notification, with its kind. An event that has it is never the reason of a notification, and what its flow
-/// sends has it, too: so notifications make no circle.
+pub use mark::{Mark, are_marks, mark, marks};
+
+/// The header of a notification: its [`Mark`]. What the flow of an event with marks sends has them, too.
 pub const HEADER: &str = "hookgate-notification";
 
 /// How long a notification may take to be taken, in milliseconds.
@@ -64,10 +69,10 @@ pub fn call(
     at: DateTime<Utc>,
     data: &Map<String, Value>,
     suppressed: u64,
+    marks: &[Mark],
 ) -> Callback {
     let timestamp = at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let body = json!({ "type": kind, "timestamp": timestamp, "data": data, "suppressed": suppressed });
-    let headers = [("content-type", "application/json"), (HEADER, kind.as_str())];
     Callback::new(
         HttpCall {
             step: kind.as_str().to_owned(),
@@ -75,12 +80,13 @@ pub fn call(
             destination,
             method: HttpMethod::Post,
             path: String::new(),
-            headers: headers
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
+            headers: vec![
+                ("content-type".to_owned(), "application/json".to_owned()),
+                (HEADER.to_owned(), mark::value(marks)),
+            ],
             body: body.to_string().into_bytes(),
             timeout_ms: TIMEOUT_MS,
-            idempotency_key: format!("msg_{}", base32::to_string(id.uuid().as_u128())),
+            idempotency_key: message(id),
         },
         Retry::over_days(),
     )
@@ -91,18 +97,9 @@ pub fn is_notification(call: &HttpCall) -> bool {
     call.step.contains('.')
 }
 
-/// Whether a call is a notification, or was caused by one.
-pub fn is_marked(call: &HttpCall) -> bool {
-    call.headers.iter().any(|(name, _)| name == HEADER)
-}
-
-/// Marks a call of a run whose event is a notification, or was caused by one.
-pub fn mark(call: &mut HttpCall, event_headers: &[u8]) {
-    if let Some(kind) = crate::headers::find(event_headers, HEADER) {
-        let kind = String::from_utf8_lossy(kind).into_owned();
-        call.headers.retain(|(name, _)| name != HEADER);
-        call.headers.push((HEADER.to_owned(), kind));
-    }
+/// How a notification is called at its receiver.
+fn message(id: JobId) -> String {
+    format!("msg_{}", base32::to_string(id.uuid().as_u128()))
 }
 
 #[cfg(test)]
@@ -133,26 +130,35 @@ mod tests {
     }
 
     #[test]
-    fn a_call_tells_everything_and_marks_what_it_causes() {
+    fn a_call_tells_everything() {
         let id = JobId::new(at(0), [1; 8]);
         let destination = DestinationId::new(at(0), [2; 8]);
         let data = Map::from_iter([("reason".to_owned(), json!("it answered 410 Gone"))]);
-        let told = call(Kind::DestinationPaused, id, destination, at(0), &data, 2).call;
+        let mark = Mark {
+            kind: Kind::DestinationPaused,
+            id,
+            mac: [7; 32],
+        };
+        let told = call(mark.kind, id, destination, at(0), &data, 2, &[mark]).call;
         let body: Value = serde_json::from_slice(&told.body).expect("JSON");
         assert_eq!(
             body,
             json!({ "type": "destination.paused", "timestamp": "2027-01-15T08:00:00.000Z",
                 "data": { "reason": "it answered 410 Gone" }, "suppressed": 2 })
         );
-        assert!(is_marked(&told) && is_notification(&told));
+        assert!(is_notification(&told));
+        assert_eq!(told.headers[1], (HEADER.to_owned(), mark.to_string()));
 
-        let mut caused = told.clone();
+        let mut caused = told;
         caused.step = "notify".to_owned();
         assert!(!is_notification(&caused));
         caused.headers.clear();
-        mark(&mut caused, b"content-type: application/json\r\n");
-        assert!(!is_marked(&caused));
-        mark(&mut caused, b"Hookgate-Notification: run.failed\r\n");
-        assert_eq!(caused.headers, [(HEADER.to_owned(), "run.failed".to_owned())]);
+        super::mark(&mut caused, b"Hookgate-Notification: run.failed\r\n");
+        assert_eq!(caused.headers, []);
+        super::mark(
+            &mut caused,
+            format!("Hookgate-Notification: x, {mark}\r\n").as_bytes(),
+        );
+        assert_eq!(caused.headers, [(HEADER.to_owned(), mark.to_string())]);
     }
 }

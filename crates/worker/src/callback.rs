@@ -107,12 +107,13 @@ fn follow(
             Err(error) => tracing::error!(job = %lease.job, %error, "a callback cannot be sealed, and ends"),
         }
     } else if made.outcome.verdict() != Verdict::Success {
-        if !notification::is_marked(&stored.callback.call) {
+        let is_notification = notification::is_notification(&stored.callback.call);
+        if !is_notification {
             let notice = notices::of_callback(&stored.callback.call, &made.outcome, event, result);
             result.notices.push(notice);
         }
         // A notification belongs to no run that could be asked for it. What a masked event's callback holds is gone with its job.
-        if stored.secrets.is_none() && !notification::is_notification(&stored.callback.call) {
+        if stored.secrets.is_none() && !is_notification {
             let lease = result.lease;
             stored.callback = stored.callback.renewed();
             match stored.seal(&shared.master_key, &lease.scope, lease.job) {

@@ -12,6 +12,7 @@ use super::pairs::{self, MASKED_VALUE};
 use super::scrub::{Collector, Secrets};
 use super::{BodyRemoved, Condition, DataProtection, MASKED, Masked};
 use crate::headers;
+use crate::notification;
 use crate::suffix::UrlSuffix;
 
 /// Headers that say who sent a request, masked with its address.
@@ -246,6 +247,11 @@ impl Work<'_> {
         let mut changed = false;
         for (name, value) in headers::read(self.parts.headers) {
             let lower = name.to_ascii_lowercase();
+            // It says whose doing the request is, so that nobody is told of that, and nothing of the sender's.
+            if lower == notification::HEADER && notification::are_marks(value) {
+                headers::write(&mut kept, name.as_bytes(), value);
+                continue;
+            }
             let known = |list: &[&str]| list.contains(&lower.as_str());
             let address = self.protection.mask_address && known(&ADDRESS_HEADERS);
             let digest = self.kept.body.is_some() && known(&DIGEST_HEADERS);

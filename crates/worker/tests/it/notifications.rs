@@ -2,7 +2,7 @@
 
 use hookgate_domain::notifications;
 use hookgate_model::ids::DestinationId;
-use hookgate_model::notification::Kind;
+use hookgate_model::notification::{HEADER, Kind};
 use hookgate_testkit::fixtures::Webhook;
 use hookgate_testkit::receiver::{Received, Reply};
 use hookgate_testkit::{Receiver, eventually};
@@ -26,6 +26,11 @@ async fn set_up(alerts: &Receiver, failing: &Receiver) -> (Stage, Webhook, Desti
 
 fn told(received: &Received) -> Value {
     serde_json::from_slice(&received.body).expect("JSON")
+}
+
+fn mark(received: &Received) -> String {
+    let mark = received.header(HEADER);
+    mark.expect("a mark").to_owned()
 }
 
 async fn nothing_is_due(stage: &Stage) {
@@ -54,7 +59,9 @@ async fn a_failed_run_is_told_signed_and_again_until_it_is_taken() {
 
     for one in &received {
         assert_eq!((one.method.as_str(), one.target.as_str()), ("POST", "/"));
-        assert_eq!(one.header("hookgate-notification"), Some("run.failed"));
+        let mark = one.header("hookgate-notification").expect("a mark");
+        assert!(mark.starts_with("run.failed; id=msg_"), "{mark}");
+        assert!(mark.contains(one.header("webhook-id").expect("an id")), "{mark}");
         assert!(
             one.header("webhook-signature")
                 .is_some_and(|value| value.starts_with("v1,"))
@@ -133,22 +140,21 @@ async fn a_destination_that_is_gone_is_told_once_and_a_lost_callback_is_told() {
 async fn nothing_is_told_of_what_a_notification_causes() {
     let (alerts, failing) = (Receiver::start().await, Receiver::start().await);
     let (stage, webhook, called) = set_up(&alerts, &failing).await;
+    let worker = stage.worker(settings());
+    stage.run_of(stage.event(&webhook, json!({ "n": 0 }))).await;
+    let mark = mark(&alerts.wait_for(1, PATIENCE).await[0]);
+    nothing_is_due(&stage).await;
+
     let notify = json!({ "name": "notify", "kind": "callback", "destination": called });
     let caused = stage.webhook(json!({ "flow": { "steps": [notify, http_step(called, json!({}))] } }));
-    let event = stage.event(&caused, json!({ "n": 1 }));
-    stage.execute("UPDATE events SET headers = headers || convert_to(E'hookgate-notification: run.failed\\r\\n', 'UTF8')");
-    let worker = stage.worker(settings());
+    let event = stage.event_with(HEADER, &mark, &caused, json!({ "n": 1 }));
     assert_eq!(stage.run_of(event).await.outcome, "failed");
-    let received = failing.wait_for(2, PATIENCE).await;
-    for one in &received {
-        assert_eq!(
-            one.header("hookgate-notification"),
-            Some("run.failed"),
-            "{}",
-            one.target
-        );
+    let received = failing.wait_for(3, PATIENCE).await;
+    for one in &received[1..] {
+        assert_eq!(self::mark(one), mark, "{}", one.target);
     }
     nothing_is_due(&stage).await;
+    assert_eq!(alerts.received().len(), 1);
 
     // One that is refused, and then one that ends its own destination.
     for status in [400, 410] {
@@ -165,12 +171,46 @@ async fn nothing_is_told_of_what_a_notification_causes() {
     nothing_is_due(&stage).await;
     worker.stop().await;
     let told: Vec<Value> = alerts.received().iter().map(told).collect();
-    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told.len(), 3, "{told:?}");
     assert!(told.iter().all(|one| one["type"] == "run.failed"), "{told:?}");
     assert_eq!(
         stage.number("SELECT count(*) AS number FROM destination_pauses"),
         1
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_sender_hides_that_a_run_failed() {
+    let (alerts, failing) = (Receiver::start().await, Receiver::start().await);
+    let (stage, webhook, _) = set_up(&alerts, &failing).await;
+    let (elsewhere, others, _) = set_up(&alerts, &failing).await;
+    let theirs = elsewhere.worker(settings());
+    elsewhere.run_of(elsewhere.event(&others, json!({}))).await;
+    let foreign = mark(&alerts.wait_for(1, PATIENCE).await[0]);
+    theirs.stop().await;
+
+    let worker = stage.worker(settings());
+    stage.run_of(stage.event(&webhook, json!({}))).await;
+    let own = mark(&alerts.wait_for(2, PATIENCE).await[1]);
+    for (count, forged) in [
+        "run.failed".to_owned(),
+        own.replace("run.failed", "callback.failed"),
+        own.replace("mac=", "mac=A"),
+        foreign.clone(),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let event = stage.event_with(HEADER, forged, &webhook, json!({}));
+        stage.run_of(event).await;
+        let told = alerts.wait_for(3 + count, PATIENCE).await;
+        let told = told.last().expect("one");
+        assert_eq!(self::told(told)["data"]["event_id"], json!(event), "{forged}");
+        let marks = mark(told);
+        // The other tenant knows its own by it, should it be told of this.
+        assert_eq!(marks.contains(&foreign), *forged == foreign, "{marks}");
+    }
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -132,6 +132,18 @@ impl Stage {
 
     /// Stores events with one job, as the ingress does: in the order in which their bodies were complete, not of their ids.
     pub fn events(&self, webhook: &Webhook, bodies: &[Value], answer_to: Option<&str>) -> Vec<EventId> {
+        self.events_with("", webhook, bodies, answer_to)
+    }
+
+    /// The same, with further headers.
+    fn events_with(
+        &self,
+        headers: &str,
+        webhook: &Webhook,
+        bodies: &[Value],
+        answer_to: Option<&str>,
+    ) -> Vec<EventId> {
+        let headers = format!("content-type: application/json\r\n{headers}");
         let conn = &mut self.database.superuser();
         let mut ids: Vec<EventId> = bodies.iter().map(|_| clock::new_id()).collect();
         ids.sort();
@@ -147,7 +159,7 @@ impl Stage {
             .bind::<SqlUuid, _>(webhook.id.uuid())
             .bind::<SqlUuid, _>(webhook.production.id.uuid())
             .bind::<SqlUuid, _>(webhook.revision.uuid())
-            .bind::<Bytea, _>(b"content-type: application/json\r\n".as_slice())
+            .bind::<Bytea, _>(headers.as_bytes())
             .bind::<Integer, _>(i32::try_from(body.len()).expect("short"))
             .bind::<Bytea, _>(body)
             .execute(conn)
@@ -167,6 +179,11 @@ impl Stage {
 
     pub fn event(&self, webhook: &Webhook, body: Value) -> EventId {
         self.events(webhook, &[body], None)[0]
+    }
+
+    /// An event with a further header.
+    pub fn event_with(&self, name: &str, value: &str, webhook: &Webhook, body: Value) -> EventId {
+        self.events_with(&format!("{name}: {value}\r\n"), webhook, &[body], None)[0]
     }
 
     /// A worker that may call local receivers.

@@ -354,6 +354,26 @@ fn digests_go_with_the_values_that_they_would_betray() {
 }
 
 #[test]
+fn a_notification_keeps_its_mark_and_nobody_else_a_value_in_its_place() {
+    let mark = crate::notification::Mark {
+        kind: crate::notification::Kind::RunFailed,
+        id: uuid::Uuid::nil().into(),
+        mac: [0; 32],
+    };
+    let asked = protection(json!({ "mask": ["headers.hookgate-notification"] }));
+    for (value, is_kept) in [(mark.to_string(), true), (format!("{mark}, Ada"), false)] {
+        let sent = Sent {
+            headers: headers_of(&[("hookgate-notification", &value)]),
+            ..Sent::default()
+        };
+        for (protection, is_sensitive) in [(&asked, false), (&protection(json!({})), true)] {
+            let kept = sent.kept(protection, is_sensitive).headers;
+            assert_eq!(kept.is_none(), is_kept, "{kept:?}");
+        }
+    }
+}
+
+#[test]
 fn of_a_sensitive_request_nothing_is_left() {
     let sent = Sent {
         headers: headers_of(&[
