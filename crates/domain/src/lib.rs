@@ -45,6 +45,7 @@ pub mod pairings;
 pub mod partitions;
 pub mod plans;
 pub mod public_api;
+pub mod quotas;
 pub mod records;
 pub mod redis;
 pub mod refusals;

@@ -14,6 +14,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Integer, Jsonb, Text, Uuid as SqlUuid};
 use hookgate_model::ids::{EventId, ReplayId, TenantId};
+use hookgate_model::limits::TenantLimits;
 use hookgate_model::replay::{ReplayStatus, RevisionChoice};
 use serde_json::Value;
 use uuid::Uuid;
@@ -24,7 +25,7 @@ use crate::page::Page;
 use crate::schema::replays;
 use crate::scope::{TenantScope, transaction};
 use crate::stored_json::to_json;
-use crate::{clock, limits};
+use crate::{clock, limits, quotas};
 
 pub use copy::NotReplayed;
 
@@ -32,7 +33,7 @@ pub use copy::NotReplayed;
 const PART: i32 = 200;
 /// The most events that are looked at in one transaction.
 const SCANNED: i64 = 5_000;
-/// When it is tried again to take a replay further that could not be.
+/// When it is tried again to take a replay further that could not be, or whose tenant may have no more events this month.
 const TRY_AGAIN_AFTER: TimeDelta = TimeDelta::minutes(1);
 
 /// A replay of many events.
@@ -113,13 +114,15 @@ pub struct NewReplay {
 /// Lets a copy of one event run. It is a new event with an id of its own.
 ///
 /// # Errors
-/// [`Error::NotFound`].
+/// [`Error::NotFound`]; [`Error::LimitReached`] when the tenant may have no more events this month.
 pub fn replay_event(
     conn: &mut PgConnection,
     scope: &TenantScope,
     event: EventId,
     revision: RevisionChoice,
+    defaults: TenantLimits,
 ) -> Result<Result<EventId, NotReplayed>> {
+    quotas::require_left(conn, scope, defaults, clock::now())?;
     let mut copied = copy::copy(conn, scope, &[event.uuid()], revision, None)?;
     copied.pop().map(|(_, copied)| copied).ok_or(Error::NotFound)
 }
@@ -128,7 +131,13 @@ pub fn replay_event(
 ///
 /// # Errors
 /// [`Error::LimitReached`].
-pub fn create(conn: &mut PgConnection, scope: &TenantScope, new: &NewReplay) -> Result<Replay> {
+pub fn create(
+    conn: &mut PgConnection,
+    scope: &TenantScope,
+    new: &NewReplay,
+    defaults: TenantLimits,
+) -> Result<Replay> {
+    quotas::require_left(conn, scope, defaults, clock::now())?;
     let running = replays::table
         .filter(replays::tenant_id.eq(scope.uuid()))
         .filter(replays::status.eq(ReplayStatus::Running.as_str()))
@@ -221,11 +230,11 @@ struct Due {
 }
 
 /// Takes one replay that is due a part further, of whatever tenant. Returns whether there was one. One that cannot go on is put
-/// off, so that others have their turn.
+/// off, so that others have their turn; so is one whose tenant may have no more events this month.
 ///
 /// # Errors
 /// When Postgres cannot be reached; the part is not done then.
-pub fn advance(conn: &mut PgConnection) -> Result<bool> {
+pub fn advance(conn: &mut PgConnection, defaults: TenantLimits) -> Result<bool> {
     transaction(conn, |conn| {
         let due: Option<Due> = sql_query(
             "SELECT tenant_id, id, filter, revision, events_per_second, after, before FROM replays
@@ -240,9 +249,17 @@ pub fn advance(conn: &mut PgConnection) -> Result<bool> {
         };
         let scope = TenantScope::proven(TenantId::from(due.tenant_id));
         scope.enter(conn)?;
-        if let Err(error) = conn.transaction(|conn| due.go_on(conn, &scope)) {
-            let replay = ReplayId::from(due.id);
-            tracing::warn!(%error, tenant = %scope.tenant(), %replay, "a replay does not go on; trying again in a minute");
+        let gone_on = conn.transaction(|conn| {
+            quotas::require_left(conn, &scope, defaults, clock::now())?;
+            due.go_on(conn, &scope)
+        });
+        if let Err(error) = gone_on {
+            let (tenant, replay) = (scope.tenant(), ReplayId::from(due.id));
+            if matches!(error, Error::LimitReached { .. }) {
+                tracing::debug!(%error, %tenant, %replay, "a replay waits");
+            } else {
+                tracing::warn!(%error, %tenant, %replay, "a replay does not go on; trying again in a minute");
+            }
             diesel::update(replays::table.find((scope.uuid(), due.id)))
                 .set(replays::due_at.eq(clock::now() + TRY_AGAIN_AFTER))
                 .execute(conn)?;

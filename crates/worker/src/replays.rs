@@ -15,7 +15,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub async fn keep(shared: Arc<Shared>) {
     let wake_ups = WakeUps::start(shared.redis.clone());
     while !shared.stopping.is_cancelled() {
-        match shared.database.run(replays::advance).await {
+        let defaults = shared.settings.tenant_limits;
+        let advance = move |conn: &mut _| replays::advance(conn, defaults);
+        match shared.database.run(advance).await {
             Ok(true) => {
                 wake_ups.send();
                 continue;

@@ -2,6 +2,7 @@
 
 use hookgate_domain::database::connect;
 use hookgate_domain::replays;
+use hookgate_model::limits::TenantLimits;
 use serde_json::{Value, json};
 
 use crate::service::{Caller, Service};
@@ -17,7 +18,7 @@ fn work(service: &Service) -> usize {
     let mut worker =
         connect(&service.database.settings(service.database.worker_url())).expect("a connection");
     let mut parts = 0;
-    while replays::advance(&mut worker).expect("it goes on") {
+    while replays::advance(&mut worker, TenantLimits::NONE).expect("it goes on") {
         parts += 1;
         service.database.execute("UPDATE replays SET due_at = now()");
     }
@@ -242,7 +243,7 @@ async fn a_replay_that_cannot_go_on_holds_up_no_other() {
     // Each has its turn once: the first is put off.
     let mut worker =
         connect(&service.database.settings(service.database.worker_url())).expect("a connection");
-    while replays::advance(&mut worker).expect("it goes on") {}
+    while replays::advance(&mut worker, TenantLimits::NONE).expect("it goes on") {}
     let status = async |id: &str| owner.get(&format!("/v1/replays/{id}")).await.is(200)["status"].clone();
     assert_eq!(
         (status(&ids[0]).await, status(&ids[1]).await),
@@ -253,6 +254,53 @@ async fn a_replay_that_cannot_go_on_holds_up_no_other() {
         .execute("DROP TRIGGER fails ON events; UPDATE replays SET due_at = now()");
     work(&service);
     assert_eq!(status(&ids[0]).await, "finished");
+}
+
+#[tokio::test]
+async fn a_replay_makes_no_more_events_than_the_month_has_left() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    let webhook = create(&owner, json!({"name": "Orders"})).await;
+    let mut events = Vec::new();
+    for _ in 0..5 {
+        events.push(stored::event(&service, &webhook, &NewEvent::default()));
+    }
+    let new = json!({"filter": {"webhook_id": webhook["id"]}, "events_per_second": 1});
+    let replay = owner.post("/v1/replays", new.clone()).await.is(201);
+    let limit = |limits: &str| {
+        service
+            .database
+            .execute(&format!("UPDATE tenants SET limits = '{limits}'"))
+    };
+    let mut worker =
+        connect(&service.database.settings(service.database.worker_url())).expect("a connection");
+    let mut part = || {
+        replays::advance(&mut worker, TenantLimits::NONE).expect("it goes on");
+        service.database.execute("UPDATE replays SET due_at = now()");
+    };
+    limit(r#"{"events_per_month": 3}"#);
+    (0..10).for_each(|_| part());
+    let path = format!("/v1/replays/{}", replay["id"].as_str().expect("an id"));
+    let waits = owner.get(&path).await.is(200);
+    assert_eq!(
+        (&waits["status"], &waits["replayed"]),
+        (&json!("running"), &json!(3))
+    );
+    owner
+        .post("/v1/replays", new)
+        .await
+        .is_problem(409, "limit_reached");
+    owner
+        .post(&format!("/v1/events/{}/replay", events[0]), json!({}))
+        .await
+        .is_problem(409, "limit_reached");
+    limit(r#"{"body_bytes_per_month": 1000}"#);
+    (0..10).for_each(|_| part());
+    let ended = owner.get(&path).await.is(200);
+    assert_eq!(
+        (&ended["status"], &ended["replayed"]),
+        (&json!("finished"), &json!(5))
+    );
 }
 
 #[tokio::test]

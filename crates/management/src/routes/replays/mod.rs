@@ -71,15 +71,16 @@ pub struct ReplayedView {
 #[utoipa::path(tag = "events", operation_id = "replayEvent", security(("bearer" = ["events:write"])),
     request_body = EventReplayBody,
     responses((status = 201, description = "The copy", body = ReplayedView),
-        (status = 409, description = "wrong_state, data_protected")))]
+        (status = 409, description = "wrong_state, data_protected, limit_reached")))]
 #[post("/events/{id}/replay")]
 async fn replay_event(
     caller: Guarded<EventsWrite>,
     Path((id,)): Path<(EventId,)>,
     Json(EventReplayBody { revision }): Json<EventReplayBody>,
 ) -> ApiResult<Reply<ReplayedView>> {
+    let defaults = caller.state().settings.tenant_limits;
     let copied = caller
-        .run(move |conn, scope| replays::replay_event(conn, scope, id, revision))
+        .run(move |conn, scope| replays::replay_event(conn, scope, id, revision, defaults))
         .await?;
     let event_id = copied.map_err(|reason| match reason {
         NotReplayed::Masked => {
@@ -215,7 +216,8 @@ impl FromFields for NewReplayBody {
 ///
 /// Runs every event again that the filter finds and that was there when the replay was made, from the oldest on, at most so many
 /// in a second. Each becomes a copy, as when one event is replayed. Events that are stored masked, and those of disabled or
-/// deleted webhooks, are skipped and counted. Ask `/v1/replays/preview` first how many there are.
+/// deleted webhooks, are skipped and counted. Copies count towards the tenant's events of the month; a replay waits while there may be no
+/// more. Ask `/v1/replays/preview` first how many there are.
 #[utoipa::path(tag = "events", operation_id = "createReplay", security(("bearer" = ["events:write"])),
     request_body = NewReplayBody,
     responses((status = 201, description = "The replay, which begins", body = ReplayView),
@@ -227,6 +229,7 @@ async fn create(
     Json(body): Json<NewReplayBody>,
 ) -> ApiResult<Reply<ReplayView>> {
     let created_by = caller.actor.to_string();
+    let defaults = caller.state().settings.tenant_limits;
     let _place = caller.state().searches.take(&caller)?;
     let replay = caller
         .run(move |conn, scope| {
@@ -236,7 +239,7 @@ async fn create(
                 events_per_second: body.events_per_second,
                 created_by,
             };
-            replays::create(conn, scope, &new)
+            replays::create(conn, scope, &new, defaults)
         })
         .await?;
     Ok(Reply::created(replay.into()))
