@@ -1,5 +1,8 @@
 //! Connections to Postgres: one pool per service, each as its own least-privileged role.
 
+mod readiness;
+
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
@@ -10,6 +13,8 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::database_url::with_timeouts;
 use crate::error::{Error, Result};
 use crate::trace;
+use readiness::Probe;
+pub use readiness::Unready;
 
 /// What PostgreSQL shows as the name of the pools' connections.
 const APPLICATION: &str = "hookgate";
@@ -43,6 +48,7 @@ impl DatabaseSettings {
 #[derive(Clone)]
 pub struct Database {
     pool: diesel::r2d2::Pool<ConnectionManager<PgConnection>>,
+    probe: Arc<Probe>,
 }
 
 impl Database {
@@ -62,7 +68,8 @@ impl Database {
                 statement_timeout: settings.statement_timeout,
             }))
             .build_unchecked(ConnectionManager::new(conninfo(settings)));
-        Ok(Self { pool })
+        let probe = Arc::new(Probe::new(settings.clone()));
+        Ok(Self { pool, probe })
     }
 
     /// Runs a query on a blocking thread.
@@ -92,12 +99,12 @@ impl Database {
         }
     }
 
-    /// Whether Postgres answers.
+    /// Whether a service can work with it, however busy the pool is.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it does not.
-    pub async fn ping(&self) -> Result<()> {
-        self.run(|conn| Ok(conn.batch_execute("SELECT 1")?)).await
+    /// When Postgres does not answer, or the database lacks migrations of this program.
+    pub async fn readiness(&self) -> Result<(), Unready> {
+        self.probe.ask().await
     }
 }
 

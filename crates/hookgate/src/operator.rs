@@ -69,8 +69,8 @@ impl Operator {
     }
 }
 
-/// Starts listening. Ready means that every service of this process reaches PostgreSQL; without
-/// Redis everything goes on, only slower, so its absence is told and nothing more.
+/// Starts listening. Ready means that every service of this process reaches PostgreSQL and finds its version's migrations there;
+/// without Redis everything goes on, only slower, so its absence is told and nothing more.
 ///
 /// # Errors
 /// When the port is taken.
@@ -92,6 +92,9 @@ pub async fn start(
     };
     let is_draining = Arc::clone(&sources.is_draining);
     let mut tasks = JoinSet::new();
+    let early = sources.clone();
+    // The log then has what keeps it from being ready, also where nobody asks.
+    tasks.spawn(async move { drop(readiness(&early).await) });
     let upkeep = sources.metrics.clone();
     tasks.spawn(async move {
         loop {
@@ -160,12 +163,12 @@ async fn readiness(sources: &Sources) -> (&'static str, String) {
     let mut ready = true;
     let mut text = String::new();
     for (service, database) in &sources.databases {
-        let reached = database.ping().await.is_ok();
-        ready &= reached;
-        text.push_str(&format!(
-            "{service}: PostgreSQL {}\n",
-            if reached { "answers" } else { "is away" }
-        ));
+        let found = database.readiness().await;
+        ready &= found.is_ok();
+        text.push_str(&match found {
+            Ok(()) => format!("{service}: PostgreSQL answers\n"),
+            Err(reason) => format!("{service}: {reason}\n"),
+        });
     }
     let redis = if sources.redis.ping().await.is_ok() {
         "answers"

@@ -119,7 +119,6 @@ impl Services {
             services.1 = Some(management);
         }
         if let Some((database, master_key)) = ingress {
-            databases.push(("ingress", Database::new(&database)?));
             let listen = settings.ingress.listen;
             let mut own = hookgate_ingress::Settings {
                 tenant_limits: settings.tenant_limits.0,
@@ -131,7 +130,9 @@ impl Services {
             let started = started.with_context(|| {
                 format!("ingress.listen (HOOKGATE_INGRESS__LISTEN): the ingress cannot listen on {listen}")
             });
-            services.0 = Some(started?);
+            let started = started?;
+            databases.push(("ingress", started.database().clone()));
+            services.0 = Some(started);
         }
         let operator = operator::start(settings.operator.listen, metrics, databases, redis).await?;
         let (ingress, management, worker) = services;

@@ -131,6 +131,11 @@ impl Ingress {
         &self.addresses
     }
 
+    /// What it works with.
+    pub fn database(&self) -> &Database {
+        &self.service.pool
+    }
+
     /// Goes on, and lets go of those who would come again: probes hear that it is not ready, connections end with their next
     /// answer.
     pub fn drain(&self) {

@@ -522,11 +522,11 @@ async fn operational(head: &RequestHead, service: &Service) -> HttpResponse {
                 .content_type("text/plain")
                 .body("stopping\n")
         }
-        (&Method::GET, "/readyz") => match service.pool.ping().await {
+        (&Method::GET, "/readyz") => match service.pool.readiness().await {
             Ok(()) => HttpResponse::Ok().content_type("text/plain").body("ready\n"),
-            Err(_) => HttpResponse::ServiceUnavailable()
+            Err(reason) => HttpResponse::ServiceUnavailable()
                 .content_type("text/plain")
-                .body("Postgres cannot be reached\n"),
+                .body(format!("{reason}\n")),
         },
         (&Method::GET, path) => match path.strip_prefix(status::PREFIX) {
             Some(token) => return service.status(token).await,

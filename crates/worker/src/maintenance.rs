@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
+use hookgate_domain::database::Unready;
 use hookgate_domain::retention::Retention;
 use hookgate_domain::{
     Error, Result, audit, clock, deduplication, failed_callbacks, jobs, maintenance, partitions, replays,
@@ -132,7 +133,11 @@ impl Pass<'_> {
     /// Notes what became of a part; what else there is goes on, also when the part waited too long for a lock, or took too long.
     async fn note(&mut self, part: &'static str, outcome: Result<()>) -> Result<()> {
         match outcome {
-            Err(error @ Error::Unavailable(_)) if self.shared.database.ping().await.is_err() => Err(error),
+            Err(error @ Error::Unavailable(_))
+                if self.shared.database.readiness().await == Err(Unready::Away) =>
+            {
+                Err(error)
+            }
             Err(error) => {
                 tracing::warn!(part, %error, "a part of the maintenance failed; it is tried again");
                 metrics::counter!("hookgate_maintenance_failures_total", "part" => part).increment(1);

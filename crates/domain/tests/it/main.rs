@@ -7,5 +7,6 @@ mod catalogue;
 mod draws;
 mod due_jobs;
 mod failures;
+mod readiness;
 mod sentinel;
 mod suspensions;

@@ -181,9 +181,10 @@ fn judge_connections(
 ) -> Result<()> {
     const CHECK: &str = "postgres.connections";
     let connections = inspection::connections(conn)?;
-    let pools = i64::from(settings.database.pool_size) * i64::try_from(roles.len()).unwrap_or_default();
+    // Each service tells over one of its own whether it is ready; an ingress commits refusals over another.
+    let pools = (i64::from(settings.database.pool_size) + 1) * i64::try_from(roles.len()).unwrap_or_default();
     let writers = if roles.contains(&Role::Ingress) {
-        settings.ingress.writers
+        settings.ingress.writers + 1
     } else {
         0
     };

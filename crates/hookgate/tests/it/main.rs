@@ -26,6 +26,7 @@ mod node;
 mod notifications;
 mod packages;
 mod process;
+mod readiness;
 mod ready_made;
 mod repetitions;
 mod set_up;
