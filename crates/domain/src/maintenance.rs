@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Date, Timestamptz};
+use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::scope::{set_local, transaction};
@@ -44,36 +45,88 @@ pub fn alone<T>(conn: &mut Connection, work: impl FnOnce(&mut Connection) -> Res
     })
 }
 
-/// Deletes the refusals of each webhook but the newest.
+/// A webhook that has refusals. The default is before all of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, QueryableByName)]
+pub struct RefusingWebhook {
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    tenant_id: Uuid,
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    webhook_id: Uuid,
+}
+
+/// The next webhooks that have refusals, after one; at most so many.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
-pub fn trim_refusals(conn: &mut Connection, newest: u32) -> Result<usize> {
+pub fn refusing_webhooks(
+    conn: &mut Connection,
+    after: RefusingWebhook,
+    most: i64,
+) -> Result<Vec<RefusingWebhook>> {
+    // From one to the next in the index, whatever lies between them.
     Ok(sql_query(
-        "WITH surplus AS (
-           SELECT tenant_id, id FROM (
-             SELECT tenant_id, id, row_number() OVER (PARTITION BY tenant_id, webhook_id ORDER BY id DESC) AS place FROM refusals
-           ) ranked WHERE place > $1)
-         DELETE FROM refusals USING surplus WHERE refusals.tenant_id = surplus.tenant_id AND refusals.id = surplus.id",
+        "WITH RECURSIVE found AS (
+           SELECT $1 AS tenant_id, $2 AS webhook_id, 0::bigint AS place
+           UNION ALL
+           SELECT next.tenant_id, next.webhook_id, place + 1 FROM found, LATERAL (
+             SELECT tenant_id, webhook_id FROM refusals
+             WHERE (refusals.tenant_id, refusals.webhook_id) > (found.tenant_id, found.webhook_id)
+             ORDER BY tenant_id, webhook_id LIMIT 1) next
+           WHERE place < $3)
+         SELECT tenant_id, webhook_id FROM found WHERE place > 0 ORDER BY place",
     )
+    .bind::<diesel::sql_types::Uuid, _>(after.tenant_id)
+    .bind::<diesel::sql_types::Uuid, _>(after.webhook_id)
+    .bind::<BigInt, _>(most)
+    .load(conn)?)
+}
+
+/// Deletes the refusals of a webhook but the newest; at most so many.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn trim_refusals(
+    conn: &mut Connection,
+    webhook: RefusingWebhook,
+    newest: u32,
+    most: i64,
+) -> Result<usize> {
+    Ok(sql_query(
+        "DELETE FROM refusals USING (
+           SELECT tenant_id, id FROM refusals WHERE tenant_id = $1 AND webhook_id = $2
+           ORDER BY id DESC OFFSET $3 LIMIT $4) surplus
+         WHERE refusals.tenant_id = surplus.tenant_id AND refusals.id = surplus.id",
+    )
+    .bind::<diesel::sql_types::Uuid, _>(webhook.tenant_id)
+    .bind::<diesel::sql_types::Uuid, _>(webhook.webhook_id)
     .bind::<BigInt, _>(i64::from(newest))
+    .bind::<BigInt, _>(most)
     .execute(conn)?)
 }
 
-/// Lets go of the whole requests of each webhook's refusals but the newest that fit into so many bytes; the refusals stay.
+/// Lets go of the whole requests of a webhook's refusals but the newest that fit into so many bytes, at most so many; the
+/// refusals stay.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
-pub fn trim_refused_requests(conn: &mut Connection, bytes: u64) -> Result<usize> {
+pub fn trim_refused_requests(
+    conn: &mut Connection,
+    webhook: RefusingWebhook,
+    bytes: u64,
+    most: i64,
+) -> Result<usize> {
     Ok(sql_query(
-        "WITH surplus AS (
+        "UPDATE refusals SET request = NULL FROM (
            SELECT tenant_id, id FROM (
-             SELECT tenant_id, id, sum(octet_length(request)) OVER (PARTITION BY tenant_id, webhook_id ORDER BY id DESC) AS bytes
-             FROM refusals WHERE request IS NOT NULL
-           ) kept WHERE bytes > $1)
-         UPDATE refusals SET request = NULL FROM surplus WHERE refusals.tenant_id = surplus.tenant_id AND refusals.id = surplus.id",
+             SELECT tenant_id, id, sum(octet_length(request)) OVER (ORDER BY id DESC) AS bytes
+             FROM refusals WHERE tenant_id = $1 AND webhook_id = $2 AND request IS NOT NULL
+           ) kept WHERE bytes > $3 LIMIT $4) surplus
+         WHERE refusals.tenant_id = surplus.tenant_id AND refusals.id = surplus.id",
     )
+    .bind::<diesel::sql_types::Uuid, _>(webhook.tenant_id)
+    .bind::<diesel::sql_types::Uuid, _>(webhook.webhook_id)
     .bind::<BigInt, _>(i64::try_from(bytes).unwrap_or(i64::MAX))
+    .bind::<BigInt, _>(most)
     .execute(conn)?)
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use hookgate_domain::database::Unready;
+use hookgate_domain::maintenance::RefusingWebhook;
 use hookgate_domain::retention::Retention;
 use hookgate_domain::{
     Error, Result, audit, clock, deduplication, failed_callbacks, jobs, maintenance, partitions, replays,
@@ -19,6 +20,8 @@ use crate::Shared;
 const DAYS_AHEAD: u64 = 7;
 /// Rows that one transaction deletes of what has expired.
 const CHUNK: i64 = 2_000;
+/// Webhooks with refusals that are looked for at once.
+const WEBHOOKS_TOGETHER: i64 = 100;
 /// Rows of a tenant that one transaction erases: some have much that goes with them.
 const ERASED_TOGETHER: i32 = 500;
 /// Rows that one transaction deletes of what a tenant keeps no longer.
@@ -113,15 +116,7 @@ impl Pass<'_> {
             audit::delete_older(conn, audited, most)
         })
         .await?;
-        let (newest, bytes) = (settings.refusals_per_webhook, settings.refused_bytes_per_webhook);
-        self.alone("refusals", move |conn| {
-            maintenance::trim_refusals(conn, newest).map(drop)
-        })
-        .await?;
-        self.alone("refused requests", move |conn| {
-            maintenance::trim_refused_requests(conn, bytes).map(drop)
-        })
-        .await?;
+        self.bound_refusals().await?;
         self.alone("what has expired", move |conn| {
             maintenance::delete_expired(conn, now)
         })
@@ -250,6 +245,33 @@ impl Pass<'_> {
             }
         }
         Ok(behind)
+    }
+
+    /// Webhook by webhook, so that no statement takes long, however many were refused.
+    async fn bound_refusals(&mut self) -> Result<()> {
+        const PART: &str = "refusals";
+        let settings = &self.shared.settings;
+        let (newest, bytes) = (settings.refusals_per_webhook, settings.refused_bytes_per_webhook);
+        let mut after = RefusingWebhook::default();
+        loop {
+            let find = move |conn: &mut _| maintenance::refusing_webhooks(conn, after, WEBHOOKS_TOGETHER);
+            let found = self.shared.database.run(find).await;
+            let webhooks = self.known(PART, found).await?;
+            let Some(last) = webhooks.last().copied() else {
+                return Ok(());
+            };
+            after = last;
+            for webhook in webhooks {
+                if self.shared.stopping.is_cancelled() {
+                    return Ok(());
+                }
+                self.in_chunks(PART, move |conn, most| {
+                    let deleted = maintenance::trim_refusals(conn, webhook, newest, most)?;
+                    Ok(deleted + maintenance::trim_refused_requests(conn, webhook, bytes, most)?)
+                })
+                .await?;
+            }
+        }
     }
 
     async fn bound_audit_logs(&mut self) -> Result<()> {

@@ -5,6 +5,7 @@
 
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 use std::{iter, thread};
 
 use diesel::connection::SimpleConnection;
@@ -14,6 +15,9 @@ use tokio::sync::oneshot;
 use super::{DatabaseSettings, connect};
 use crate::error::Error;
 use crate::migrations;
+
+/// How long it may take to answer: less than those wait who ask.
+const WITHIN: Duration = Duration::from_secs(3);
 
 /// Why a service cannot work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +50,7 @@ impl Probe {
         let askers = self.askers.get_or_init(|| Look::start(self.settings.clone()));
         let (asker, answer) = oneshot::channel();
         askers.send(asker).map_err(|_| Unready::Away)?;
-        match tokio::time::timeout(self.settings.acquire_timeout, answer).await {
+        match tokio::time::timeout(WITHIN, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(Unready::Away),
         }

@@ -95,3 +95,44 @@ async fn days_are_made_ahead_and_what_is_old_goes() {
     assert_eq!(stage.run_of(event).await.outcome, "succeeded");
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_webhook_keeps_its_newest_refusals_and_of_them_so_many_bytes_of_whole_requests() {
+    let stage = Stage::new();
+    // More webhooks than are looked for at once, of two tenants, and one of them has more than a transaction deletes.
+    let (tenant, other) = (
+        stage.tenant.uuid().to_string(),
+        "00000000-0000-7000-8000-000000000001",
+    );
+    for (tenant, webhooks, refusals) in [(tenant.as_str(), 130, 9), (other, 2, 4), (&tenant, 1, 4_100)] {
+        stage.execute(&format!(
+            "INSERT INTO refusals (tenant_id, id, webhook_id, url_id, reason, detail, status, method, path, query, headers, body_preview, request)
+             SELECT '{tenant}', ('0' || substr(uuidv7_floor(now())::text, 2, 23) || right(gen_random_uuid()::text, 8) || lpad(n::text, 4, '0'))::uuid,
+               webhook, webhook, 'x', '', 404, 'GET', '', '', '', '', repeat('r', 100)::bytea
+             FROM (SELECT gen_random_uuid() AS webhook FROM generate_series(1, {webhooks})) AS webhooks, generate_series(1, {refusals}) AS n"
+        ));
+    }
+    let worker = stage.worker(Settings {
+        refusals_per_webhook: 5,
+        refused_bytes_per_webhook: 350,
+        ..settings()
+    });
+    let of_each = |what: &str| {
+        stage.number(&format!(
+            "SELECT count(*) AS number FROM (SELECT FROM refusals GROUP BY tenant_id, webhook_id HAVING {what}) AS webhooks"
+        ))
+    };
+    eventually(PATIENCE, "each webhook has its newest", async || {
+        (of_each("count(*) = 5") == 131 && of_each("count(request) = 3") == 133).then_some(())
+    })
+    .await;
+    assert_eq!(of_each("count(*) = 4"), 2);
+    let newest = "SELECT count(*) AS number FROM (SELECT request, row_number() OVER (PARTITION BY webhook_id ORDER BY id DESC) AS place
+        FROM refusals) AS kept WHERE (place <= 3) <> (request IS NOT NULL)";
+    assert_eq!(
+        stage.number(newest),
+        0,
+        "the whole requests are those of the newest"
+    );
+    worker.stop().await;
+}

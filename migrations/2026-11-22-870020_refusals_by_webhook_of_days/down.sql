@@ -1,0 +1,2 @@
+-- They go with that of all days.
+SELECT;
