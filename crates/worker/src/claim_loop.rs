@@ -23,6 +23,10 @@ pub async fn run(shared: Arc<Shared>, tasks: TaskTracker) {
     let room = Arc::new(Semaphore::new(shared.settings.jobs.max(1)));
     let least = Duration::from_millis(shared.settings.poll_least_ms.max(1));
     let most = Duration::from_millis(shared.settings.poll_most_ms).max(least);
+    // A job is not tried with a schema that lacks what it needs: workers of the version before go on with it meanwhile.
+    while shared.database.readiness().await.is_err() && !shared.stopping.is_cancelled() {
+        pause(&shared, &wanted, most, false).await;
+    }
     let (mut delay, mut after, mut found) = (least, Uuid::nil(), false);
     while !shared.stopping.is_cancelled() {
         let Some(free) = room_for(&shared, &room).await else {

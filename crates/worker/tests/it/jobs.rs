@@ -419,3 +419,28 @@ async fn a_flow_that_computes_for_too_long_fails_and_holds_nobody_up() {
     assert!(error.contains("taken too long"), "{error}");
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_job_is_taken_up_before_the_database_has_the_migrations_of_the_workers_version() {
+    let stage = Stage::new();
+    let webhook = stage.webhook(set_only());
+    stage.execute(
+        "UPDATE __diesel_schema_migrations SET version = 'x' || version
+         WHERE version = (SELECT max(version) FROM __diesel_schema_migrations)",
+    );
+    let event = stage.event(&webhook, json!({ "n": 1 }));
+    let worker = stage.worker(settings());
+    // Long enough for a worker that does not wait: its maintenance has been through.
+    let last_day = "SELECT count(*) AS number FROM pg_class
+        WHERE relname = 'attempts_' || to_char((now() AT TIME ZONE 'UTC')::date + 7, 'YYYYMMDD')";
+    eventually(PATIENCE, "the maintenance makes days", async || {
+        (stage.number(last_day) == 1).then_some(())
+    })
+    .await;
+    assert_eq!(stage.jobs(), 1);
+    stage.execute(
+        "UPDATE __diesel_schema_migrations SET version = substr(version, 2) WHERE version LIKE 'x%'",
+    );
+    assert_eq!(stage.run_of(event).await.outcome, "succeeded");
+    worker.stop().await;
+}
