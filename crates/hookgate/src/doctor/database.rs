@@ -61,8 +61,8 @@ const OF_ADMIN: Grants = Grants {
 
 /// Looks at the database of each role; what is the same for all is looked at once.
 pub(super) fn look(settings: &Settings, roles: &[Role], master_key: Option<&MasterKey>, report: &mut Report) {
-    if let Some(key) = master_key {
-        judge_all_sealed(settings, key, report);
+    if settings.database.owner_url.is_some() {
+        look_as_owner(settings, master_key, report);
     }
     if roles.contains(&Role::Management) && settings.admin.listen.is_some() {
         look_as_admin(settings, report);
@@ -83,6 +83,21 @@ pub(super) fn look(settings: &Settings, roles: &[Role], master_key: Option<&Mast
         if let Err(error) = outcome {
             unanswered(&check, &error, report);
         }
+    }
+}
+
+/// Most services' machines rightly do not know the owner's password.
+fn look_as_owner(settings: &Settings, master_key: Option<&MasterKey>, report: &mut Report) {
+    const CHECK: &str = "postgres.owner";
+    let Some(mut owner) = reach(CHECK, settings.database.owner(), report) else {
+        return;
+    };
+    match inspection::login(&mut owner) {
+        Ok(login) => judge_owner(&login, CHECK, report),
+        Err(error) => return unanswered(CHECK, &error, report),
+    }
+    if let Some(key) = master_key {
+        judge_all_sealed(&mut owner, key, report);
     }
 }
 
@@ -121,11 +136,7 @@ fn database(settings: &Settings, role: Role) -> Attempt<DatabaseSettings> {
     }
 }
 
-pub(super) fn reach(
-    check: &str,
-    database: Attempt<DatabaseSettings>,
-    report: &mut Report,
-) -> Option<PgConnection> {
+fn reach(check: &str, database: Attempt<DatabaseSettings>, report: &mut Report) -> Option<PgConnection> {
     let database = match database {
         Ok(database) => database,
         Err(error) => {
@@ -149,7 +160,7 @@ fn explain(error: &Error) -> (&'static str, &'static str) {
         (
             "password authentication failed",
             "the server refuses the password",
-            "run `hookgate migrate` with this URL: it gives the role the password that is in it",
+            "run `hookgate migrate` with this URL: it gives a service's role the password that is in it; the owner's is set by a superuser (`ALTER ROLE … PASSWORD`)",
         ),
         (
             "no pg_hba.conf entry",
@@ -232,23 +243,47 @@ fn look_as(
     Ok(())
 }
 
+/// Those of some powers that a role has.
+fn held(powers: &[(bool, &'static str)]) -> Vec<&'static str> {
+    let held = powers.iter().filter(|(has, _)| *has);
+    held.map(|(_, power)| *power).collect()
+}
+
+const SUPERUSER: &str = "is a superuser";
+const BYPASSES: &str = "bypasses row-level security (BYPASSRLS)";
+
+/// The functions that erase and delete run with the owner's rights, and row-level security keeps them to one tenant.
+fn judge_owner(login: &Login, check: &str, report: &mut Report) {
+    let role = &login.role;
+    let powers = held(&[
+        (login.is_superuser, SUPERUSER),
+        (login.bypasses_row_security, BYPASSES),
+    ]);
+    if powers.is_empty() {
+        return report.ok(check, format!("connected as {role}, who is no superuser"));
+    }
+    report.error(
+        check,
+        format!(
+            "the role {role} {}: row-level security does not hold for what runs with its rights",
+            powers.join(", ")
+        ),
+        format!(
+            "as another superuser: ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS. The one that the server was made with cannot be \
+             changed: restore a backup into a database of an ordinary owner"
+        ),
+    );
+}
+
 /// Whether the connection is the right role's, on a server that takes writes.
 fn judge_login(login: &Login, role: &str, check: &str, report: &mut Report) -> bool {
     let expected = format!("hookgate_{role}");
-    let powers = [
-        (login.is_superuser, "is a superuser"),
-        (
-            login.bypasses_row_security,
-            "bypasses row-level security (BYPASSRLS)",
-        ),
+    let powers = held(&[
+        (login.is_superuser, SUPERUSER),
+        (login.bypasses_row_security, BYPASSES),
         (login.owned_tables > 0, "owns tables"),
         (login.memberships > 0, "is a member of other roles"),
-    ];
-    let powers: Vec<&str> = powers
-        .iter()
-        .filter(|(has, _)| *has)
-        .map(|(_, power)| *power)
-        .collect();
+    ]);
     if login.is_replica {
         let action = "name the primary server in the URL";
         report.error(check, "the server is a replica, which takes no writes", action);

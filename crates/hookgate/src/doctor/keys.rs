@@ -4,9 +4,7 @@ use hookgate_domain::crypto::{KeyId, MasterKey};
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::{Result, clock, sealed, signing_keys};
 
-use super::database::reach;
 use super::finding::Report;
-use crate::settings::Settings;
 
 pub(super) fn judge_signing_keys(
     conn: &mut PgConnection,
@@ -70,16 +68,10 @@ pub(super) fn judge_sealed(
     }
 }
 
-/// Everything, which the owner alone sees; most services' machines rightly do not know the owner's password.
-pub(super) fn judge_all_sealed(settings: &Settings, key: &MasterKey, report: &mut Report) {
+/// Everything, which the owner alone sees.
+pub(super) fn judge_all_sealed(owner: &mut PgConnection, key: &MasterKey, report: &mut Report) {
     const CHECK: &str = "master_key.all";
-    if settings.database.owner_url.is_none() {
-        return;
-    }
-    let Some(mut owner) = reach("postgres.owner", settings.database.owner(), report) else {
-        return;
-    };
-    match sealed::count(&mut owner) {
+    match sealed::count(owner) {
         Ok(count) => {
             let counted: Vec<_> = count.into_iter().map(|((_, id), values)| (id, values)).collect();
             judge_sealed(CHECK, &counted, key, report);

@@ -112,6 +112,7 @@ fn a_running_dev_installation_is_well() {
     for check in [
         "postgres.durability",
         "postgres.admin.grants",
+        "postgres.owner",
         "master_key",
         "partitions",
         "jobs",
@@ -255,6 +256,29 @@ fn a_role_that_could_do_everything_is_refused() {
         .iter()
         .any(|problem| problem.contains("connected as hookgate_worker, not as hookgate_ingress"));
     assert!(found, "{as_worker:?}");
+}
+
+#[test]
+fn an_owner_whom_row_level_security_does_not_hold_back_is_refused() {
+    let database = TestDatabase::create();
+    let problem = |url: &str| {
+        let found = problems(&with(
+            &environment(&database),
+            "HOOKGATE_DATABASE__OWNER_URL",
+            url,
+        ));
+        found
+            .into_iter()
+            .find(|problem| problem.contains("postgres.owner"))
+    };
+    assert_eq!(problem(&database.owner_url()), None);
+    assert_eq!(
+        problem(&database.superuser_url()).as_deref(),
+        Some(
+            "error postgres.owner: the role postgres is a superuser, bypasses row-level security (BYPASSRLS): \
+             row-level security does not hold for what runs with its rights"
+        )
+    );
 }
 
 #[test]
