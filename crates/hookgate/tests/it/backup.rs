@@ -1,4 +1,4 @@
-//! A backup that is taken under load, restored into other servers.
+//! A backup that is taken under load, restored into other servers. Both ask their roles for passwords, which a backup does not have.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hookgate_devservers::{Options, Servers};
+use hookgate_devservers::{OWNER, Options, Servers};
 use hookgate_model::ids::EventId;
 use hookgate_testkit::{eventually, http_client};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::chaos::{DATABASE, storage};
+use crate::chaos::DATABASE;
+use crate::dev::open_to_the_servers_user;
 use crate::installation::{Installation, Storage};
 use crate::process::run;
 
@@ -51,6 +52,53 @@ async fn send(url: String, acknowledged: Acknowledged, is_over: Arc<AtomicBool>)
 async fn reach(acknowledged: &Acknowledged, count: usize) {
     let enough = async || (acknowledged.lock().unwrap().len() >= count).then_some(());
     eventually(PATIENCE, format!("{count} events are acknowledged"), enough).await;
+}
+
+/// Servers whose superuser alone, which is this test, needs no password.
+fn start(directory: &Path) -> Servers {
+    open_to_the_servers_user(directory);
+    let access = directory.join("pg_hba.conf");
+    std::fs::write(&access, "local all postgres trust\nlocal all all scram-sha-256\n").unwrap();
+    let options = Options {
+        postgres: vec![("hba_file".to_owned(), access.display().to_string())],
+        ..Options::default()
+    };
+    Servers::start_temporary(&options).unwrap()
+}
+
+/// Gives the owner its password, and migrates, which gives the others theirs.
+fn migrate(servers: &Servers) -> Storage {
+    let url = |role: &str| {
+        let without = servers.address().postgres(role, DATABASE);
+        without.replacen(&format!("{role}@"), &format!("{role}:password-of-{role}@"), 1)
+    };
+    let [ingress, management, worker] =
+        ["hookgate_ingress", "hookgate_management", "hookgate_worker"].map(url);
+    let environment = [
+        ("HOOKGATE_DATABASE__OWNER_URL", &url(OWNER)),
+        ("HOOKGATE_DATABASE__INGRESS_URL", &ingress),
+        ("HOOKGATE_DATABASE__MANAGEMENT_URL", &management),
+        ("HOOKGATE_DATABASE__WORKER_URL", &worker),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.clone()));
+    assert!(
+        !run(["migrate"], &environment).status.success(),
+        "the owner has no password yet"
+    );
+    let password = format!("ALTER ROLE {OWNER} PASSWORD 'password-of-{OWNER}'");
+    servers.postgres.execute(DATABASE, &password).unwrap();
+    let migrated = run(["migrate"], &environment);
+    assert!(
+        migrated.status.success(),
+        "{}",
+        String::from_utf8_lossy(&migrated.stderr)
+    );
+    Storage {
+        ingress,
+        management,
+        worker,
+        redis: servers.address().redis(""),
+    }
 }
 
 /// Runs one of PostgreSQL's tools as the superuser, whom row-level security does not hold back.
@@ -107,13 +155,15 @@ fn restore(servers: &Servers, directory: &Path) -> Storage {
         &["--exit-on-error", &file("hookgate.dump")],
     );
     // The schema is the program's, and nothing of it is missing.
-    storage(servers)
+    migrate(servers)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_before_a_backup_is_there_after_its_restore_and_runs() {
-    let servers = Servers::start_temporary(&Options::default()).unwrap();
-    let mut installation = Installation::start(&storage(&servers), &[]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let servers = start(directory.path());
+    servers.postgres.ensure_database(DATABASE).unwrap();
+    let mut installation = Installation::start(&migrate(&servers), &[]).await;
     let flow = json!({ "flow": { "steps": [{ "name": "seen", "kind": "set", "values": { "n": "{{ body.number }}" } }] } });
     let url = installation
         .api
@@ -133,7 +183,6 @@ async fn what_was_acknowledged_before_a_backup_is_there_after_its_restore_and_ru
         .iter()
         .map(|id| id.uuid().to_string())
         .collect();
-    let directory = tempfile::tempdir().unwrap();
     let path = directory.path().to_owned();
     let servers = tokio::task::spawn_blocking(move || {
         dump(&servers, &path);
@@ -147,7 +196,7 @@ async fn what_was_acknowledged_before_a_backup_is_there_after_its_restore_and_ru
     installation.management.stop();
     servers.stop().unwrap();
 
-    let restored = Servers::start_temporary(&Options::default()).unwrap();
+    let restored = start(directory.path());
     let storage = restore(&restored, directory.path());
     let settings = [
         ("HOOKGATE_DATABASE__INGRESS_URL", storage.ingress.as_str()),
