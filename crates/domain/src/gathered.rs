@@ -45,8 +45,9 @@ pub struct Gathered<T: Gather>(Arc<Shared<T>>);
 struct Shared<T: Gather> {
     database: Database,
     waiting: Mutex<HashMap<T::Key, T>>,
-    /// Held while something is being written, so that whoever flushes knows all that came earlier to be there.
-    writing: tokio::sync::Mutex<()>,
+    /// Held while something is being written, so that whoever flushes knows all that came earlier to be there. Says whether the
+    /// last write failed: an outage is told when it begins and when it is over.
+    is_failing: tokio::sync::Mutex<bool>,
 }
 
 impl<T: Gather> Clone for Gathered<T> {
@@ -61,7 +62,7 @@ impl<T: Gather> Gathered<T> {
         let shared = Arc::new(Shared {
             database,
             waiting: Mutex::default(),
-            writing: tokio::sync::Mutex::default(),
+            is_failing: tokio::sync::Mutex::default(),
         });
         tokio::spawn(keep_writing(Arc::downgrade(&shared)));
         Self(shared)
@@ -102,17 +103,26 @@ impl<T: Gather> Shared<T> {
     }
 
     async fn flush(&self) {
-        let _writing = self.writing.lock().await;
+        let mut is_failing = self.is_failing.lock().await;
         let taken: Vec<T> = std::mem::take(&mut *self.waiting.lock()).into_values().collect();
         if taken.is_empty() {
             return;
         }
         let rows = taken.clone();
-        if let Err(error) = self.database.run(move |conn| T::write(conn, &rows)).await {
-            tracing::warn!(%error, "{} cannot be written; trying again later", T::WHAT);
-            for one in taken {
-                self.add(one);
+        let written = self.database.run(move |conn| T::write(conn, &rows)).await;
+        let has_failed = written.is_err();
+        match written {
+            Ok(()) if *is_failing => tracing::info!("{} is written again", T::WHAT),
+            Ok(()) => {}
+            Err(error) => {
+                if !*is_failing {
+                    tracing::warn!(%error, "{} cannot be written; it is kept until it can be", T::WHAT);
+                }
+                for one in taken {
+                    self.add(one);
+                }
             }
         }
+        *is_failing = has_failed;
     }
 }

@@ -7,6 +7,7 @@ mod catalogue;
 mod draws;
 mod due_jobs;
 mod failures;
+mod gathered;
 mod readiness;
 mod sentinel;
 mod suspensions;
