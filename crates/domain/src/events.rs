@@ -12,7 +12,7 @@ mod status;
 pub use export::{Part, export};
 pub use filter::EventFilter;
 pub use insert::take_refused;
-pub use search::Text;
+pub use search::{Slice, Text, slice};
 
 use std::ops::Range;
 
@@ -35,7 +35,7 @@ use crate::schema::events;
 use crate::scope::TenantScope;
 use crate::stored_json::MaybeJson;
 use filter::{matching, nth_above, nth_below};
-use search::{end_of_slice, together, with_text};
+use search::together;
 use status::with_status;
 
 /// An event without its headers and body.
@@ -190,21 +190,14 @@ pub struct StoredContent {
 /// A page of the tenant's events.
 ///
 /// # Errors
-/// [`Error::Unreadable`] when a stored body is damaged; when Postgres cannot be reached.
+/// When Postgres cannot be reached.
 pub fn list(
     conn: &mut PgConnection,
     scope: &TenantScope,
     filter: &EventFilter,
-    text: Option<&Text>,
     page: Page,
 ) -> Result<Found<Event>> {
-    let found = if let Some(text) = text {
-        page.in_slices(
-            conn,
-            |conn, below, rows| end_of_slice(conn, scope, filter, below, rows),
-            |conn, ids, most| with_text(conn, scope, filter, text, ids, most),
-        )?
-    } else if filter.is_indexed() {
+    let found = if filter.is_indexed() {
         Found::all(newest(
             conn,
             scope,
@@ -351,6 +344,21 @@ pub fn read(conn: &mut PgConnection, scope: &TenantScope, id: EventId) -> Result
         .select(Row::as_select())
         .first(conn)?;
     with_status(conn, scope, vec![row])?.pop().ok_or(Error::NotFound)
+}
+
+/// Those of some events that are there, the newest first.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn read_all(conn: &mut PgConnection, scope: &TenantScope, ids: &[EventId]) -> Result<Vec<Event>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = events::table
+        .filter(events::tenant_id.eq(scope.uuid()))
+        .filter(events::id.eq_any(ids))
+        .order(events::id.desc())
+        .select(Row::as_select())
+        .load(conn)?;
+    with_status(conn, scope, rows)
 }
 
 /// Events as a flow needs them, in the order of their ids: as many of them, but at least one, as have less than

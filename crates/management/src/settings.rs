@@ -106,7 +106,8 @@ pub struct Settings {
     pub scanned_rows: u32,
     /// For how long it looks, in milliseconds, likewise.
     pub scan_ms: u32,
-    /// Searches for text in bodies that one process works on at the same time; beyond, they get 429.
+    /// Searches for text in bodies that one process works on at the same time; beyond, they get 429. Each has a connection of the
+    /// pool (`database.pool_size`, 8 by default) while it reads.
     pub searches: usize,
     /// How many of them one tenant may have.
     pub searches_per_tenant: usize,
@@ -173,7 +174,7 @@ impl Default for Settings {
             stream_seconds: 300,
             scanned_rows: 100_000,
             scan_ms: 20,
-            searches: 3,
+            searches: 6,
             searches_per_tenant: 2,
             exports: 3,
             exports_per_tenant: 2,

@@ -8,12 +8,14 @@
 pub mod database;
 pub mod eventually;
 pub mod fixtures;
+pub mod name_server;
 pub mod receiver;
 pub mod servers;
 pub mod tls;
 
 pub use database::TestDatabase;
 pub use eventually::eventually;
+pub use name_server::NameServer;
 pub use receiver::Receiver;
 
 /// An HTTP client for tests: no redirects, no proxy, a deadline of half a minute.

@@ -1,6 +1,7 @@
 //! A small HTTP server for tests to deliver to: it records what it gets, and answers as it is told.
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -119,23 +120,32 @@ pub struct Receiver {
 impl Receiver {
     /// Starts it on a free port of 127.0.0.1. It answers 200 until told otherwise.
     pub async fn start() -> Self {
-        Self::serve(None, None).await
+        Self::serve(any_port().await, None, None)
     }
 
     /// Starts it behind TLS, as `localhost`, with a certificate that only [`Self::certificate`] makes trusted.
     pub async fn start_tls() -> Self {
-        let (acceptor, certificate) = tls::localhost(None);
-        Self::serve(Some(acceptor), Some(certificate)).await
+        let (acceptor, certificate) = tls::server("localhost", None);
+        Self::serve(any_port().await, Some(acceptor), Some(certificate))
     }
 
     /// Starts it behind TLS, for clients alone that present this certificate.
     pub async fn start_mtls(client: &ClientIdentity) -> Self {
-        let (acceptor, certificate) = tls::localhost(Some(client));
-        Self::serve(Some(acceptor), Some(certificate)).await
+        let (acceptor, certificate) = tls::server("localhost", Some(client));
+        Self::serve(any_port().await, Some(acceptor), Some(certificate))
     }
 
-    async fn serve(acceptor: Option<TlsAcceptor>, certificate: Option<TempPath>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    /// Starts it behind TLS as a server of this name, at an address.
+    ///
+    /// # Errors
+    /// When this process may not listen there, or somebody else does.
+    pub async fn start_as(name: &str, address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let (acceptor, certificate) = tls::server(name, None);
+        Ok(Self::serve(listener, Some(acceptor), Some(certificate)))
+    }
+
+    fn serve(listener: TcpListener, acceptor: Option<TlsAcceptor>, certificate: Option<TempPath>) -> Self {
         let address = listener.local_addr().expect("its address");
         let state = Arc::<Mutex<State>>::default();
         let shared = Arc::clone(&state);
@@ -219,6 +229,10 @@ impl Receiver {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn any_port() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.expect("a free port")
 }
 
 /// Answers the requests of one connection.

@@ -32,11 +32,10 @@ impl ClientIdentity {
     }
 }
 
-/// What serves as `localhost`, and the file with its certificate in PEM; clients must present this certificate, if there is
-/// one.
-pub fn localhost(client: Option<&ClientIdentity>) -> (TlsAcceptor, TempPath) {
+/// What serves as a name, and the file with its certificate in PEM; clients must present this certificate, if there is one.
+pub fn server(name: &str, client: Option<&ClientIdentity>) -> (TlsAcceptor, TempPath) {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
     let certificate = CertificateDer::from(made.cert.der().to_vec());
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a private key");
     let builder = ServerConfig::builder();

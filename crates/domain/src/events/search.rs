@@ -1,19 +1,18 @@
 //! Text in the bodies of events.
 //!
-//! Bodies are compressed, so nothing in Postgres can look into them: slices of the list are read and looked through here, in
-//! parts of a bounded size. What data protection masks is stored masked, and so is not found.
-
-use std::ops::Range;
+//! Bodies are compressed, so nothing in Postgres can look into them: slices of the list, of a bounded size, are read as they are
+//! stored, and looked through without a connection. What data protection masks is stored masked, and so is not found.
 
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
 use hookgate_model::body::Body;
 use hookgate_model::headers;
+use hookgate_model::ids::EventId;
 use regex::bytes::{Regex, RegexBuilder};
 use uuid::Uuid;
 
 use super::filter::{indexed, matching};
-use super::{EventContent, EventFilter, Row, StoredContent};
+use super::{EventContent, EventFilter, StoredContent};
 use crate::error::Result;
 use crate::schema::events;
 use crate::scope::TenantScope;
@@ -75,44 +74,47 @@ pub(super) fn together(lengths: &[(Uuid, i32)]) -> usize {
     fit.count().max(1).min(lengths.len())
 }
 
-/// Where a slice ends that is read at once: below so many rows at most, or fewer whose bodies are long.
-pub(super) fn end_of_slice(
+/// A part of the tenant's events that is looked through at once.
+#[derive(Debug)]
+pub struct Slice {
+    /// What the filter finds in it, the newest first.
+    pub events: Vec<(EventId, StoredContent)>,
+    /// How many it looked at.
+    pub rows: usize,
+    /// The last event of the slice: the next one lies below. `None` when there are no more.
+    pub seen_to: Option<EventId>,
+}
+
+/// The events below an id that are read at once: so many rows at most, fewer where bodies are long.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn slice(
     conn: &mut PgConnection,
     scope: &TenantScope,
     filter: &EventFilter,
     below: Uuid,
     rows: i64,
-) -> Result<Option<Uuid>> {
-    let rows = rows.min(ROWS_AT_ONCE);
+) -> Result<Slice> {
+    let rows = rows.clamp(1, ROWS_AT_ONCE);
     let newest = indexed(scope, filter, &filter.within(Uuid::nil()..below)).order(events::id.desc());
     let lengths = lengths(conn, newest, rows)?;
     let is_over = lengths.len() < usize::try_from(rows).unwrap_or(usize::MAX);
     let together = together(&lengths);
     let last = lengths.get(together.saturating_sub(1)).map(|(id, _)| *id);
-    Ok(last.filter(|_| !is_over || together < lengths.len()))
-}
-
-/// The newest events of a range that a filter finds and whose bodies have a text.
-pub(super) fn with_text(
-    conn: &mut PgConnection,
-    scope: &TenantScope,
-    filter: &EventFilter,
-    text: &Text,
-    ids: Range<Uuid>,
-    most: i64,
-) -> Result<Vec<Row>> {
-    let rows: Vec<(Row, StoredContent)> = matching(scope, filter, ids)
+    let seen_to = last.filter(|_| !is_over || together < lengths.len());
+    let found: Vec<(Uuid, StoredContent)> = matching(scope, filter, seen_to.unwrap_or(Uuid::nil())..below)
         .order(events::id.desc())
-        .select((Row::as_select(), StoredContent::as_select()))
+        .select((events::id, StoredContent::as_select()))
         .load(conn)?;
-    let mut found = Vec::new();
-    for (row, content) in rows {
-        if text.is_in(&content.read()?) {
-            found.push(row);
-        }
-    }
-    found.truncate(usize::try_from(most).unwrap_or(usize::MAX));
-    Ok(found)
+    Ok(Slice {
+        events: found
+            .into_iter()
+            .map(|(id, content)| (id.into(), content))
+            .collect(),
+        rows: together,
+        seen_to: seen_to.map(EventId::from),
+    })
 }
 
 #[cfg(test)]

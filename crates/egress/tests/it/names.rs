@@ -1,71 +1,20 @@
 //! Names, and the addresses that they lead to: an address that was judged is the one that is connected to.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::net::{IpAddr, Ipv4Addr};
 
 use hookgate_egress::{Client, Settings};
 use hookgate_model::flow::step::http::HttpFailure;
-use hookgate_testkit::Receiver;
-use tokio::net::UdpSocket;
-use tokio::task::JoinSet;
+use hookgate_testkit::{NameServer, Receiver};
 use url::Url;
 
-/// A name server that answers each question for an IPv4 address with the next of its answers, and the last one for ever.
-struct NameServer {
-    address: SocketAddr,
-    asked: Arc<Mutex<usize>>,
-    _task: JoinSet<()>,
-}
-
-impl NameServer {
-    async fn start(answers: Vec<Vec<Ipv4Addr>>) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
-        let address = socket.local_addr().expect("its address");
-        let asked = Arc::<Mutex<usize>>::default();
-        let count = Arc::clone(&asked);
-        let mut task = JoinSet::new();
-        task.spawn(async move {
-            let mut buffer = [0; 1500];
-            while let Ok((length, peer)) = socket.recv_from(&mut buffer).await {
-                let query = &buffer[..length];
-                // Four bytes after the name's end: its type and class.
-                let end = 12 + query[12..].iter().position(|byte| *byte == 0).expect("a name") + 5;
-                let is_v4 = query[end - 4..end - 2] == [0, 1];
-                let addresses = if is_v4 {
-                    let mut count = count.lock().expect("no panic");
-                    *count += 1;
-                    let place = (*count - 1).min(answers.len() - 1);
-                    answers[place].clone()
-                } else {
-                    Vec::new()
-                };
-                let mut answer = query[..2].to_vec();
-                answer.extend([0x81, 0x80, 0, 1, 0, addresses.len() as u8, 0, 0, 0, 0]);
-                answer.extend(&query[12..end]);
-                for address in addresses {
-                    // The name again, type A, class IN, no time to live.
-                    answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
-                    answer.extend(address.octets());
-                }
-                let _ = socket.send_to(&answer, peer).await;
-            }
-        });
-        Self {
-            address,
-            asked,
-            _task: task,
-        }
-    }
-
-    fn client(&self, allowed: &[&str]) -> Client {
-        let networks = allowed.iter().map(|network| network.parse().expect("a network"));
-        Client::new(&Settings {
-            allowed_private_networks: networks.collect(),
-            name_servers: vec![self.address],
-            ..Settings::default()
-        })
-        .expect("a client")
-    }
+fn client_asking(names: &NameServer, allowed: &[&str]) -> Client {
+    let networks = allowed.iter().map(|network| network.parse().expect("a network"));
+    Client::new(&Settings {
+        allowed_private_networks: networks.collect(),
+        name_servers: vec![names.address()],
+        ..Settings::default()
+    })
+    .expect("a client")
 }
 
 fn url(host: &str, receiver: &Receiver) -> Url {
@@ -80,7 +29,7 @@ async fn a_name_that_rebinds_after_it_was_judged_leads_nowhere_else() {
     let receiver = Receiver::start().await;
     // Allowed at first; then the address that an attacker wants to be called, on which nothing is allowed.
     let names = NameServer::start(vec![vec![LOCAL], vec![Ipv4Addr::new(127, 0, 0, 2)]]).await;
-    let client = names.client(&["127.0.0.1/32"]);
+    let client = client_asking(&names, &["127.0.0.1/32"]);
     let answer = client
         .get(url("rebinding.test", &receiver))
         .await
@@ -89,13 +38,9 @@ async fn a_name_that_rebinds_after_it_was_judged_leads_nowhere_else() {
         answer.remote_addr().map(|peer| peer.ip()),
         Some(IpAddr::V4(LOCAL))
     );
-    assert_eq!(
-        *names.asked.lock().expect("no panic"),
-        1,
-        "one look-up for one connection"
-    );
+    assert_eq!(names.asked(), 1, "one look-up for one connection");
     // Another connection asks again, and is judged again.
-    let client = names.client(&["127.0.0.1/32"]);
+    let client = client_asking(&names, &["127.0.0.1/32"]);
     let refused = client
         .get(url("rebinding.test", &receiver))
         .await
@@ -113,7 +58,7 @@ async fn one_address_that_is_not_allowed_spoils_the_name() {
         Ipv4Addr::UNSPECIFIED,
     ] {
         let names = NameServer::start(vec![vec![LOCAL, hidden]]).await;
-        let client = names.client(&["127.0.0.1/32"]);
+        let client = client_asking(&names, &["127.0.0.1/32"]);
         let refused = client
             .get(url("mixed.test", &receiver))
             .await
@@ -127,7 +72,7 @@ async fn one_address_that_is_not_allowed_spoils_the_name() {
 async fn no_spelling_of_a_private_address_gets_through() {
     let receiver = Receiver::start().await;
     let names = NameServer::start(vec![vec![LOCAL]]).await;
-    let client = names.client(&[]);
+    let client = client_asking(&names, &[]);
     for host in [
         "127.0.0.1",
         "127.0.0.1.",
@@ -172,7 +117,7 @@ async fn no_spelling_of_a_private_address_gets_through() {
 async fn a_redirect_is_an_answer_and_leads_nowhere() {
     let (receiver, elsewhere) = (Receiver::start().await, Receiver::start().await);
     let names = NameServer::start(vec![vec![LOCAL]]).await;
-    let client = names.client(&["127.0.0.1/32"]);
+    let client = client_asking(&names, &["127.0.0.1/32"]);
     for status in [301, 302, 303, 307, 308] {
         let reply = hookgate_testkit::receiver::Reply::status(status);
         receiver.script([reply.with_header("location", &elsewhere.url())]);

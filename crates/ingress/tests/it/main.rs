@@ -25,5 +25,6 @@ mod quotas;
 mod refused;
 mod sessions;
 mod shares;
+mod sns;
 mod storage;
 mod wire;

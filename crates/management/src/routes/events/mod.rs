@@ -2,6 +2,7 @@
 
 mod content;
 mod export;
+mod search;
 mod status;
 mod stream;
 mod view;
@@ -196,14 +197,14 @@ async fn index(caller: Guarded<EventsRead>, paging: Paging<Search>) -> ApiResult
     let window = paging.window(&caller)?;
     let rows = window.rows();
     let Search { filter, text } = paging.filters;
-    // A search takes far longer than a list: few go on at once.
-    let _place = text
-        .as_ref()
-        .map(|_| caller.state().searches.take(&caller))
-        .transpose()?;
-    let found = caller
-        .run(move |conn, scope| events::list(conn, scope, &filter, text.as_ref(), rows))
-        .await?;
+    let found = match text {
+        Some(text) => search::page(&caller, &filter, &text, rows).await?,
+        None => {
+            caller
+                .run(move |conn, scope| events::list(conn, scope, &filter, rows))
+                .await?
+        }
+    };
     Ok(Reply::ok(window.page(
         found,
         |event| event.id.uuid(),
