@@ -1,5 +1,5 @@
-//! Who changed what of a tenant's configuration. Triggers write the entries, in the transaction of the change; here they
-//! are read, and transactions are told who is behind them.
+//! Who changed what of a tenant's configuration, and what the operator changed. Triggers write the entries, in the transaction of
+//! the change; here they are read, and transactions are told who is behind them.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::page::{self, Found, Page};
-use crate::schema::audit_log;
+use crate::schema::{audit_log, operators_audit_log};
 use crate::scope::{self, TenantScope};
 
 /// Who is behind a transaction.
@@ -22,6 +22,8 @@ use crate::scope::{self, TenantScope};
 pub struct Origin {
     /// The id of a user or a management key, or `operator`.
     pub actor: String,
+    /// Which of the operator's tokens, for the operator's audit log.
+    pub credential: Option<String>,
     /// From where.
     pub address: Option<IpAddr>,
     /// The request's trace id.
@@ -43,6 +45,9 @@ impl Origin {
     /// When Postgres cannot be reached.
     pub fn enter(&self, conn: &mut PgConnection) -> Result<()> {
         scope::set_local(conn, "hookgate.actor", &self.actor)?;
+        if let Some(credential) = &self.credential {
+            scope::set_local(conn, "hookgate.credential", credential)?;
+        }
         if let Some(address) = self.address {
             scope::set_local(conn, "hookgate.address", &address.to_string())?;
         }
@@ -142,6 +147,96 @@ pub fn list(
         },
         newest,
     )
+}
+
+/// A change that the operator made.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = operators_audit_log, check_for_backend(diesel::pg::Pg))]
+pub struct OperatorsEntry {
+    /// Its id, which carries the time.
+    #[diesel(deserialize_as = Uuid)]
+    pub id: AuditEntryId,
+    /// With which token; `operator` at the command line; nobody for whoever changed the table itself.
+    pub actor: Option<String>,
+    /// From where.
+    pub address: Option<IpNet>,
+    /// In which request.
+    pub trace_id: Option<String>,
+    /// What was done.
+    pub action: String,
+    /// To what kind of object.
+    pub object_kind: String,
+    /// To which.
+    pub object_id: Uuid,
+    /// What was before, as far as it differs.
+    pub before: Option<Value>,
+    /// What is now, as far as it differs.
+    pub after: Option<Value>,
+}
+
+/// A page of what the operator changed.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn list_of_operator(
+    conn: &mut PgConnection,
+    filter: &Filter,
+    page: Page,
+) -> Result<Found<OperatorsEntry>> {
+    let time = page::between(filter.from, filter.to);
+    let indexed = |ids: Range<Uuid>| {
+        let mut query = operators_audit_log::table
+            .filter(operators_audit_log::id.ge(time.start.max(ids.start)))
+            .filter(operators_audit_log::id.lt(time.end.min(ids.end)))
+            .order(operators_audit_log::id.desc())
+            .into_boxed();
+        if let Some(id) = filter.object_id {
+            query = query.filter(operators_audit_log::object_id.eq(id));
+        }
+        query
+    };
+    page.in_slices(
+        conn,
+        |conn, below, n| {
+            let nth = indexed(Uuid::nil()..below).offset(n - 1).limit(1);
+            Ok(nth.select(operators_audit_log::id).first(conn).optional()?)
+        },
+        |conn, ids, most| {
+            let mut query = indexed(ids).limit(most);
+            if let Some(actor) = &filter.actor {
+                query = query.filter(operators_audit_log::actor.eq(actor.clone()));
+            }
+            if let Some(action) = &filter.action {
+                query = query.filter(operators_audit_log::action.eq(action.clone()));
+            }
+            if let Some(kind) = &filter.object_kind {
+                query = query.filter(operators_audit_log::object_kind.eq(kind.clone()));
+            }
+            Ok(query.select(OperatorsEntry::as_select()).load(conn)?)
+        },
+    )
+}
+
+/// Deletes what the operator changed before a moment, and what is older than the newest entries, as the worker. Gives how many.
+///
+/// # Errors
+/// When Postgres cannot be reached.
+pub fn delete_of_operator(
+    conn: &mut PgConnection,
+    before: DateTime<Utc>,
+    newest: i64,
+    most: i64,
+) -> Result<usize> {
+    Ok(diesel::sql_query(
+        "DELETE FROM operators_audit_log WHERE id IN (
+           SELECT id FROM operators_audit_log
+           WHERE id < $1 OR id <= (SELECT id FROM operators_audit_log ORDER BY id DESC OFFSET $2 LIMIT 1)
+           LIMIT $3)",
+    )
+    .bind::<diesel::sql_types::Uuid, _>(page::floor(before))
+    .bind::<diesel::sql_types::BigInt, _>(newest)
+    .bind::<diesel::sql_types::BigInt, _>(most)
+    .execute(conn)?)
 }
 
 /// Deletes entries of before a moment, over all tenants, as the worker. Gives how many.

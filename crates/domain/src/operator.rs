@@ -15,7 +15,7 @@ use crate::login_sessions;
 use crate::page::Page;
 use crate::plans::Plan;
 use crate::schema::{memberships, plans, tenants, totp_secrets, users, webhooks};
-use crate::scope::TenantScope;
+use crate::scope::{self, TenantScope};
 use crate::stored_json::to_json;
 use crate::tenants::Tenant;
 use crate::users::User;
@@ -117,6 +117,21 @@ pub fn all_tenants(conn: &mut PgConnection) -> Result<Vec<Tenant>> {
         .order(tenants::id)
         .select(Tenant::as_select())
         .load(conn)?)
+}
+
+/// Runs queries in one transaction; what they change is put on record.
+///
+/// # Errors
+/// What the queries end in; the transaction is rolled back then.
+pub fn in_transaction<T, E: From<Error>>(
+    conn: &mut PgConnection,
+    origin: &Origin,
+    queries: impl FnOnce(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    scope::transaction(conn, |conn| {
+        origin.enter(conn)?;
+        queries(conn)
+    })
 }
 
 /// Runs queries in one transaction of a tenant that the operator names, whether there is such a tenant or not.

@@ -586,6 +586,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    operators_audit_log (id) {
+        id -> Uuid,
+        actor -> Nullable<Text>,
+        address -> Nullable<Inet>,
+        trace_id -> Nullable<Text>,
+        action -> Text,
+        object_kind -> Text,
+        object_id -> Uuid,
+        before -> Nullable<Jsonb>,
+        after -> Nullable<Jsonb>,
+    }
+}
+
+diesel::table! {
     records (tenant_id, collection_id, id) {
         tenant_id -> Uuid,
         collection_id -> Uuid,

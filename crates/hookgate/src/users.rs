@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use hookgate_domain::operator::Person;
-use hookgate_domain::{Error, database, scope};
+use hookgate_domain::audit::Origin;
+use hookgate_domain::operator::{self, Person};
+use hookgate_domain::{Error, database};
 use hookgate_management::admin;
 
 use crate::settings::Settings;
@@ -32,7 +33,7 @@ pub fn run(settings: &Settings, action: &Action) -> Result<()> {
         .transpose()?;
     let owner = database::connect(&settings.database.owner()?);
     let mut owner = owner.context("connecting as the owner of the database")?;
-    let removed = scope::transaction(&mut owner, |conn| {
+    let removed = operator::in_transaction(&mut owner, &Origin::operator(), |conn| {
         admin::remove_second_factor(conn, outbox.as_ref(), &Person::parse(user))
     });
     match removed {

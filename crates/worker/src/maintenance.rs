@@ -116,6 +116,11 @@ impl Pass<'_> {
             audit::delete_older(conn, audited, most)
         })
         .await?;
+        let newest = settings.audit_entries_per_tenant.into();
+        self.in_chunks("operator's audit log", move |conn, most| {
+            audit::delete_of_operator(conn, audited, newest, most)
+        })
+        .await?;
         self.bound_refusals().await?;
         self.alone("what has expired", move |conn| {
             maintenance::delete_expired(conn, now)

@@ -50,7 +50,7 @@ pub struct Settings {
     pub notifications_per_minute: u32,
     /// How many days events, runs, attempts and refusals are kept. Default 30.
     pub retention_days: u32,
-    /// How many days the audit log goes back. Default 400.
+    /// How many days the audit logs, of tenants and of the operator, go back. Default 400.
     pub audit_retention_days: u32,
     /// Refusals that are kept per webhook. Default 1,000.
     pub refusals_per_webhook: u32,
@@ -58,7 +58,7 @@ pub struct Settings {
     pub refused_bytes_per_webhook: u64,
     /// How often the maintenance runs, in seconds; it also runs at the start. Default 3,600.
     pub maintenance_seconds: u64,
-    /// Entries of the audit log that are kept per tenant; older ones go. Default 1,000,000.
+    /// Entries of the audit log that are kept per tenant, and of the operator's; older ones go. Default 1,000,000.
     pub audit_entries_per_tenant: u32,
     /// What a tenant without limits of its own may use: a section of the program's settings, which all services read.
     #[serde(skip)]

@@ -227,6 +227,7 @@ fn the_roles_have_only_these_privileges() {
         [
             "hookgate_admin memberships: SELECT",
             "hookgate_admin mails: INSERT",
+            "hookgate_admin operators_audit_log: SELECT",
             "hookgate_admin outcomes: SELECT",
             "hookgate_admin plans: DELETE,INSERT,SELECT,UPDATE",
             "hookgate_admin tenants: SELECT",
@@ -253,6 +254,7 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_ingress drift: INSERT,SELECT,UPDATE",
             "hookgate_management audit_log: SELECT",
             "hookgate_worker audit_log: DELETE",
+            "hookgate_worker operators_audit_log: DELETE",
             "hookgate_management drift: DELETE,SELECT",
             "hookgate_management public_api_links: DELETE,INSERT,SELECT",
             "hookgate_management deduplication_keys: INSERT,SELECT,UPDATE",
@@ -390,6 +392,7 @@ fn the_roles_have_only_these_privileges() {
             "hookgate_worker notification_settings.suppressed: UPDATE",
             "hookgate_worker audit_log.tenant_id: SELECT",
             "hookgate_worker audit_log.id: SELECT",
+            "hookgate_worker operators_audit_log.id: SELECT",
             "hookgate_worker idempotency_keys.created_at: SELECT",
             "hookgate_worker refresh_tokens.expires_at: SELECT",
             "hookgate_worker login_sessions.expires_at: SELECT",

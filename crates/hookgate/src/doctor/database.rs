@@ -50,12 +50,18 @@ const fn grants(role: Role) -> Grants {
 
 /// The operator's API is a part of the management service, with a role of its own.
 const OF_ADMIN: Grants = Grants {
-    needed: &["SELECT tenants", "SELECT memberships", "UPDATE plans"],
+    needed: &[
+        "SELECT tenants",
+        "SELECT memberships",
+        "UPDATE plans",
+        "SELECT operators_audit_log",
+    ],
     forbidden: &[
         "SELECT events",
         "SELECT secrets",
         "SELECT webhooks",
         "DELETE tenants",
+        "DELETE operators_audit_log",
     ],
 };
 

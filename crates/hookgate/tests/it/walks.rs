@@ -133,9 +133,15 @@ fn the_operators_commands_work_as_pasted() {
             r#""deleted" "Small" 100000 null"#,
             r#""active" "Small" 100000 null"#,
             r#"409 null null "wrong_state""#,
+            "null null null null",
+            "null null null null",
+            "null null null null",
         ],
         "{printed}"
     );
     assert_eq!(answers[4]["limits"]["requests_per_second"], 50);
+    let entries = |list: &serde_json::Value| list["data"].as_array().unwrap().len();
+    let logs: Vec<usize> = answers.iter().rev().take(3).map(entries).collect();
+    assert_eq!(logs, [2, 6, 8], "the plan's, the tenant's, all: {printed}");
     assert!(hookgate.stop("INT", PATIENCE).success(), "{}", hookgate.output());
 }

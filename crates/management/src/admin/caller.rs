@@ -12,7 +12,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, ResponseError};
 use hookgate_domain::audit::Origin;
 use hookgate_domain::database::PgConnection;
 use hookgate_domain::redis::changes::Change;
-use hookgate_domain::scope::{self, TenantScope};
+use hookgate_domain::scope::TenantScope;
 use hookgate_domain::{Error, operator};
 use hookgate_model::ids::TenantId;
 
@@ -28,6 +28,8 @@ use crate::{client_address, trace};
 pub(crate) struct Operator {
     state: Data<State>,
     access: Data<Access>,
+    /// Which token, as the audit log names it.
+    credential: String,
     address: Option<IpAddr>,
 }
 
@@ -37,7 +39,17 @@ impl Operator {
         &self.state
     }
 
-    /// Runs queries in one transaction, on a blocking thread.
+    /// Who is behind what is changed.
+    fn origin(&self) -> Origin {
+        Origin {
+            credential: Some(self.credential.clone()),
+            address: self.address,
+            trace_id: trace::current(),
+            ..Origin::operator()
+        }
+    }
+
+    /// Runs queries in one transaction, on a blocking thread; what they change is put on record in the operator's audit log.
     ///
     /// # Errors
     /// What the queries end in; everything is rolled back then.
@@ -47,7 +59,8 @@ impl Operator {
         T: Send + 'static,
         E: From<Error> + Into<ApiError> + Send + 'static,
     {
-        let run = move |conn: &mut PgConnection| scope::transaction(conn, queries);
+        let origin = self.origin();
+        let run = move |conn: &mut PgConnection| operator::in_transaction(conn, &origin, queries);
         self.access.database.run(run).await.map_err(E::into)
     }
 
@@ -60,11 +73,7 @@ impl Operator {
         F: FnOnce(&mut PgConnection, &TenantScope) -> ApiResult<T> + Send + 'static,
         T: Send + 'static,
     {
-        let origin = Origin {
-            address: self.address,
-            trace_id: trace::current(),
-            ..Origin::operator()
-        };
+        let origin = self.origin();
         let run = move |conn: &mut PgConnection| operator::in_tenant(conn, &origin, tenant, queries);
         self.access.database.run(run).await
     }
@@ -134,19 +143,19 @@ async fn authenticate(request: &HttpRequest) -> ApiResult<Operator> {
         .and_then(|text| text.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
-    if bearer.is_some_and(|token| access.tokens.has(token)) {
-        Ok(Operator {
-            state,
-            access,
-            address,
-        })
-    } else {
+    let Some(credential) = bearer.and_then(|token| access.tokens.recognize(token)) else {
         throttle::operator_failed(&state, address).await?;
-        Err(ApiError::new(
+        return Err(ApiError::new(
             ErrorCode::Unauthenticated,
             "send Authorization: Bearer with one of admin.tokens",
-        ))
-    }
+        ));
+    };
+    Ok(Operator {
+        state,
+        access,
+        credential,
+        address,
+    })
 }
 
 impl FromRequest for Operator {

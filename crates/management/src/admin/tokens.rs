@@ -41,15 +41,16 @@ impl Tokens {
             .map(Self)
     }
 
-    /// Whether one of them is presented.
-    pub(crate) fn has(&self, presented: &str) -> bool {
+    /// What is presented, if it is one of them, by the beginning of its digest: what the audit log names it by.
+    pub(crate) fn recognize(&self, presented: &str) -> Option<String> {
         let presented = crypto::digest(presented.as_bytes());
         let none = Choice::from(0);
         let found = self
             .0
             .iter()
             .fold(none, |found, token| found | token.ct_eq(&presented));
-        found.into()
+        let [a, b, c, d, ..] = presented;
+        bool::from(found).then(|| format!("token_{:08x}", u32::from_be_bytes([a, b, c, d])))
     }
 }
 
@@ -73,8 +74,12 @@ mod tests {
     fn each_of_several_tokens_works_and_nothing_else() {
         let (old, new) = ("o".repeat(32), "n".repeat(64));
         let tokens = tokens(&[&old, &new]).expect("tokens");
-        assert!(tokens.has(&old) && tokens.has(&new));
-        assert!(!tokens.has("") && !tokens.has(&old[1..]) && !tokens.has(&format!("{old}o")));
+        // As `printf %s "$TOKEN" | sha256sum` begins.
+        assert_eq!(tokens.recognize(&old).as_deref(), Some("token_b7bca737"));
+        assert_eq!(tokens.recognize(&new).as_deref(), Some("token_ce068a19"));
+        for wrong in ["", &old[1..], &format!("{old}o")] {
+            assert_eq!(tokens.recognize(wrong), None);
+        }
         assert!(!format!("{tokens:?}").contains(&old));
     }
 

@@ -222,6 +222,7 @@ impl Caller {
             actor: self.actor.to_string(),
             address: self.address,
             trace_id: trace::current(),
+            ..Origin::default()
         }
     }
 
@@ -268,6 +269,7 @@ pub(crate) fn origin_of(user: UserId, address: Option<IpAddr>) -> Origin {
         actor: user.to_string(),
         address,
         trace_id: trace::current(),
+        ..Origin::default()
     }
 }
 

@@ -73,10 +73,11 @@ It is on a listener of its own (`admin.listen`). Send `Authorization: Bearer` wi
 the management API works here, and these tokens work nowhere else. Lists, errors, `ETag` and `If-Match` are as there. A POST takes no \
 `Idempotency-Key`: done twice, each comes to the same.";
 
-const TAGS_OF_OPERATOR: [(&str, &str); 3] = [
+const TAGS_OF_OPERATOR: [(&str, &str); 4] = [
     ("tenants", "Who there is, what they may use, and whether"),
     ("plans", "Limits with a name"),
     ("people", "Who has to be helped"),
+    ("audit log", "What was changed here"),
 ];
 
 /// The document of the management API. The same every time.

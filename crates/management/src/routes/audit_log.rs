@@ -29,7 +29,7 @@ const TOGETHER: i64 = 500;
 const NAME: usize = 50;
 
 /// Kinds of objects, and the prefix of their ids.
-const KINDS: [(&str, &str); 20] = [
+const KINDS: [(&str, &str); 22] = [
     ("tenant", "tnt"),
     ("membership", "usr"),
     ("invitation", "inv"),
@@ -50,6 +50,9 @@ const KINDS: [(&str, &str); 20] = [
     ("collection", "col"),
     ("replay", "rpl"),
     ("public_api_link", "pal"),
+    // In the operator's log.
+    ("plan", "pln"),
+    ("second_factor", "usr"),
 ];
 
 /// Kinds that are not audited, likewise.
@@ -66,7 +69,7 @@ const DATA_KINDS: [(&str, &str); 9] = [
 ];
 
 /// Columns that name other objects, and the prefix of their ids.
-const REFERENCES: [(&str, &str); 14] = [
+const REFERENCES: [(&str, &str); 15] = [
     ("user_id", "usr"),
     ("invited_by", "usr"),
     ("revision_id", "rev"),
@@ -81,6 +84,7 @@ const REFERENCES: [(&str, &str); 14] = [
     ("secret_id", "sec"),
     ("collection_id", "col"),
     ("replay_id", "rpl"),
+    ("plan_id", "pln"),
 ];
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
@@ -111,7 +115,7 @@ struct Filters {
 }
 
 /// What they ask of the log.
-struct Wanted(Filter);
+pub(super) struct Wanted(pub Filter);
 
 impl FromFields for Wanted {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
@@ -191,8 +195,7 @@ struct AuditEntry {
 
 impl From<Entry> for AuditEntry {
     fn from(entry: Entry) -> Self {
-        let prefix = KINDS.iter().find(|(kind, _)| *kind == entry.object_kind);
-        let prefix = prefix.map_or("obj", |(_, prefix)| *prefix);
+        let prefix = prefix(&entry.object_kind);
         Self {
             at: entry.id.created_at(),
             id: entry.id,
@@ -223,7 +226,13 @@ pub(super) fn kind_of_table(table: &str) -> (&'static str, &'static str) {
     known.copied().unwrap_or(("object", "obj"))
 }
 
-fn with_prefix(prefix: &str, id: Uuid) -> String {
+/// The prefix of the ids of a kind that is audited.
+pub(super) fn prefix(kind: &str) -> &'static str {
+    let known = KINDS.iter().find(|(known, _)| *known == kind);
+    known.map_or("obj", |(_, prefix)| prefix)
+}
+
+pub(super) fn with_prefix(prefix: &str, id: Uuid) -> String {
     format!("{prefix}_{}", base32::to_string(id.as_u128()))
 }
 

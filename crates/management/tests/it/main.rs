@@ -28,6 +28,7 @@ mod mails;
 mod management_keys;
 mod members;
 mod notifications;
+mod operators_audit_log;
 mod passwords;
 mod public_api;
 mod received;

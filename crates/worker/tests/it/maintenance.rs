@@ -136,3 +136,26 @@ async fn each_webhook_keeps_its_newest_refusals_and_of_them_so_many_bytes_of_who
     );
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_operator_changed_is_kept_for_its_time_and_within_bounds() {
+    let stage = Stage::new();
+    stage.execute(
+        "INSERT INTO operators_audit_log (id, action, object_kind, object_id)
+         SELECT uuidv7_floor(now() - make_interval(days => age)), 'changed', 'plan', gen_random_uuid() FROM unnest(ARRAY[0, 1, 2, 5]) AS age",
+    );
+    for (newest, left) in [(1_000, 3), (2, 2)] {
+        let worker = stage.worker(Settings {
+            audit_retention_days: 3,
+            audit_entries_per_tenant: newest,
+            ..settings()
+        });
+        eventually(PATIENCE, "the oldest are deleted", async || {
+            (stage.number("SELECT count(*) AS number FROM operators_audit_log") == left).then_some(())
+        })
+        .await;
+        worker.stop().await;
+    }
+    let oldest = "SELECT count(*) AS number FROM operators_audit_log WHERE id < uuidv7_floor(now() - interval '36 hours')";
+    assert_eq!(stage.number(oldest), 0, "the newest are kept");
+}

@@ -11,6 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::admin;
 use crate::error::{ApiError, ErrorCode};
 
+pub mod audit_log;
 pub mod limits;
 pub mod people;
 pub mod plans;
@@ -22,6 +23,7 @@ pub(crate) fn register(config: &mut ServiceConfig<'_>) {
         .configure(tenants::register)
         .configure(plans::register)
         .configure(people::register)
+        .configure(audit_log::register)
         .wrap(from_fn(admin::middleware));
     config.service(v1);
 }
