@@ -1,4 +1,4 @@
-//! `Idempotency-Key` on every POST under `/v1` except those for accounts: a request that is repeated with the same key and body
+//! `Idempotency-Key` on every POST under `/v1` except those that take or give people's passwords and tokens ([`UNKEPT`]): a request that is repeated with the same key and body
 //! gets the answer of the first, and is not done again.
 //!
 //! The answer is kept sealed, because it can hold a secret that is shown once. The work goes on, and its answer is kept,

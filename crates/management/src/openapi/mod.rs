@@ -23,7 +23,8 @@ const DESCRIPTION: &str = "\
 Webhooks of many tenants: configure them here, and read what came in and what became of it.
 
 Send `Authorization: Bearer` with an access token (from logging in) or a management key. Lists are newest first and go on \
-with `next_cursor`. Every POST but those of `/v1/auth` and `/v1/me` takes an `Idempotency-Key`; a PATCH is a JSON Merge Patch (RFC 7396) and honours `If-Match`. \
+with `next_cursor`. Every POST but those of `/v1/auth` and `/v1/me`, `/v1/invitations/accept` and \
+`/v1/tenants/{id}/switch` takes an `Idempotency-Key`; a PATCH is a JSON Merge Patch (RFC 7396) and honours `If-Match`. \
 Errors are problem details (RFC 9457) with a stable `code`. Another tenant's object is 404, like one that does not exist.";
 
 const TAGS: [(&str, &str); 19] = [

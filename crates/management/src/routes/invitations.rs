@@ -326,7 +326,8 @@ struct JoinedTenant {
 
 /// Accept an invitation
 ///
-/// By the person whose address it is for, logged in to any tenant. The tokens given are for the tenant that they join.
+/// By the person whose address it is for, logged in to any tenant. The tokens given are for the tenant that they join; when the answer
+/// is lost, `POST /v1/tenants/{id}/switch` gives others. It takes no `Idempotency-Key`.
 #[utoipa::path(tag = "members", operation_id = "acceptInvitation", security(("bearer" = [])),
     responses((status = 201, description = "The tenant, and tokens for it", body = JoinedTenant),
               (status = 403, description = "forbidden, tenant_suspended, tenant_deleted"),

@@ -92,7 +92,8 @@ async fn create(caller: Caller, Json(new): Json<TenantSettings>) -> ApiResult<Re
 
 /// Log in to another tenant of the person who calls
 ///
-/// The tokens given are for that tenant; those in use stay as they are. The new login ends no later than the one in use.
+/// The tokens given are for that tenant; those in use stay as they are. The new login ends no later than the one in use. It takes no
+/// `Idempotency-Key`: done twice, it gives two logins.
 #[utoipa::path(tag = "account", operation_id = "switchTenant", security(("bearer" = [])),
     responses((status = 201, description = "Tokens for the other tenant", body = Tokens),
               (status = 403, description = "forbidden")))]

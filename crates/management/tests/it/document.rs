@@ -216,6 +216,29 @@ fn every_operation_tells_its_errors() {
     }
 }
 
+/// What takes no `Idempotency-Key` is named where clients read that POSTs take one.
+#[test]
+fn a_post_takes_an_idempotency_key_or_is_known_not_to() {
+    let document = document();
+    let described = document["info"]["description"].as_str().expect("a description");
+    let posts = operations()
+        .into_iter()
+        .filter(|operation| operation.method == "post" && operation.path.starts_with("/v1/"));
+    for operation in posts {
+        let parameters = operation.value["parameters"].as_array().into_iter().flatten();
+        let takes = parameters
+            .into_iter()
+            .any(|parameter| parameter["name"] == "Idempotency-Key");
+        let is_of_people = ["/v1/auth/", "/v1/me/"]
+            .iter()
+            .any(|people| operation.path.starts_with(people));
+        for text in [described, include_str!("../../../../docs/api.md")] {
+            let is_named = is_of_people || text.contains(&format!("`{}`", operation.path));
+            assert!(takes != is_named, "{}: {text}", operation.path);
+        }
+    }
+}
+
 #[test]
 fn enums_are_named_as_they_are_written() {
     let document = document();
