@@ -179,6 +179,7 @@ pub fn serve(program: Program, sockets: &Path, database: &str, writers: usize) -
                 let management = hookgate_management::start(
                     hookgate_management::Settings {
                         listen: ([127, 0, 0, 1], 0).into(),
+                        requests_per_second: 0,
                         ..Default::default()
                     },
                     Database::new(&DatabaseSettings::new(

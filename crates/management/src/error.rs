@@ -7,10 +7,11 @@ use std::str::FromStr;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use hookgate_model::rate::Rate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::trace;
+use crate::{request_rate, trace};
 
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $variant:ident = $name:tt, $status:ident, $title:tt;)*) => {
@@ -194,6 +195,8 @@ pub struct ApiError {
     errors: Vec<FieldError>,
     /// Seconds after which trying again makes sense.
     retry_after: Option<u64>,
+    /// The rate that was exceeded.
+    rate: Option<Rate>,
     /// The methods that the path takes.
     allow: Option<String>,
 }
@@ -210,6 +213,7 @@ impl ApiError {
             detail: detail.into(),
             errors: Vec::new(),
             retry_after,
+            rate: None,
             allow: None,
         }
     }
@@ -255,6 +259,18 @@ impl ApiError {
         Self {
             retry_after: Some(retry_after),
             ..Self::new(ErrorCode::TooManyRequests, detail)
+        }
+    }
+
+    /// More requests come than the tenant's rate allows.
+    pub fn rate_limited(rate: Rate, retry_after: u64) -> Self {
+        let Rate { per_second, burst } = rate;
+        let detail = format!(
+            "a tenant may send {per_second} requests per second, and {burst} at once; wait {retry_after} s"
+        );
+        Self {
+            rate: Some(rate),
+            ..Self::too_many(detail, retry_after)
         }
     }
 
@@ -306,6 +322,11 @@ impl ResponseError for ApiError {
         let mut response = HttpResponse::build(self.code.status());
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if let (Some(rate), Some(seconds)) = (self.rate, self.retry_after) {
+            let name = request_rate::NAME;
+            response.insert_header(("ratelimit-policy", rate.policy(name)));
+            response.insert_header(("ratelimit", format!("\"{name}\";r=0;t={seconds}")));
         }
         if let Some(allow) = &self.allow {
             response.insert_header((header::ALLOW, allow.as_str()));

@@ -96,6 +96,11 @@ pub struct Settings {
     pub samples_per_webhook: u32,
     /// The most bytes of them, as they are stored.
     pub sample_bytes_per_webhook: u64,
+    /// Requests per second that a tenant may send to this API in the long run, on all nodes together; beyond, they get 429. 0 for no
+    /// limit.
+    pub requests_per_second: u32,
+    /// Requests that may come at once after a pause; at least those of a second.
+    pub requests_at_once: u32,
     /// Streams that one process serves at the same time; beyond, they get 429.
     pub streams: usize,
     /// How many of them one tenant may have.
@@ -169,6 +174,8 @@ impl Default for Settings {
             plan_of_new_tenants: None,
             samples_per_webhook: 200,
             sample_bytes_per_webhook: 32 << 20,
+            requests_per_second: 100,
+            requests_at_once: 1_000,
             streams: 1_000,
             streams_per_tenant: 20,
             stream_seconds: 300,

@@ -17,6 +17,7 @@ use crate::auth::passwords::Passwords;
 use crate::auth::throttle::{LocalCounters, LocalFailures};
 use crate::mail::Outbox;
 use crate::places::Places;
+use crate::request_rate::RequestRate;
 use crate::sample_news::SampleNews;
 
 /// How much memory there is for reading long bodies, in bytes.
@@ -56,6 +57,8 @@ pub struct State {
     pub stopping: CancellationToken,
     /// Mails that are to be sent.
     pub mail: Outbox,
+    /// How many requests tenants send.
+    pub request_rate: RequestRate,
     /// What Redis counts, while it does not.
     pub counters: LocalCounters,
     /// Failed logins, likewise.
@@ -89,6 +92,7 @@ impl State {
             is_draining: AtomicBool::new(false),
             stopping: CancellationToken::new(),
             mail: Outbox::new(&settings),
+            request_rate: RequestRate::new(&settings),
             counters: LocalCounters::default(),
             failures: LocalFailures::default(),
             settings,

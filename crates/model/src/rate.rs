@@ -47,6 +47,12 @@ impl Rate {
         }
     }
 
+    /// The value of `RateLimit-Policy` for a limit of this name (draft-ietf-httpapi-ratelimit-headers-10, section 3).
+    pub fn policy(self, name: &str) -> String {
+        let window = whole_seconds(Duration::from_nanos(self.window()));
+        format!("\"{name}\";q={};w={window}", self.burst)
+    }
+
     /// How many requests may pass now.
     pub fn remaining(self, unused_at: u64, now: u64) -> u32 {
         let ahead = unused_at.saturating_sub(now);
@@ -59,6 +65,13 @@ impl Rate {
         let ahead = unused_at.clamp(now, now.saturating_add(self.window())) - now;
         Duration::from_nanos((ahead + self.interval()).saturating_sub(self.window()))
     }
+}
+
+/// So many seconds as a header tells them: at least one, since whoever comes back at once would be refused again.
+pub fn whole_seconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis().div_ceil(1000))
+        .unwrap_or(u64::MAX)
+        .max(1)
 }
 
 #[cfg(test)]

@@ -70,6 +70,16 @@ pub struct RateDrawn {
     pub unused_in: Duration,
 }
 
+/// As the script answers.
+impl From<(i64, i64)> for RateDrawn {
+    fn from((granted, unused_in): (i64, i64)) -> Self {
+        Self {
+            granted: u32::try_from(granted).unwrap_or(0),
+            unused_in: Duration::from_micros(u64::try_from(unused_in).unwrap_or(0)),
+        }
+    }
+}
+
 /// What a quota counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Counted {
@@ -128,24 +138,28 @@ impl Redis {
         let calls: Vec<_> = draws
             .iter()
             .map(|draw| {
-                let micros = |nanos: u64| format!("{:.3}", nanos as f64 / 1000.0);
-                let arguments = vec![
-                    micros(draw.rate.interval()),
-                    micros(draw.rate.window()),
-                    draw.wanted.to_string(),
-                    draw.owed.to_string(),
-                ];
+                let arguments = rate_arguments(draw.rate, draw.wanted, draw.owed);
                 (self.name(&format!("hookgate:rate:{}", draw.of)), arguments)
             })
             .collect();
         let answers = RATE_SCRIPT.run(self, &calls).await?;
-        Ok(answers
-            .into_iter()
-            .map(|(granted, unused_in)| RateDrawn {
-                granted: u32::try_from(granted).unwrap_or(0),
-                unused_in: Duration::from_micros(u64::try_from(unused_in).unwrap_or(0)),
-            })
-            .collect())
+        Ok(answers.into_iter().map(RateDrawn::from).collect())
+    }
+
+    /// Takes one request to the management API of its tenant's rate. Gives how long until another may come when this one may not.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub async fn take_api_request(&self, tenant: TenantId, rate: Rate) -> Result<Option<Duration>> {
+        let key = self.name(&format!("hookgate:api-rate:{}", tenant.uuid()));
+        let answers = RATE_SCRIPT
+            .run(self, &[(key, rate_arguments(rate, 1, 0))])
+            .await?;
+        let drawn = answers.into_iter().map(RateDrawn::from).next();
+        Ok(drawn.filter(|drawn| drawn.granted == 0).map(|drawn| {
+            let ahead = u64::try_from(drawn.unused_in.as_nanos()).unwrap_or(u64::MAX);
+            rate.retry_after(ahead, 0)
+        }))
     }
 
     /// Draws from quotas, likewise. `None` for one whose count Redis has forgotten, when what Postgres knows was not read just
@@ -196,6 +210,16 @@ impl Redis {
         let mut connection = self.connection().await?;
         Ok(redis::cmd("DEL").arg(keys).query_async(&mut connection).await?)
     }
+}
+
+fn rate_arguments(rate: Rate, wanted: u32, owed: u32) -> Vec<String> {
+    let micros = |nanos: u64| format!("{:.3}", nanos as f64 / 1000.0);
+    vec![
+        micros(rate.interval()),
+        micros(rate.window()),
+        wanted.to_string(),
+        owed.to_string(),
+    ]
 }
 
 fn quota_key(tenant: TenantId, (year, month): (i32, u32), counted: Counted) -> String {

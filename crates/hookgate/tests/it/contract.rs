@@ -36,7 +36,11 @@ fn a_published_linter_finds_nothing() {
 async fn every_answer_is_one_that_the_document_tells_of() {
     let python = Python::with("contract-requirements.txt", "contract-python");
     let database = TestDatabase::create();
-    let short = [("HOOKGATE_MANAGEMENT__STREAM_SECONDS", "1")];
+    let short = [
+        ("HOOKGATE_MANAGEMENT__STREAM_SECONDS", "1"),
+        // It asks as quickly as it can.
+        ("HOOKGATE_MANAGEMENT__REQUESTS_PER_SECOND", "0"),
+    ];
     let installation = Installation::start_with(&Storage::of(&database), &short, &[]).await;
     let token = one_of_each(&installation).await;
     let directory = tempfile::tempdir().expect("a directory");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use hookgate_domain::redis::draws::Counted;
-use hookgate_model::rate::Rate;
+use hookgate_model::rate::{Rate, whole_seconds};
 
 /// Whose requests a limit counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,10 +88,7 @@ impl Exceeded {
     pub fn policy(&self) -> String {
         let name = self.name();
         match self {
-            Self::Rate { rate, .. } => {
-                let window = whole_seconds(Duration::from_nanos(rate.window()));
-                format!("\"{name}\";q={};w={window}", rate.burst)
-            }
+            Self::Rate { rate, .. } => rate.policy(name),
             Self::Quota { counted, most, .. } => match counted {
                 Counted::Events => format!("\"{name}\";q={most}"),
                 Counted::BodyBytes => format!("\"{name}\";q={most};qu=\"content-bytes\""),
@@ -104,12 +101,6 @@ impl Exceeded {
     pub fn state(&self) -> String {
         format!("\"{}\";r=0;t={}", self.name(), self.retry_after())
     }
-}
-
-fn whole_seconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis().div_ceil(1000))
-        .unwrap_or(u64::MAX)
-        .max(1)
 }
 
 impl fmt::Display for Exceeded {

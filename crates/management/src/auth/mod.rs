@@ -306,7 +306,19 @@ async fn authenticate(state: Data<State>, request: &HttpRequest) -> ApiResult<Ca
     } else {
         Credential::Login(state.access_tokens.verify(bearer).await?)
     };
-    prove(state, credential, address).await
+    let tenant = match &credential {
+        Credential::Key(digest) => state.request_rate.tenant_of(digest),
+        Credential::Login(claims) => Some(claims.tenant),
+    };
+    if let Some(tenant) = tenant {
+        state.request_rate.take(&state.redis, tenant).await?;
+    }
+    let caller = prove(state, credential, address).await?;
+    if let Credential::Key(digest) = credential {
+        let rate = &caller.state.request_rate;
+        rate.remember(digest, caller.scope.tenant());
+    }
+    Ok(caller)
 }
 
 /// Whose credential it is, if it works.

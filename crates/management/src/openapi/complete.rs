@@ -59,12 +59,10 @@ fn operation_of(path: &str, kind: Kind, operation: &mut Operation, schemas: &Sch
         codes.extend([ErrorCode::Unavailable, ErrorCode::Internal]);
     }
     if guarded {
-        codes.push(ErrorCode::Unauthenticated);
-        codes.push(if is_operators {
-            ErrorCode::TooManyRequests
-        } else {
-            ErrorCode::TokenExpired
-        });
+        codes.extend([ErrorCode::Unauthenticated, ErrorCode::TooManyRequests]);
+        if !is_operators {
+            codes.push(ErrorCode::TokenExpired);
+        }
         if names_scope(operation) {
             codes.extend([
                 ErrorCode::Forbidden,
@@ -200,6 +198,15 @@ fn add_errors(operation: &mut Operation, codes: &[ErrorCode]) {
                 .build();
             response = response.header("Retry-After", header);
         }
+        if status == "429" {
+            for (name, description) in RATE_HEADERS {
+                let header = HeaderBuilder::new()
+                    .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+                    .description(Some(description))
+                    .build();
+                response = response.header(name, header);
+            }
+        }
         operation
             .responses
             .responses
@@ -207,6 +214,15 @@ fn add_errors(operation: &mut Operation, codes: &[ErrorCode]) {
             .or_insert(RefOr::T(response.build()));
     }
 }
+
+/// Of an answer to more requests than a tenant's rate allows.
+const RATE_HEADERS: [(&str, &str); 2] = [
+    (
+        "RateLimit-Policy",
+        "The rate, when it is the tenant's rate of requests that is exceeded.",
+    ),
+    ("RateLimit", "What is left of it, likewise."),
+];
 
 fn problem(code: ErrorCode) -> Value {
     let errors = if code == ErrorCode::InvalidRequest {

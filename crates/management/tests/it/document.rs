@@ -193,7 +193,7 @@ fn every_operation_tells_its_errors() {
             demanded.push("too_many_requests");
         }
         if operation.is_guarded() {
-            demanded.push("unauthenticated");
+            demanded.extend(["unauthenticated", "too_many_requests"]);
         }
         if !operation.scopes().is_empty() {
             demanded.extend(["forbidden", "tenant_suspended"]);

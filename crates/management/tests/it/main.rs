@@ -34,6 +34,7 @@ mod public_api;
 mod received;
 mod rechecks;
 mod replays;
+mod request_rate;
 mod retries;
 mod revisions;
 mod rights;
