@@ -107,7 +107,7 @@ pub fn list(
     let is_indexed =
         filter.webhook_id.is_none() && filter.destination_id.is_none() && filter.outcome.is_none();
     if is_indexed {
-        return Ok(Found::all(newest(conn, Uuid::nil()..page.below(), page.limit)?));
+        return page.recent_first(conn, newest);
     }
     page.in_slices(
         conn,

@@ -137,7 +137,7 @@ pub fn list(
         Ok(query.select(Entry::as_select()).load(conn)?)
     };
     if filter.actor.is_none() && filter.action.is_none() && filter.object_kind.is_none() {
-        return Ok(Found::all(newest(conn, Uuid::nil()..page.below(), page.limit)?));
+        return page.recent_first(conn, newest);
     }
     page.in_slices(
         conn,

@@ -198,13 +198,7 @@ pub fn list(
     page: Page,
 ) -> Result<Found<Event>> {
     let found = if filter.is_indexed() {
-        Found::all(newest(
-            conn,
-            scope,
-            filter,
-            Uuid::nil()..page.below(),
-            page.limit,
-        )?)
+        page.recent_first(conn, |conn, ids, most| newest(conn, scope, filter, ids, most))?
     } else {
         page.in_slices(
             conn,

@@ -6,16 +6,20 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::pg::PgConnection;
 use uuid::Uuid;
 
+use crate::clock;
 use crate::error::Result;
 
 /// Rows of the first slice, so that a page of what is frequent costs little.
 const FIRST_SLICE: i64 = 500;
 /// Rows of a slice at most.
 const SLICE: i64 = 2_000;
+
+/// How far back a page is looked for first.
+const RECENT: TimeDelta = TimeDelta::days(2);
 
 /// Where a page begins and how long it is.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +86,24 @@ impl Page {
         self.before.unwrap_or(Uuid::max())
     }
 
+    /// Its rows where an index finds them in their order: the newest, at most so many, in a range of ids of which the end is not
+    /// part. Most pages are full with the rows of two days, which are looked at first: Postgres then plans for the partitions
+    /// of these days alone.
+    pub(crate) fn recent_first<T>(
+        self,
+        conn: &mut PgConnection,
+        mut newest: impl FnMut(&mut PgConnection, Range<Uuid>, i64) -> Result<Vec<T>>,
+    ) -> Result<Found<T>> {
+        let below = self.below();
+        let recent = floor(moment(below).min(clock::now()) - RECENT);
+        let mut rows = newest(conn, recent..below, self.limit)?;
+        let left = self.limit.saturating_sub(count(rows.len()));
+        if left > 0 {
+            rows.extend(newest(conn, Uuid::nil()..recent, left)?);
+        }
+        Ok(Found::all(rows))
+    }
+
     /// Looks for its rows in slices. `nth` gives the id of the n-th row below an id, if there are so many; `matching` the wanted
     /// rows, at most so many, in a range of ids of which the end is not part.
     pub(crate) fn in_slices<T>(
@@ -124,6 +146,12 @@ fn count(length: usize) -> i64 {
 pub(crate) fn floor(moment: DateTime<Utc>) -> Uuid {
     let millis = u128::try_from(moment.timestamp_millis()).unwrap_or(0);
     Uuid::from_u128(millis << 80)
+}
+
+/// The moment of a UUIDv7.
+fn moment(id: Uuid) -> DateTime<Utc> {
+    let millis = i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX);
+    DateTime::from_timestamp_millis(millis).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// The id after an id.

@@ -121,7 +121,7 @@ pub fn list(
         Ok(query.load(conn)?)
     };
     if filter.webhook_id.is_none() && filter.url_id.is_none() && filter.reason.is_none() {
-        return Ok(Found::all(newest(conn, Uuid::nil()..page.below(), page.limit)?));
+        return page.recent_first(conn, newest);
     }
     page.in_slices(
         conn,

@@ -98,7 +98,7 @@ pub fn list(
         Ok(query.select(Run::as_select()).load(conn)?)
     };
     if filter.outcome.is_none() {
-        return Ok(Found::all(newest(conn, Uuid::nil()..page.below(), page.limit)?));
+        return page.recent_first(conn, newest);
     }
     page.in_slices(
         conn,

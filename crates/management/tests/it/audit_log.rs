@@ -233,3 +233,34 @@ async fn every_table_of_tenants_is_audited_or_known_as_data() {
     ];
     assert_eq!(unaudited, data);
 }
+
+#[tokio::test]
+async fn pages_go_on_into_the_past() {
+    let service = Service::start().await;
+    let owner = service.register("ada@example.com").await;
+    create(&owner, json!({"name": "Orders"})).await;
+    let recent = entries(&owner, "").await.len();
+    service.database.execute(
+        "INSERT INTO audit_log SELECT (jsonb_populate_record(audit_log,
+           jsonb_build_object('id', uuidv7_floor(now() - make_interval(days => days))))).*
+         FROM audit_log, generate_series(1, 5) AS days WHERE object_kind = 'tenant' AND action = 'created'",
+    );
+    let all = entries(&owner, "").await;
+    assert_eq!(all.len(), recent + 5);
+    for limit in [1, 3, recent, recent + 1] {
+        let mut paged = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = owner
+                .get(&format!("/v1/audit-log?limit={limit}{cursor}"))
+                .await
+                .is(200);
+            paged.extend(page["data"].as_array().expect("a list").clone());
+            let Some(next) = page["next_cursor"].as_str() else {
+                break;
+            };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(paged, all, "{limit} at a time");
+    }
+}
