@@ -22,6 +22,8 @@ impl Mail {
     #[track_caller]
     pub fn token(&self) -> String {
         let text = self.text.replace("=\r\n", "").replace("=3D", "=");
+        // The head has letters by chance.
+        let (_, text) = text.split_once("\r\n\r\n").expect("a body");
         let begin = text.find("hg").expect("a token");
         let is_part = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
         text[begin..].chars().take_while(|c| is_part(*c)).collect()
