@@ -58,14 +58,15 @@ impl Origin {
     }
 }
 
-/// A change.
+/// A change, of a tenant's log or of the operator's.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = audit_log, check_for_backend(diesel::pg::Pg))]
 pub struct Entry {
     /// Its id, which carries the time.
     #[diesel(deserialize_as = Uuid)]
     pub id: AuditEntryId,
-    /// Who: the id of a user or a management key, `operator`, or nobody but the system.
+    /// Who: the id of a user or a management key, `operator`, or nobody but the system. In the operator's own log the token that was
+    /// used.
     pub actor: Option<String>,
     /// From where.
     pub address: Option<IpNet>,
@@ -149,40 +150,11 @@ pub fn list(
     )
 }
 
-/// A change that the operator made.
-#[derive(Debug, Clone, Queryable, Selectable)]
-#[diesel(table_name = operators_audit_log, check_for_backend(diesel::pg::Pg))]
-pub struct OperatorsEntry {
-    /// Its id, which carries the time.
-    #[diesel(deserialize_as = Uuid)]
-    pub id: AuditEntryId,
-    /// With which token; `operator` at the command line; nobody for whoever changed the table itself.
-    pub actor: Option<String>,
-    /// From where.
-    pub address: Option<IpNet>,
-    /// In which request.
-    pub trace_id: Option<String>,
-    /// What was done.
-    pub action: String,
-    /// To what kind of object.
-    pub object_kind: String,
-    /// To which.
-    pub object_id: Uuid,
-    /// What was before, as far as it differs.
-    pub before: Option<Value>,
-    /// What is now, as far as it differs.
-    pub after: Option<Value>,
-}
-
 /// A page of what the operator changed.
 ///
 /// # Errors
 /// When Postgres cannot be reached.
-pub fn list_of_operator(
-    conn: &mut PgConnection,
-    filter: &Filter,
-    page: Page,
-) -> Result<Found<OperatorsEntry>> {
+pub fn list_of_operator(conn: &mut PgConnection, filter: &Filter, page: Page) -> Result<Found<Entry>> {
     let time = page::between(filter.from, filter.to);
     let indexed = |ids: Range<Uuid>| {
         let mut query = operators_audit_log::table
@@ -212,7 +184,18 @@ pub fn list_of_operator(
             if let Some(kind) = &filter.object_kind {
                 query = query.filter(operators_audit_log::object_kind.eq(kind.clone()));
             }
-            Ok(query.select(OperatorsEntry::as_select()).load(conn)?)
+            let columns = (
+                operators_audit_log::id,
+                operators_audit_log::actor,
+                operators_audit_log::address,
+                operators_audit_log::trace_id,
+                operators_audit_log::action,
+                operators_audit_log::object_kind,
+                operators_audit_log::object_id,
+                operators_audit_log::before,
+                operators_audit_log::after,
+            );
+            Ok(query.select(columns).load(conn)?)
         },
     )
 }

@@ -2,7 +2,7 @@
 
 use actix_web::get;
 use chrono::{DateTime, Utc};
-use hookgate_domain::audit::{self, OperatorsEntry};
+use hookgate_domain::audit::{self, Entry};
 use hookgate_model::ids::AuditEntryId;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -80,8 +80,8 @@ struct OperatorsAuditEntry {
     after: Option<Map<String, Value>>,
 }
 
-impl From<OperatorsEntry> for OperatorsAuditEntry {
-    fn from(entry: OperatorsEntry) -> Self {
+impl From<Entry> for OperatorsAuditEntry {
+    fn from(entry: Entry) -> Self {
         let prefix = prefix(&entry.object_kind);
         Self {
             at: entry.id.created_at(),
